@@ -1,0 +1,18 @@
+"""Agents: what is trained, evaluated and plotted. All have the shape of `protocol.Agent`."""
+
+from sorl_edu.agents.flow_bc import FlowBC
+from sorl_edu.agents.protocol import Agent
+from sorl_edu.agents.sorl import SORL
+from sorl_edu.errors import UnknownName
+
+AGENTS: dict[str, type] = {"sorl": SORL, "flow_bc": FlowBC}
+
+
+def agent_class(name: str) -> type:
+    """The agent of that name; UnknownName gives the nearest one."""
+    if name not in AGENTS:
+        raise UnknownName("agent", name, AGENTS)
+    return AGENTS[name]
+
+
+__all__ = ["AGENTS", "SORL", "Agent", "FlowBC", "agent_class"]

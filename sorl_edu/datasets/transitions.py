@@ -1,0 +1,115 @@
+"""A dataset of transitions, held once, and the batches that are drawn from it.
+
+Trajectories lie one after the other, each with its last state. Row i is the transition
+(o_i, a_i, r_i, o_{i+1}) unless o_i is the last state of its trajectory, so next observations
+need no second copy (the compact layout of OGBench).
+
+         |<---- trajectory 1 ---->|<---- trajectory 2 ---->|
+    o     o0   o1   o2   o3   o4    o0   o1   o2   o3   o4
+    last   0    0    0    0    1     0    0    0    0    1
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from sorl_edu.errors import DataError, check
+
+
+@struct.dataclass
+class Batch:
+    """Transitions (o, a, r, mask, o') that a loss sees; with n-step returns, r sums k rewards."""
+
+    observations: Float[Array, "batch obs"]
+    actions: Float[Array, "batch action"]
+    rewards: Float[Array, " batch"]
+    masks: Float[Array, " batch"]  # 0 where o' must not be bootstrapped from, else 1
+    horizons: Float[Array, " batch"]  # k, the number of transitions from o to o'
+    next_observations: Float[Array, "batch obs"]
+
+
+@struct.dataclass
+class Transitions:
+    """A whole dataset on the device; make one with `Transitions.create`."""
+
+    observations: Float[Array, "rows obs"]
+    actions: Float[Array, "rows action"]
+    rewards: Float[Array, " rows"]
+    masks: Float[Array, " rows"]
+    last: Bool[Array, " rows"]  # the last state of its trajectory: no transition starts here
+    horizons: Int[Array, " rows"]  # o' of row i is row i + horizons[i]
+    starts: Int[Array, " transitions"]  # the rows at which a transition starts
+
+    @classmethod
+    def create(cls, observations, actions, rewards, masks, terminals) -> Transitions:
+        """Checks arrays in OGBench's layout and puts them on the device as float32.
+
+        Args:
+            observations: (rows, obs), every state of every trajectory.
+            actions: (rows, action) in [-1, 1]; the one in a trajectory's last row is never used.
+            rewards: (rows,).
+            masks: (rows,), 0 where the task ends (do not bootstrap), else 1.
+            terminals: (rows,), 1 at the last state of each trajectory.
+
+        Raises:
+            DataError: what is wrong with the arrays, and in which row.
+        """
+        arrays = {
+            "observations": np.asarray(observations, np.float32),
+            "actions": np.asarray(actions, np.float32),
+            "rewards": np.asarray(rewards, np.float32),
+            "masks": np.asarray(masks, np.float32),
+            "terminals": np.asarray(terminals, np.float32),
+        }
+        rows = len(arrays["observations"])
+        for name, array in arrays.items():
+            width = 2 if name in ("observations", "actions") else 1
+            check(
+                array.ndim == width and len(array) == rows and array.size > 0,
+                f"{name} has shape {array.shape}; expected {width} dimension(s) and {rows} rows",
+                DataError,
+            )
+            finite = np.isfinite(array).reshape(rows, -1).all(1)
+            check(
+                finite.all(), f"{name} is NaN or infinite in row {np.argmin(finite)}", DataError
+            )
+        size = np.abs(arrays["actions"]).max(1)
+        check(
+            size.max() <= 1 + 1e-5,
+            f"actions must lie in [-1, 1]; row {size.argmax()} reaches {size.max():.4g}. "
+            "Rescale them by the environment's action range",
+            DataError,
+        )
+        last = arrays.pop("terminals") > 0
+        check(last[-1], "the last row must be a trajectory's end (terminals = 1)", DataError)
+        starts = np.flatnonzero(~last)
+        check(len(starts) > 0, "no transition: every row is a trajectory's end", DataError)
+        return cls(
+            **{name: jnp.asarray(array) for name, array in arrays.items()},
+            last=jnp.asarray(last),
+            horizons=jnp.ones(rows, jnp.int32),
+            starts=jnp.asarray(starts, jnp.int32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def at(self, rows: Int[Array, " batch"]) -> Batch:
+        """The transitions that start at `rows`."""
+        horizons = self.horizons[rows]
+        return Batch(
+            observations=self.observations[rows],
+            actions=self.actions[rows],
+            rewards=self.rewards[rows],
+            masks=self.masks[rows],
+            horizons=horizons.astype(jnp.float32),
+            next_observations=self.observations[rows + horizons],
+        )
+
+    def sample(self, key: PRNGKeyArray, batch_size: int) -> Batch:
+        """A batch of transitions, drawn uniformly with replacement."""
+        return self.at(self.starts[jax.random.randint(key, (batch_size,), 0, len(self))])

@@ -1,0 +1,295 @@
+"""Roll-outs in the real environment, many at once, and what may be concluded from them.
+
+`evaluate` steps a batch of environments in lock-step, with one policy call for all of them. Episode
+e of a seed always starts from the same state, whatever the setting, so that settings are compared
+in pairs. `sweep` evaluates a grid of inference steps x N x training seeds; `summarize` and
+`paired_difference` turn its episodes into numbers with intervals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+
+import jax
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, PRNGKeyArray
+from tqdm.auto import tqdm
+
+from sorl_edu.agents.protocol import Agent, State
+from sorl_edu.errors import DataError, UnknownName, check
+from sorl_edu.inference import check_budget
+from sorl_edu.training import seed_state
+
+# policy(obs, key) to actions: (batch, obs) to (batch, action)
+Policy = Callable[[Float[Array, "batch obs"], PRNGKeyArray], Float[Array, "batch action"]]
+
+
+@contextlib.contextmanager
+def numpy_seed(seed: int) -> Iterator[None]:
+    """Seeds numpy's global generator, from which OGBench's mazes draw, and puts it back after."""
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
+
+
+@lru_cache(maxsize=4)
+def _environments(name: str, count: int) -> tuple:
+    """`count` copies of an OGBench environment; made once, since MuJoCo compiles each."""
+    import gymnasium
+    import ogbench
+
+    try:
+        return tuple(ogbench.make_env_and_datasets(name, env_only=True) for _ in range(count))
+    except gymnasium.error.Error:
+        from sorl_edu.datasets.ogbench import singletask_names
+
+        raise UnknownName("environment", name, singletask_names()) from None
+
+
+def make_environments(name: str, count: int) -> tuple:
+    """`count` OGBench environments of an official (single-task) dataset name."""
+    check(count >= 1, f"episodes must be at least 1, got {count}")
+    return _environments(name, count)
+
+
+def rollout(
+    policy: Policy,
+    environment: str,
+    *,
+    episodes: int,
+    seed: int = 0,
+    record: bool = False,
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Runs one episode in each of `episodes` environments, in lock-step.
+
+    Args:
+        policy: called once per step with the observations of all environments.
+        environment: an official OGBench single-task name.
+        episodes: how many; episode e starts from the same state for the same seed and e.
+        seed: of the starts, and of the policy's randomness.
+        record: also return the observations.
+
+    Returns:
+        a row per episode: episode, success (0 or 1), return, length in steps (a failed episode
+        counts its time limit); and with `record` the observations (episode, time, obs), NaN after
+        an episode's end.
+    """
+    environments = make_environments(environment, episodes)
+    limit = environments[0].spec.max_episode_steps
+    key = jax.random.key(seed)
+    success = np.zeros(episodes, bool)
+    returns = np.zeros(episodes)
+    lengths = np.full(episodes, limit)
+    running = np.ones(episodes, bool)
+    episode_seeds = np.random.SeedSequence(seed).generate_state(episodes)
+    obs = []
+    for env, episode_seed in zip(environments, episode_seeds, strict=True):
+        with numpy_seed(int(episode_seed)):
+            env.action_space.seed(int(episode_seed))
+            obs.append(env.reset(seed=int(episode_seed))[0])
+    obs = np.asarray(obs, np.float32)
+    track = [obs.copy()]
+    with numpy_seed(seed):
+        for t in range(limit):
+            actions = np.asarray(policy(obs, jax.random.fold_in(key, t)))
+            for e in np.flatnonzero(running):
+                obs[e], reward, terminated, truncated, info = environments[e].step(actions[e])
+                returns[e] += reward
+                success[e] |= info.get("success", 0) > 0
+                if terminated or truncated:
+                    running[e] = False
+                    lengths[e] = t + 1 if success[e] else limit
+            if record:
+                track.append(np.where(running[:, None], obs, np.nan))
+            if not running.any():
+                break
+    table = pd.DataFrame(
+        {
+            "episode": np.arange(episodes),
+            "success": success.astype(float),
+            "return": returns,
+            "length": lengths.astype(float),
+        }
+    )
+    return table, np.stack(track, 1) if record else None
+
+
+@partial(jax.jit, static_argnames=("agent", "steps", "candidates"))
+def act(
+    agent: Agent, state: State, obs: Array, key: PRNGKeyArray, *, steps: int, candidates: int
+) -> Array:
+    """`agent.act`, compiled once per agent and setting."""
+    return agent.act(state, obs, key, steps=steps, candidates=candidates)
+
+
+def evaluate(
+    agent: Agent,
+    state: State,
+    environment: str,
+    *,
+    steps: int,
+    candidates: int = 1,
+    episodes: int = 50,
+    seed: int = 0,
+    record: bool = False,
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """`rollout` of an agent with m inference steps and N candidates.
+
+    Raises:
+        ConfigError: steps or candidates are out of range.
+        DataError: the environment's observations or actions aren't what the agent was trained on.
+    """
+    check_budget(steps, candidates, episodes)
+    check_environment(state, environment, episodes)
+    policy = partial(act, agent, state, steps=steps, candidates=candidates)
+    return rollout(policy, environment, episodes=episodes, seed=seed, record=record)
+
+
+def check_environment(state: State, environment: str, episodes: int = 1) -> None:
+    """Raises DataError unless the environment's widths are those of the agent."""
+    env = make_environments(environment, episodes)[0]
+    theirs = env.observation_space.shape[0], env.action_space.shape[0]
+    ours = state.encoder.mean.shape[-1], state.action_dim
+    check(
+        ours == theirs,
+        f"the agent was trained on {ours[0]}-wide observations and {ours[1]}-wide actions, but "
+        f"{environment} has {theirs[0]} and {theirs[1]}",
+        DataError,
+    )
+
+
+def sweep(
+    agent: Agent,
+    states: State,
+    environment: str,
+    *,
+    steps: Sequence[int] = (1, 2, 4, 8),
+    candidates: Sequence[int] = (1, 8, 32),
+    episodes: int = 50,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Every setting of a grid, for every training seed, from the same starts.
+
+    Args:
+        states: stacked states of `train_seeds` (leading axis: training seeds).
+        others: see `rollout`.
+
+    Returns:
+        a row per (training_seed, steps, candidates, episode) with success, return and length.
+    """
+    for m in steps:
+        for n in candidates:
+            check_budget(m, n, episodes)
+    seeds = jax.tree.leaves(states)[0].shape[0]
+    settings = [(i, m, n) for i in range(seeds) for m in steps for n in candidates]
+    tables = []
+    for i, m, n in tqdm(settings, unit="cell", disable=not progress, desc="sweep"):
+        table, _ = evaluate(
+            agent,
+            seed_state(states, i),
+            environment,
+            steps=m,
+            candidates=n,
+            episodes=episodes,
+            seed=seed,
+        )
+        tables.append(table.assign(training_seed=i, steps=m, candidates=n))
+    columns = ["training_seed", "steps", "candidates", "episode", "success", "return", "length"]
+    return pd.concat(tables, ignore_index=True)[columns]
+
+
+def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Student's interval for a mean; (nan, nan) for fewer than two values."""
+    from scipy import stats
+
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values)
+    return values.mean() - half, values.mean() + half
+
+
+def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval for a proportion, which stays in [0, 1] and behaves at 0 and 1.
+
+    Source: E. B. Wilson, Probable inference, JASA 22, 1927.
+    """
+    from scipy import stats
+
+    result = stats.binomtest(round(successes), trials).proportion_ci(confidence, method="wilson")
+    return result.low, result.high
+
+
+def summarize(episodes: pd.DataFrame) -> pd.DataFrame:
+    """One row per (steps, candidates): means, and 95% intervals that say what they are over.
+
+    With several training seeds an interval is Student's over the seeds' means: it covers what
+    another seed would give. With one seed it is over episodes (Wilson's for success, Student's for
+    the others): it covers what other starts would give, for this one agent.
+    """
+    rows = []
+    for (m, n), cell in episodes.groupby(["steps", "candidates"]):
+        seeds = cell.training_seed.nunique()
+        row = {"steps": m, "candidates": n}
+        for metric in ("success", "return", "length"):
+            if seeds > 1:
+                low, high = t_interval(cell.groupby("training_seed")[metric].mean())
+            elif metric == "success":
+                low, high = wilson_interval(cell[metric].sum(), len(cell))
+            else:
+                low, high = t_interval(cell[metric])
+            if metric == "success":
+                low, high = max(low, 0.0), min(high, 1.0)
+            row |= {metric: cell[metric].mean(), f"{metric}_low": low, f"{metric}_high": high}
+        over = f"{seeds} training seeds" if seeds > 1 else f"{len(cell)} episodes of one seed"
+        rows.append(row | {"episodes": len(cell), "seeds": seeds, "interval": f"95% over {over}"})
+    return pd.DataFrame(rows)
+
+
+def paired_difference(
+    episodes: pd.DataFrame, metric: str, *, better: dict, worse: dict
+) -> dict[str, float]:
+    """Mean of (`better` - `worse`) for settings that share starts, with a 95% interval over seeds.
+
+    Args:
+        episodes: rows as `sweep` gives them; other columns may tell settings apart, too.
+        metric: "success", "return" or "length".
+        better, worse: column values that select each setting, {"steps": 8, "candidates": 1}.
+
+    Returns:
+        difference, low, high, seeds, episodes; Student's interval over the training seeds' paired
+        means, each over the same starts.
+
+    Raises:
+        DataError: the settings don't have the same seeds and episodes.
+    """
+
+    def select(setting: dict) -> pd.Series:
+        chosen = episodes
+        for column, value in setting.items():
+            chosen = chosen[chosen[column] == value]
+        return chosen.set_index(["training_seed", "episode"])[metric].sort_index()
+
+    one, other = select(better), select(worse)
+    check(
+        len(one) > 0 and one.index.is_unique and one.index.equals(other.index),
+        f"{better} and {worse} don't pair: each needs one row per training seed and episode, "
+        f"the same ones (there are {len(one)} and {len(other)})",
+        DataError,
+    )
+    per_seed = (one - other).groupby("training_seed").mean()
+    low, high = t_interval(per_seed)
+    return {
+        "difference": float(per_seed.mean()),
+        "low": float(low),
+        "high": float(high),
+        "seeds": len(per_seed),
+        "episodes": len(one),
+    }

@@ -1,0 +1,142 @@
+"""The networks: an MLP, the two fields, the critic ensemble, and the encoder of observations.
+
+All are Flax Linen modules that know only arrays; which number of steps or step size they are told,
+and what is learned with them, the lessons and the agents decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from sorl_edu.datasets.transitions import Transitions
+
+initializer = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
+
+
+class MLP(nn.Module):
+    """Dense, GELU, and (where asked) LayerNorm for each hidden layer, then a Dense output."""
+
+    hidden: Sequence[int]
+    out: int
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch out"]:
+        for width in self.hidden:
+            x = nn.gelu(nn.Dense(width, kernel_init=initializer)(x))
+            if self.layer_norm:
+                x = nn.LayerNorm()(x)
+        return nn.Dense(self.out, kernel_init=initializer)(x)
+
+
+class VelocityField(nn.Module):
+    """Lesson 1's field s(a_t, t | o). It is handed the step size h and ignores it."""
+
+    hidden: Sequence[int]
+    action_dim: int
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        obs: Float[Array, "batch obs"],
+        a_t: Float[Array, "batch action"],
+        t: Float[Array, "batch 1"],
+        h: Float[Array, "batch 1"],
+    ) -> Float[Array, "batch action"]:
+        inputs = jnp.concatenate([obs, a_t, t], axis=-1)
+        return MLP(self.hidden, self.action_dim, self.layer_norm)(inputs)
+
+
+class ShortcutField(nn.Module):
+    """Lesson 2's field s(a_t, t, h | o), fed the level log2(1/h) in place of h > 0."""
+
+    hidden: Sequence[int]
+    action_dim: int
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        obs: Float[Array, "batch obs"],
+        a_t: Float[Array, "batch action"],
+        t: Float[Array, "batch 1"],
+        h: Float[Array, "batch 1"],
+    ) -> Float[Array, "batch action"]:
+        inputs = jnp.concatenate([obs, a_t, t, -jnp.log2(h)], axis=-1)
+        return MLP(self.hidden, self.action_dim, self.layer_norm)(inputs)
+
+
+class CriticEnsemble(nn.Module):
+    """Q_i(o, a, m), each network fed the raw number of steps m unless `sees_steps` is off."""
+
+    hidden: Sequence[int]
+    ensemble: int = 2
+    layer_norm: bool = True
+    sees_steps: bool = True
+
+    @nn.compact
+    def __call__(
+        self,
+        obs: Float[Array, "batch obs"],
+        actions: Float[Array, "batch action"],
+        steps: Float[Array, "batch 1"],
+    ) -> Float[Array, "ensemble batch"]:
+        inputs = [obs, actions, steps] if self.sees_steps else [obs, actions]
+        members = nn.vmap(
+            MLP,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=None,
+            out_axes=0,
+            axis_size=self.ensemble,
+        )
+        return members(self.hidden, 1, self.layer_norm)(jnp.concatenate(inputs, axis=-1))[..., 0]
+
+
+@struct.dataclass
+class ObservationEncoder:
+    """Normalises observations and, with frequencies B, appends Fourier features of them.
+
+        x = (o - mean) / std,   features = [x, sin(2 pi x B), cos(2 pi x B)]
+
+    Nothing in it is learned. Random Fourier features let a small network represent what changes
+    fast with position, such as the value on two sides of a wall.
+
+    Source: Tancik et al., Fourier Features Let Networks Learn High Frequency Functions, 2020,
+    arXiv 2006.10739.
+    """
+
+    mean: Array  # (obs,)
+    std: Array  # (obs,)
+    frequencies: Array  # (obs, count), count may be 0
+
+    @classmethod
+    def create(
+        cls,
+        data: Transitions,
+        key: PRNGKeyArray,
+        *,
+        normalize: bool,
+        fourier_features: int,
+        fourier_scale: float,
+    ) -> ObservationEncoder:
+        """Statistics from a dataset; B ~ N(0, fourier_scale^2), cycles per standard deviation."""
+        obs = data.observations
+        std = obs.std(0)
+        return cls(
+            mean=obs.mean(0) if normalize else jnp.zeros(obs.shape[1]),
+            std=jnp.where(std > 1e-6, std, 1.0) if normalize else jnp.ones(obs.shape[1]),
+            frequencies=fourier_scale * jax.random.normal(key, (obs.shape[1], fourier_features)),
+        )
+
+    def __call__(self, obs: Float[Array, "batch obs"]) -> Float[Array, "batch features"]:
+        x = (obs - self.mean) / self.std
+        angles = 2 * jnp.pi * x @ self.frequencies
+        return jnp.concatenate([x, jnp.sin(angles), jnp.cos(angles)], axis=-1)

@@ -1,0 +1,292 @@
+"""The training loop: batches drawn on the device, updates scanned, seeds vmapped, runs resumed.
+
+    data -> device                                    # once
+    for each chunk of updates:                        # one compiled call
+        for u in chunk:                               # jax.lax.scan
+            key_u    = fold_in(key, u)
+            batch    = data.sample(key_u)
+            state, metrics = agent.update(state, batch, key_u)
+        check that every metric is finite;  log;  checkpoint
+
+Everything random in update u comes from fold_in(key, u), so a run does not depend on where it was
+interrupted: a killed run goes on from its last checkpoint and ends, bit for bit, where the
+uninterrupted run ends.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import PRNGKeyArray
+from tqdm.auto import tqdm
+
+from sorl_edu import checkpoints
+from sorl_edu.agents.protocol import Agent, Metrics, State
+from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.errors import CheckpointError, check
+
+CHUNK = 100  # updates per compiled call: long enough to hide its cost, short enough for a live bar
+SHARED_SEED = 0
+RESUME_FILE = "training_state.safetensors"
+
+
+class NonFiniteLoss(RuntimeError):
+    """A metric became NaN or infinite.
+
+    Attributes:
+        metric: its name.
+        update: the update, counted from 1, after which it was seen.
+        seed: which of the seeds trained together.
+        state, state_update: the last good state, and the number of updates that made it.
+    """
+
+    def __init__(self, metric: str, update: int, seed: int, state: State, state_update: int):
+        super().__init__(
+            f"{metric} became NaN or infinite at update {update} (seed {seed}); the state after "
+            f"update {state_update} is kept. Lower learning_rate or q_weight, set grad_clip_norm, "
+            "or look for extreme rewards in the data"
+        )
+        self.metric, self.update, self.seed = metric, update, seed
+        self.state, self.state_update = state, state_update
+
+
+@dataclass(frozen=True)
+class Run:
+    """What training leaves: the state and the tidy table of how it went.
+
+    `history` has a row per (split, seed, update, metric, value); a value is the mean over the
+    updates since the last logged one ("train"), or over a few batches ("validation"). With
+    `train_seeds`, every leaf of `state` has a leading seed axis; `seed_state(run.state, i)` takes
+    one seed's out.
+    """
+
+    agent: Agent
+    state: State
+    history: pd.DataFrame
+    seconds: float
+
+
+def seed_state(states: State, index: int) -> State:
+    """One seed's state out of the stacked states of `train_seeds`."""
+    return jax.tree.map(lambda leaf: leaf[index], states)
+
+
+def train(
+    agent: Agent,
+    data: Transitions,
+    *,
+    updates: int,
+    key: PRNGKeyArray,
+    **options,
+) -> Run:
+    """Trains one agent; the options are those of `train_seeds`."""
+    run = train_seeds(agent, data, updates=updates, keys=key[None], **options)
+    return Run(run.agent, seed_state(run.state, 0), run.history, run.seconds)
+
+
+def train_seeds(
+    agent: Agent,
+    data: Transitions,
+    *,
+    updates: int,
+    keys: PRNGKeyArray,
+    validation: Transitions | None = None,
+    log_every: int = 1000,
+    checkpoint_dir: str | Path | None = None,
+    checkpoint_every: int = 10_000,
+    on_log: Callable[[int, State], None] | None = None,
+    progress: bool = True,
+) -> Run:
+    """Trains one agent per key, all at once with vmap; one alone learns the same, up to rounding.
+
+    Args:
+        agent: hyper-parameters and update rule.
+        data: what to learn from; it is held once, whatever the number of seeds.
+        updates: how many, in all (a resumed run counts those it has).
+        keys: (seeds,) typed PRNG keys.
+        validation: a held-out split whose losses are logged beside the training ones.
+        log_every: updates between rows of the history.
+        checkpoint_dir: where the training state is kept; a run that finds its own goes on from it.
+        checkpoint_every: updates between checkpoints.
+        on_log: called with (updates so far, stacked state) at each logged update, for snapshots.
+        progress: show a progress bar.
+
+    Raises:
+        ConfigError: a count below 1.
+        CheckpointError: `checkpoint_dir` holds another run's state.
+        NonFiniteLoss: a metric became NaN or infinite; the last good state comes with it, and is
+            the checkpoint's if there is a `checkpoint_dir`.
+    """
+    for name, value in (
+        ("updates", updates),
+        ("log_every", log_every),
+        ("checkpoint_every", checkpoint_every),
+        ("number of keys", len(keys)),
+    ):
+        check(value >= 1, f"{name} must be at least 1, got {value}")
+    check(
+        checkpoint_every % log_every == 0,
+        f"checkpoint_every ({checkpoint_every}) must be a multiple of log_every ({log_every}), so "
+        "that a checkpoint holds the whole history before it",
+    )
+    started = time.perf_counter()
+    identity = {
+        "agent": type(agent).__name__,
+        "config": asdict(agent),
+        "keys": jax.random.key_data(keys).tolist(),
+        "rows": len(data.last),
+        "log_every": log_every,
+    }
+    prepared = agent.prepare(data)
+    held_out = None if validation is None else agent.prepare(validation)
+
+    state = jax.jit(jax.vmap(agent.init, in_axes=(0, None)))(keys, data)
+    done, history = 0, []
+    resume_file = None if checkpoint_dir is None else Path(checkpoint_dir) / RESUME_FILE
+    if resume_file is not None and resume_file.exists():
+        state, done, history = _resume(resume_file, state, identity)
+
+    pending: list[dict[str, np.ndarray]] = []
+    bar = tqdm(total=updates, initial=done, unit="update", disable=not progress, smoothing=0.1)
+    try:
+        while done < updates:
+            length = _next_stop(done, updates, CHUNK, log_every) - done
+            good = jax.tree.map(jnp.copy, state)  # `state` is donated to the call
+            state, metrics = _run_chunk(agent, length, state, prepared, keys, done)
+            metrics = {name: np.asarray(value) for name, value in metrics.items()}
+            try:
+                _check_finite(metrics, done, good)
+            except NonFiniteLoss:
+                if resume_file is not None:
+                    _save(resume_file, good, done, history, identity)
+                raise
+            done += length
+            pending.append(metrics)
+            bar.update(length)
+            if done % log_every == 0 or done == updates:
+                means = {
+                    name: np.concatenate([chunk[name] for chunk in pending], axis=1).mean(1)
+                    for name in metrics
+                }
+                pending.clear()
+                history += _rows("train", done, means)
+                if held_out is not None:
+                    losses = _validation_losses(agent, state, held_out, keys, done)
+                    history += _rows("validation", done, losses)
+                bar.set_postfix({name: f"{value.mean():.3g}" for name, value in means.items()})
+                if on_log is not None:
+                    on_log(done, state)
+            if resume_file is not None and (done % checkpoint_every == 0 or done == updates):
+                _save(resume_file, state, done, history, identity)
+    finally:
+        bar.close()
+    table = pd.DataFrame(history, columns=["split", "seed", "update", "metric", "value"])
+    return Run(agent, state, table, time.perf_counter() - started)
+
+
+@partial(jax.jit, static_argnames=("agent", "length"), donate_argnames="states")
+def _run_chunk(
+    agent: Agent,
+    length: int,
+    states: State,
+    data: Transitions,
+    keys: PRNGKeyArray,
+    first: int,
+) -> tuple[State, Metrics]:
+    """`length` updates of every seed; metrics come back as (seeds, length)."""
+
+    def updates_of_one_seed(state: State, key: PRNGKeyArray) -> tuple[State, Metrics]:
+        def one_update(state: State, u: jax.Array) -> tuple[State, Metrics]:
+            batch_key, update_key = jax.random.split(jax.random.fold_in(key, u))
+            shared_key = jax.random.fold_in(jax.random.key(SHARED_SEED), u)
+            batch = data.sample(batch_key, agent.batch_size)
+            return agent.update(state, batch, update_key, shared_key)
+
+        return jax.lax.scan(one_update, state, first + jnp.arange(length))
+
+    return jax.vmap(updates_of_one_seed)(states, keys)
+
+
+VALIDATION_BATCHES = 8
+
+
+@partial(jax.jit, static_argnames="agent")
+def _validation_losses(
+    agent: Agent, states: State, data: Transitions, keys: PRNGKeyArray, done: int
+) -> Metrics:
+    """Mean losses on held-out batches, (seeds,) each; the batches are the same at every call."""
+
+    def of_one_seed(state: State, key: PRNGKeyArray) -> Metrics:
+        def one_batch(_: None, i: jax.Array) -> tuple[None, Metrics]:
+            batch_key, loss_key = jax.random.split(jax.random.fold_in(key, i))
+            shared_key = jax.random.fold_in(jax.random.key(SHARED_SEED), i)
+            batch = data.sample(batch_key, agent.batch_size)
+            return None, agent.losses(state, batch, loss_key, shared_key)
+
+        metrics = jax.lax.scan(one_batch, None, jnp.arange(VALIDATION_BATCHES))[1]
+        return jax.tree.map(jnp.mean, metrics)
+
+    return jax.vmap(of_one_seed)(states, keys)
+
+
+def _next_stop(done: int, updates: int, *periods: int) -> int:
+    """The next update at which a period ends, or the last one."""
+    return min([updates, *((done // period + 1) * period for period in periods)])
+
+
+def _check_finite(metrics: dict[str, np.ndarray], done: int, good: State) -> None:
+    for name, values in metrics.items():
+        bad = ~np.isfinite(values)
+        if bad.any():
+            update = int(bad.any(0).argmax())
+            seed = int(bad[:, update].argmax())
+            raise NonFiniteLoss(name, done + update + 1, seed, good, done)
+
+
+def _rows(split: str, done: int, metrics: dict[str, np.ndarray]) -> list[tuple]:
+    return [
+        (split, seed, done, name, float(value))
+        for name, values in metrics.items()
+        for seed, value in enumerate(np.asarray(values))
+    ]
+
+
+def _save(file: Path, state: State, done: int, history: Sequence[tuple], identity: dict) -> None:
+    metadata = {"updates": done, "history": history, "identity": identity}
+    checkpoints.save_tree(file, state, metadata)
+
+
+def _resume(file: Path, like: State, identity: dict) -> tuple[State, int, list[tuple]]:
+    metadata = checkpoints.read_metadata(file)
+    theirs = metadata.get("identity", {})
+    differing = [name for name in identity if theirs.get(name) != checkpoints.plain(identity[name])]
+    if differing:
+        raise CheckpointError(
+            f"{file} is the checkpoint of another run: its {', '.join(differing)} differ(s). "
+            "Choose another checkpoint_dir, or delete this one to start afresh"
+        )
+    state = checkpoints.load_tree(file, like)
+    return state, metadata["updates"], [tuple(row) for row in metadata["history"]]
+
+
+def learning_curve(history: pd.DataFrame, metric: str, split: str = "train") -> pd.DataFrame:
+    """One metric of the history: update by seed."""
+    rows = history[(history.metric == metric) & (history.split == split)]
+    known = sorted(history.metric.unique())
+    check(len(rows) > 0, f"no {split} metric '{metric}'; there are {', '.join(known)}")
+    return rows.pivot(index="update", columns="seed", values="value")
+
+
+def updates_per_second(run: Run) -> float:
+    """Updates of all seeds per second of wall time, compilation included."""
+    total = run.history["update"].max() * run.history["seed"].nunique()
+    return total / run.seconds if run.seconds else math.nan
