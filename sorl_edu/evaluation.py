@@ -8,8 +8,7 @@ in pairs. `sweep` evaluates a grid of inference steps x N x training seeds; `sum
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 import jax
@@ -19,7 +18,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from tqdm.auto import tqdm
 
 from sorl_edu.agents.protocol import Agent, State
-from sorl_edu.errors import DataError, UnknownName, check
+from sorl_edu.datasets.collect import numpy_seeded
+from sorl_edu.datasets.ogbench import parse_name
+from sorl_edu.errors import DataError, check
 from sorl_edu.inference import check_budget
 from sorl_edu.training import seed_state
 
@@ -27,35 +28,21 @@ from sorl_edu.training import seed_state
 Policy = Callable[[Float[Array, "batch obs"], PRNGKeyArray], Float[Array, "batch action"]]
 
 
-@contextlib.contextmanager
-def numpy_seed(seed: int) -> Iterator[None]:
-    """Seeds numpy's global generator, from which OGBench's mazes draw, and puts it back after."""
-    before = np.random.get_state()
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(before)
-
-
 @lru_cache(maxsize=4)
-def _environments(name: str, count: int) -> tuple:
-    """`count` copies of an OGBench environment; made once, since MuJoCo compiles each."""
-    import gymnasium
-    import ogbench
-
-    try:
-        return tuple(ogbench.make_env_and_datasets(name, env_only=True) for _ in range(count))
-    except gymnasium.error.Error:
-        from sorl_edu.datasets.ogbench import singletask_names
-
-        raise UnknownName("environment", name, singletask_names()) from None
-
-
 def make_environments(name: str, count: int) -> tuple:
-    """`count` OGBench environments of an official (single-task) dataset name."""
+    """`count` OGBench environments of a dataset's name, kept for the next call with the same.
+
+    Raises:
+        UnknownName: no such dataset.
+        ConfigError: the name has no task, or count is below 1.
+    """
     check(count >= 1, f"episodes must be at least 1, got {count}")
-    return _environments(name, count)
+    _, env_id = parse_name(name)
+
+    import gymnasium
+    import ogbench  # noqa: F401  (registers the environments)
+
+    return tuple(gymnasium.make(env_id) for _ in range(count))
 
 
 def rollout(
@@ -90,12 +77,12 @@ def rollout(
     episode_seeds = np.random.SeedSequence(seed).generate_state(episodes)
     obs = []
     for env, episode_seed in zip(environments, episode_seeds, strict=True):
-        with numpy_seed(int(episode_seed)):
+        with numpy_seeded(int(episode_seed)):
             env.action_space.seed(int(episode_seed))
             obs.append(env.reset(seed=int(episode_seed))[0])
     obs = np.asarray(obs, np.float32)
     track = [obs.copy()]
-    with numpy_seed(seed):
+    with numpy_seeded(seed):
         for t in range(limit):
             actions = np.asarray(policy(obs, jax.random.fold_in(key, t)))
             for e in np.flatnonzero(running):

@@ -75,17 +75,19 @@ class Transitions:
             )
             finite = np.isfinite(array).reshape(rows, -1).all(1)
             check(
-                finite.all(), f"{name} is NaN or infinite in row {np.argmin(finite)}", DataError
+                bool(finite.all()),
+                f"{name} is NaN or infinite in row {np.argmin(finite)}",
+                DataError,
             )
         size = np.abs(arrays["actions"]).max(1)
         check(
-            size.max() <= 1 + 1e-5,
+            bool(size.max() <= 1 + 1e-5),
             f"actions must lie in [-1, 1]; row {size.argmax()} reaches {size.max():.4g}. "
             "Rescale them by the environment's action range",
             DataError,
         )
         last = arrays.pop("terminals") > 0
-        check(last[-1], "the last row must be a trajectory's end (terminals = 1)", DataError)
+        check(bool(last[-1]), "the last row must be a trajectory's end (terminals = 1)", DataError)
         starts = np.flatnonzero(~last)
         check(len(starts) > 0, "no transition: every row is a trajectory's end", DataError)
         return cls(
