@@ -7,8 +7,6 @@ or not at all: they are written beside their place and then renamed.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +23,7 @@ from sorl_edu.agents import AGENTS, Agent, agent_class
 from sorl_edu.agents.protocol import State
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import CheckpointError, ConfigError
+from sorl_edu.files import appearing
 
 FORMAT = "sorl-edu-1"
 
@@ -41,18 +40,10 @@ def _named_leaves(tree: PyTree) -> dict[str, jax.Array]:
 
 def save_tree(file: str | Path, tree: PyTree, metadata: dict) -> None:
     """Writes a pytree of arrays and its metadata (JSON values) as one file, whole or not at all."""
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree).items()}
-    header = {"format": FORMAT, "metadata": json.dumps(metadata, allow_nan=True)}
-    handle, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    os.close(handle)
-    try:
+    header = {"format": FORMAT, "metadata": json.dumps(metadata)}
+    with appearing(file) as beside:
         save_file(arrays, beside, metadata=header)
-        os.replace(beside, file)
-    except BaseException:
-        os.unlink(beside)
-        raise
 
 
 def read_metadata(file: str | Path) -> dict:

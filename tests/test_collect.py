@@ -13,6 +13,7 @@ from sorl_edu.datasets import collect as collecting
 from sorl_edu.datasets.collect import RECIPES, Recipe, collect, collect_episode
 from sorl_edu.datasets.ogbench import DATASETS, shipped_data
 from sorl_edu.errors import ConfigError
+from sorl_edu.files import add_to_manifest, file_sha256
 
 MEDIUM = "pointmaze-medium-navigate-v0"
 STITCH = "pointmaze-medium-stitch-v0"
@@ -243,7 +244,7 @@ def test_an_interrupted_collection_leaves_no_file(tmp_path, monkeypatch):
 
     def disk_full_at_the_second_file(file, **arrays):
         if "val" in file.name:
-            file.write(b"half")
+            file.write_bytes(b"half")
             raise OSError("no space left on device")
         save(file, **arrays)
 
@@ -259,10 +260,12 @@ def shipped_manifest():
 
 def test_the_manifest_describes_what_is_shipped():
     manifest = shipped_manifest()
-    assert set(manifest) == {path.name for path in shipped_data().glob("*.npz")}
+    assert {name for name in manifest if name.endswith(".npz")} == {
+        path.name for path in shipped_data().glob("*.npz")
+    }
     for file, entry in manifest.items():
         path = shipped_data() / file
-        assert collecting.file_sha256(path) == entry["sha256"]
+        assert file_sha256(path) == entry["sha256"]
         assert path.stat().st_size == entry["bytes"]
         assert len(arrays_of(path)["terminals"]) == entry["rows"]
         assert entry["command"].startswith("sorl-edu collect ") and entry["versions"]["mujoco"]
@@ -286,7 +289,8 @@ def test_the_shipped_data_come_from_their_command(medium):
 def test_a_manifest_keeps_its_other_entries(stitch, tmp_path):
     (tmp_path / "manifest.json").write_text('{"other.npz": {"seed": 7}}')
     (tmp_path / stitch[0].name).write_bytes(stitch[0].read_bytes())
-    collecting.add_to_manifest(tmp_path, [stitch[0].name], "sorl-edu collect ...", 0)
+    add_to_manifest(tmp_path, stitch[0].name, "sorl-edu collect ...", seed=0)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["other.npz"] == {"seed": 7}
-    assert manifest[stitch[0].name]["rows"] == 20 * 201
+    assert manifest[stitch[0].name]["seed"] == 0
+    assert manifest[stitch[0].name]["sha256"] == file_sha256(stitch[0])

@@ -21,19 +21,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import json
 import os
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from sorl_edu.errors import ConfigError, UnknownName, check
+from sorl_edu.errors import UnknownName, check
+from sorl_edu.files import appearing, make_folder
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,9 @@ def collect(
                 bar.update()
             splits.append({k: np.concatenate([e[k] for e in collected]) for k in collected[0]})
     env.close()
-    _save_all(dict(zip(paths, splits, strict=True)))
+    with appearing(paths[0]) as train, appearing(paths[1]) as validation:
+        for beside, arrays in zip((train, validation), splits, strict=True):
+            np.savez_compressed(beside, **arrays)
     return paths
 
 
@@ -259,57 +258,3 @@ def _writable_paths(folder: Path, name: str, overwrite: bool) -> tuple[Path, Pat
             f"'{path}' is there already; choose another folder, or allow it to be overwritten",
         )
     return paths
-
-
-def _save_all(arrays: dict[Path, dict[str, np.ndarray]]) -> None:
-    """Write each npz beside its place, and move them there when all are whole."""
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in arrays}
-    try:
-        for path, part in parts.items():
-            with open(part, "wb") as file:
-                np.savez_compressed(file, **arrays[path])
-        for path, part in parts.items():
-            os.replace(part, path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, with its parents, that can be written to; else ConfigError says why not."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"can't make the folder '{folder}': {error.strerror}") from None
-    check(os.access(folder, os.W_OK), f"can't write to the folder '{folder}'")
-
-
-def file_sha256(path: str | os.PathLike) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def add_to_manifest(folder: str | os.PathLike, files: list[str], command: str, seed: int) -> None:
-    """Record in `folder/manifest.json` how `files` of that folder were made, and their checksums.
-
-    Each entry has the command and seed, the versions of Python and of the packages that decide
-    the content, and sha256, bytes and rows of the file. Entries of other files are kept.
-    """
-    manifest = Path(folder) / "manifest.json"
-    entries = json.loads(manifest.read_text()) if manifest.exists() else {}
-    packages = ("numpy", "ogbench", "gymnasium", "mujoco")
-    versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
-    for file in files:
-        path = Path(folder) / file
-        with np.load(path, allow_pickle=False) as arrays:
-            rows = len(arrays["terminals"])
-        entries[file] = {
-            "command": command,
-            "seed": seed,
-            "versions": versions,
-            "sha256": file_sha256(path),
-            "bytes": path.stat().st_size,
-            "rows": rows,
-        }
-    manifest.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")

@@ -29,9 +29,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sorl_edu.datasets.collect import RECIPES, file_sha256, make_folder, numpy_seeded
+from sorl_edu.datasets.collect import RECIPES, numpy_seeded
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, DataError, UnknownName, check
+from sorl_edu.files import file_sha256, make_folder
 
 CACHE = "~/.ogbench/data"
 """Where OGBench itself keeps what it downloads."""

@@ -17,8 +17,8 @@ from sorl_edu import plotting
 from sorl_edu.checkpoints import AgentInfo, save_agent
 from sorl_edu.datasets.ogbench import load
 from sorl_edu.evaluation import evaluate, summarize, sweep
+from sorl_edu.files import write_csv
 from sorl_edu.presets import preset
-from sorl_edu.studies.files import write_csv
 from sorl_edu.training import seed_state, train_seeds
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"

@@ -1,0 +1,72 @@
+"""Files that appear whole or not at all, and the manifest that says how each came to be."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from sorl_edu.errors import ConfigError, check
+
+MANIFEST = "manifest.json"
+RECORDED_PACKAGES = ("sorl-edu", "jax", "numpy", "ogbench", "gymnasium", "mujoco")
+
+
+@contextlib.contextmanager
+def appearing(path: str | os.PathLike) -> Iterator[Path]:
+    """A path beside `path` to write to; it becomes `path` if the block succeeds, else it goes."""
+    path = Path(path)
+    make_folder(path.parent)
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, with its parents, that can be written to; else ConfigError says why not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"can't make the folder '{folder}': {error.strerror}") from None
+    check(os.access(folder, os.W_OK), f"can't write to the folder '{folder}'")
+
+
+def write_csv(table: pd.DataFrame, path: str | os.PathLike) -> None:
+    """Writes a table without its index, numbers to six figures."""
+    with appearing(path) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def add_to_manifest(folder: str | os.PathLike, file: str, command: str, **facts) -> None:
+    """Records in `folder/manifest.json` how `file` of that folder was made.
+
+    An entry has the command, the versions of Python and of the packages that decide the content,
+    the file's sha256 and bytes, and `facts` (JSON values). Entries of other files are kept.
+    """
+    manifest, path = Path(folder) / MANIFEST, Path(folder) / file
+    entries = json.loads(manifest.read_text()) if manifest.exists() else {}
+    entries[file] = facts | {
+        "command": command,
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in RECORDED_PACKAGES},
+        "sha256": file_sha256(path),
+        "bytes": path.stat().st_size,
+    }
+    with appearing(manifest) as beside:
+        beside.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,212 @@
+"""`make claims`: the experiments behind what the course says SORL buys, with their statistics.
+
+Each study trains agents over several seeds, evaluates settings from the same starts, and asks for
+the paired difference between two settings with a 95% interval over the training seeds:
+
+    sequential   more inference steps help a policy that draws one candidate (N = 1)
+    parallel     best-of-32 helps at a fixed number of steps, and not with shuffled values
+    cloning      SORL beats behaviour cloning, and not when rewards are zeroed
+
+Training is checkpointed and evaluated settings are kept in runs/claims/, so a study that is
+stopped goes on where it was. The episodes end up in data/claims/*.csv with a manifest; from those
+files, `statistics` computes every number that is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+
+from sorl_edu.agents import SORL, Agent
+from sorl_edu.agents.protocol import State
+from sorl_edu.datasets.ogbench import load, shipped_data
+from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.evaluation import evaluate, paired_difference
+from sorl_edu.files import add_to_manifest, write_csv
+from sorl_edu.inference import best_of_n
+from sorl_edu.training import seed_state, train_seeds
+
+ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
+EPISODES = 50
+EVALUATION_SEED = 1000
+
+
+@dataclass(frozen=True)
+class ShuffledValues:
+    """A SORL agent whose verifier guesses: the candidates' values are shuffled among them."""
+
+    agent: SORL
+
+    def act(self, state: State, obs, key, *, steps: int, candidates: int):
+        propose_key, shuffle_key = jax.random.split(key)
+        proposal = self.agent.propose(state, obs, propose_key, steps=steps, candidates=candidates)
+        q = jax.random.permutation(shuffle_key, proposal.q, axis=0, independent=True)
+        return best_of_n(proposal.actions, q)
+
+
+def without_rewards(data: Transitions) -> Transitions:
+    """The same transitions, of a task that pays nothing and never ends."""
+    return data.replace(rewards=jnp.zeros_like(data.rewards), masks=jnp.ones_like(data.masks))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Agents trained alike but for their seed, and the settings at which they are evaluated."""
+
+    agent: Agent
+    settings: tuple[tuple[int, int], ...]  # (steps, candidates)
+    updates: int = 20_000
+    seeds: int = 5
+    rewards: bool = True
+    shuffled: tuple[tuple[int, int], ...] = ()  # settings evaluated with shuffled values, too
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`better` does better than `worse` in `metric` (or, with `expected` off, it doesn't)."""
+
+    text: str
+    metric: str
+    better: dict
+    worse: dict
+    expected: bool = True
+
+
+@dataclass(frozen=True)
+class Study:
+    question: str
+    arms: dict[str, Arm]
+    claims: tuple[Claim, ...]
+
+
+def setting(arm: str, steps: int, candidates: int, verifier: str = "critic") -> dict:
+    """Column values that select one evaluated setting."""
+    return {"arm": arm, "steps": steps, "candidates": candidates, "verifier": verifier}
+
+
+STUDIES: dict[str, Study] = {}
+
+
+def run_study(name: str, runs: Path, out: Path) -> None:
+    """Trains and evaluates what is missing, and writes `out`/NAME.csv and its manifest entry."""
+    study, started = STUDIES[name], time.perf_counter()
+    tables = [
+        run_arm(arm_name, arm, runs / name / arm_name) for arm_name, arm in study.arms.items()
+    ]
+    write_csv(pd.concat(tables, ignore_index=True), out / f"{name}.csv")
+    add_to_manifest(
+        out,
+        f"{name}.csv",
+        command=f"make claims  # this one: python -m sorl_edu.studies.claims {name}",
+        question=study.question,
+        environment=ENVIRONMENT,
+        dataset_sha256=load(ENVIRONMENT).sha256,
+        arms={arm_name: asdict(arm) for arm_name, arm in study.arms.items()},
+        minutes=round((time.perf_counter() - started) / 60, 1),
+    )
+
+
+def run_arm(name: str, arm: Arm, folder: Path) -> pd.DataFrame:
+    """One arm's episodes: a row per (training seed, setting, episode)."""
+    dataset = load(ENVIRONMENT)
+    print(f"{name}: {arm.seeds} seeds x {arm.updates:,} updates", flush=True)
+    run = train_seeds(
+        arm.agent,
+        dataset.train if arm.rewards else without_rewards(dataset.train),
+        updates=arm.updates,
+        keys=jax.random.split(jax.random.key(0), arm.seeds),
+        checkpoint_dir=folder,
+        checkpoint_every=5000,
+    )
+    tables = []
+    for verifier, settings in (("critic", arm.settings), ("shuffled", arm.shuffled)):
+        agent = arm.agent if verifier == "critic" else ShuffledValues(arm.agent)
+        for steps, candidates in settings:
+            file = folder / f"steps{steps}_N{candidates}_{verifier}.csv"
+            if not file.exists():
+                write_csv(evaluate_seeds(agent, run.state, arm.seeds, steps, candidates), file)
+            tables.append(pd.read_csv(file).assign(**setting(name, steps, candidates, verifier)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def evaluate_seeds(
+    agent: Agent, states: State, seeds: int, steps: int, candidates: int
+) -> pd.DataFrame:
+    """Every training seed at one setting, from the same starts."""
+    tables = []
+    for seed in range(seeds):
+        table, _ = evaluate(
+            agent,
+            seed_state(states, seed),
+            ENVIRONMENT,
+            steps=steps,
+            candidates=candidates,
+            episodes=EPISODES,
+            seed=EVALUATION_SEED,
+        )
+        tables.append(table.assign(training_seed=seed))
+    table = pd.concat(tables, ignore_index=True)
+    print(
+        f"  {steps} steps, N = {candidates}: success {table.success.mean():.2f}, "
+        f"length {table.length.mean():.0f}",
+        flush=True,
+    )
+    return table
+
+
+def statistics(folder: Path | None = None) -> pd.DataFrame:
+    """Every claim's paired difference, computed from the episodes in `folder`.
+
+    Returns:
+        a row per claim: study, claim, metric, difference, low, high (95%, Student's, over training
+        seeds), seeds, episodes, expected, and holds: whether the interval excludes zero on the
+        better side (or, where no gain is expected, doesn't).
+    """
+    folder = shipped_data() / "claims" if folder is None else folder
+    rows = []
+    for name, study in STUDIES.items():
+        episodes = pd.read_csv(folder / f"{name}.csv")
+        for claim in study.claims:
+            found = paired_difference(
+                episodes, claim.metric, better=claim.better, worse=claim.worse
+            )
+            gain = found["high"] < 0 if claim.metric == "length" else found["low"] > 0
+            rows.append(
+                {"study": name, "claim": claim.text, "metric": claim.metric}
+                | found
+                | {"expected": claim.expected, "holds": bool(gain) == claim.expected}
+            )
+    return pd.DataFrame(rows)
+
+
+def describe(table: pd.DataFrame) -> str:
+    lines = []
+    for row in table.itertuples():
+        lines.append(
+            f"[{'holds' if row.holds else 'FAILS'}] {row.study}: {row.claim}\n"
+            f"        {row.metric}: {row.difference:+.3g}, 95% interval "
+            f"[{row.low:+.3g}, {row.high:+.3g}] over {row.seeds} seeds "
+            f"({row.episodes} paired episodes)"
+        )
+    return "\n".join(lines)
+
+
+def main(names: list[str], runs: Path, out: Path) -> None:
+    for name in names:
+        run_study(name, runs, out)
+    print(describe(statistics(out)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", nargs="*", default=list(STUDIES), choices=[*STUDIES, []])
+    parser.add_argument("--runs", type=Path, default=Path("runs/claims"))
+    parser.add_argument("--out", type=Path, default=Path("data/claims"))
+    arguments = parser.parse_args()
+    main(arguments.studies, arguments.runs, arguments.out)
