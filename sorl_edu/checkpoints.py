@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _named_leaves(tree: PyTree) -> dict[str, jax.Array]:
+def _named_leaves(tree: PyTree) -> dict[str, jax.Array | jax.ShapeDtypeStruct]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
@@ -152,13 +152,13 @@ def load_agent(
         agent = _agent_from(metadata["agent"], metadata["config"])
         info = AgentInfo(**metadata["info"])
         obs_dim, action_dim = metadata["observation_dim"], metadata["action_dim"]
-    except (KeyError, TypeError, ConfigError) as error:
+        blank = Transitions.create(
+            np.zeros((2, obs_dim)), np.zeros((2, action_dim)), np.zeros(2), np.ones(2), [0, 1]
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{file} describes no agent of this version: {error}") from None
     if environment is not None and info.environment != environment:
         raise CheckpointError(f"{file} was trained for {info.environment}, not for {environment}")
-    blank = Transitions.create(
-        np.zeros((2, obs_dim)), np.zeros((2, action_dim)), np.zeros(2), np.ones(2), [0, 1]
-    )
     like = jax.eval_shape(agent.init, jax.random.key(0), blank)
     return agent, load_tree(file, _without_optimizers(like)), info
 

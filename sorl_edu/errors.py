@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+import numpy as np
+
 
 class DataError(ValueError):
     """A dataset that can't be learned from as it is."""
@@ -31,7 +33,7 @@ class UnknownName(ConfigError, KeyError):
         return self.args[0]
 
 
-def check(condition: bool, message: str, error: type[ValueError] = ConfigError) -> None:
+def check(condition: bool | np.bool_, message: str, error: type[Exception] = ConfigError) -> None:
     """Raise `error(message)` unless `condition` holds."""
     if not condition:
         raise error(message)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 from tqdm.auto import tqdm
 
 from sorl_edu import checkpoints
@@ -98,7 +99,7 @@ def train_seeds(
     data: Transitions,
     *,
     updates: int,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " seeds"],
     validation: Transitions | None = None,
     log_every: int = 1000,
     checkpoint_dir: str | Path | None = None,
@@ -143,7 +144,8 @@ def train_seeds(
         "agent": type(agent).__name__,
         "config": asdict(agent),
         "keys": jax.random.key_data(keys).tolist(),
-        "rows": len(data.last),
+        "data": _fingerprint(data),
+        "validation data": _fingerprint(validation),
         "log_every": log_every,
     }
     prepared = agent.prepare(data)
@@ -154,6 +156,11 @@ def train_seeds(
     resume_file = None if checkpoint_dir is None else Path(checkpoint_dir) / RESUME_FILE
     if resume_file is not None and resume_file.exists():
         state, done, history = _resume(resume_file, state, identity)
+        check(
+            done <= updates,
+            f"{resume_file} has {done} updates already, more than the {updates} asked for",
+            CheckpointError,
+        )
 
     pending: list[dict[str, np.ndarray]] = []
     bar = tqdm(total=updates, initial=done, unit="update", disable=not progress, smoothing=0.1)
@@ -164,7 +171,7 @@ def train_seeds(
             state, metrics = _run_chunk(agent, length, state, prepared, keys, done)
             metrics = {name: np.asarray(value) for name, value in metrics.items()}
             try:
-                _check_finite(metrics, done, good)
+                _check_finite(metrics, state, done, good)
             except NonFiniteLoss:
                 if resume_file is not None:
                     _save(resume_file, good, done, history, identity)
@@ -180,7 +187,7 @@ def train_seeds(
                 pending.clear()
                 history += _rows("train", done, means)
                 if held_out is not None:
-                    losses = _validation_losses(agent, state, held_out, keys, done)
+                    losses = _validation_losses(agent, state, held_out, keys)
                     history += _rows("validation", done, losses)
                 bar.set_postfix({name: f"{value.mean():.3g}" for name, value in means.items()})
                 if on_log is not None:
@@ -199,8 +206,8 @@ def _run_chunk(
     length: int,
     states: State,
     data: Transitions,
-    keys: PRNGKeyArray,
-    first: int,
+    keys: Key[Array, " seeds"],
+    first: int | Array,
 ) -> tuple[State, Metrics]:
     """`length` updates of every seed; metrics come back as (seeds, length)."""
 
@@ -221,7 +228,7 @@ VALIDATION_BATCHES = 8
 
 @partial(jax.jit, static_argnames="agent")
 def _validation_losses(
-    agent: Agent, states: State, data: Transitions, keys: PRNGKeyArray, done: int
+    agent: Agent, states: State, data: Transitions, keys: Key[Array, " seeds"]
 ) -> Metrics:
     """Mean losses on held-out batches, (seeds,) each; the batches are the same at every call."""
 
@@ -243,13 +250,28 @@ def _next_stop(done: int, updates: int, *periods: int) -> int:
     return min([updates, *((done // period + 1) * period for period in periods)])
 
 
-def _check_finite(metrics: dict[str, np.ndarray], done: int, good: State) -> None:
-    for name, values in metrics.items():
-        bad = ~np.isfinite(values)
-        if bad.any():
-            update = int(bad.any(0).argmax())
-            seed = int(bad[:, update].argmax())
-            raise NonFiniteLoss(name, done + update + 1, seed, good, done)
+def _check_finite(metrics: dict[str, np.ndarray], state: State, done: int, good: State) -> None:
+    """Raises NonFiniteLoss for the first metric of a chunk to go bad, or for what the chunk made.
+
+    A metric tells of the state before its update: what the last one made, only the state shows.
+    """
+    bad = {name: ~np.isfinite(values) for name, values in metrics.items()}
+    first = {name: int(where.any(0).argmax()) for name, where in bad.items() if where.any()}
+    if first:
+        name = min(first, key=first.get)
+        seed = int(bad[name][:, first[name]].argmax())
+        raise NonFiniteLoss(name, done + first[name] + 1, seed, good, done)
+    finite = np.asarray(_finite(state))
+    if not finite.all():
+        length = len(next(iter(metrics.values()))[0])
+        raise NonFiniteLoss("a parameter", done + length, int(finite.argmin()), good, done)
+
+
+@jax.jit
+@jax.vmap
+def _finite(state: State) -> Array:
+    leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def _rows(split: str, done: int, metrics: dict[str, np.ndarray]) -> list[tuple]:
@@ -258,6 +280,14 @@ def _rows(split: str, done: int, metrics: dict[str, np.ndarray]) -> list[tuple]:
         for name, values in metrics.items()
         for seed, value in enumerate(np.asarray(values))
     ]
+
+
+def _fingerprint(data: Transitions | None) -> int:
+    """A checksum of a dataset, to know it again."""
+    checksum = 0
+    for leaf in jax.tree.leaves(data):
+        checksum = zlib.crc32(np.asarray(leaf), checksum)
+    return checksum
 
 
 def _save(file: Path, state: State, done: int, history: Sequence[tuple], identity: dict) -> None:

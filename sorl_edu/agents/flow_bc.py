@@ -61,6 +61,14 @@ class FlowBC:
     """Largest global gradient norm; 0 for no clipping."""
 
     def __post_init__(self) -> None:
+        check(
+            len(self.field_hidden) > 0 and all(width >= 1 for width in self.field_hidden),
+            f"field_hidden must name at least one width of at least 1, got {self.field_hidden}",
+        )
+        check(
+            self.fourier_features >= 0,
+            f"fourier_features must be 0 or more, got {self.fourier_features}",
+        )
         check(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}")
         check(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}")
         check(self.grad_clip_norm >= 0, f"grad_clip_norm must be 0 or more: {self.grad_clip_norm}")

@@ -84,7 +84,7 @@ class SORL:
     q_aggregation: Aggregation = "mean"
     """How the critics are combined in TD targets and in best-of-N: "mean", or "min"."""
     critic_sees_steps: bool = True
-    """Feed the critic the policy's number of steps, as the published code does; the paper doesn't."""
+    """Feed the critic the number of steps m, as the published code does; the paper does not."""
     tau: float = 0.005
     """How far the target networks move towards the online ones per update, in (0, 1]."""
 

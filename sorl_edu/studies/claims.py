@@ -30,6 +30,7 @@ from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.evaluation import evaluate, paired_difference
 from sorl_edu.files import add_to_manifest, write_csv
 from sorl_edu.inference import best_of_n
+from sorl_edu.presets import preset
 from sorl_edu.training import seed_state, train_seeds
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
@@ -61,7 +62,7 @@ class Arm:
 
     agent: Agent
     settings: tuple[tuple[int, int], ...]  # (steps, candidates)
-    updates: int = 20_000
+    updates: int = 10_000
     seeds: int = 5
     rewards: bool = True
     shuffled: tuple[tuple[int, int], ...] = ()  # settings evaluated with shuffled values, too
@@ -81,7 +82,7 @@ class Claim:
 @dataclass(frozen=True)
 class Study:
     question: str
-    arms: dict[str, Arm]
+    arms: tuple[str, ...]
     claims: tuple[Claim, ...]
 
 
@@ -90,15 +91,64 @@ def setting(arm: str, steps: int, candidates: int, verifier: str = "critic") -> 
     return {"arm": arm, "steps": steps, "candidates": candidates, "verifier": verifier}
 
 
-STUDIES: dict[str, Study] = {}
+COURSE = preset("pointmaze")
+
+ARMS = {
+    "sorl": Arm(
+        COURSE,
+        settings=tuple((m, n) for m in (1, 2, 4, 8) for n in (1, 32)),
+        shuffled=((8, 32),),
+    ),
+    "sorl without rewards": Arm(COURSE, settings=((8, 1), (8, 32)), rewards=False),
+    "cloning": Arm(preset("pointmaze-bc"), settings=((8, 1),)),
+}
+
+STUDIES = {
+    "parallel": Study(
+        question="Does the best of 32 candidates do better than one, and is it the values' doing?",
+        arms=("sorl",),
+        claims=(
+            Claim(
+                "at 8 steps, best-of-32 takes fewer steps to the goal than one candidate",
+                "length",
+                better=setting("sorl", 8, 32),
+                worse=setting("sorl", 8, 1),
+            ),
+            Claim(
+                "with the values shuffled among the candidates it doesn't",
+                "length",
+                better=setting("sorl", 8, 32, "shuffled"),
+                worse=setting("sorl", 8, 1),
+                expected=False,
+            ),
+        ),
+    ),
+    "cloning": Study(
+        question="Does SORL beat behaviour cloning on the same data, and is it the rewards' doing?",
+        arms=("sorl", "sorl without rewards", "cloning"),
+        claims=(
+            Claim(
+                "SORL reaches the goal more often than behaviour cloning",
+                "success",
+                better=setting("sorl", 8, 1),
+                worse=setting("cloning", 8, 1),
+            ),
+            Claim(
+                "with rewards zeroed it doesn't",
+                "success",
+                better=setting("sorl without rewards", 8, 1),
+                worse=setting("cloning", 8, 1),
+                expected=False,
+            ),
+        ),
+    ),
+}
 
 
 def run_study(name: str, runs: Path, out: Path) -> None:
     """Trains and evaluates what is missing, and writes `out`/NAME.csv and its manifest entry."""
     study, started = STUDIES[name], time.perf_counter()
-    tables = [
-        run_arm(arm_name, arm, runs / name / arm_name) for arm_name, arm in study.arms.items()
-    ]
+    tables = [run_arm(arm, runs / arm.replace(" ", "_")) for arm in study.arms]
     write_csv(pd.concat(tables, ignore_index=True), out / f"{name}.csv")
     add_to_manifest(
         out,
@@ -107,14 +157,14 @@ def run_study(name: str, runs: Path, out: Path) -> None:
         question=study.question,
         environment=ENVIRONMENT,
         dataset_sha256=load(ENVIRONMENT).sha256,
-        arms={arm_name: asdict(arm) for arm_name, arm in study.arms.items()},
+        arms={arm: asdict(ARMS[arm]) for arm in study.arms},
         minutes=round((time.perf_counter() - started) / 60, 1),
     )
 
 
-def run_arm(name: str, arm: Arm, folder: Path) -> pd.DataFrame:
+def run_arm(name: str, folder: Path) -> pd.DataFrame:
     """One arm's episodes: a row per (training seed, setting, episode)."""
-    dataset = load(ENVIRONMENT)
+    arm, dataset = ARMS[name], load(ENVIRONMENT)
     print(f"{name}: {arm.seeds} seeds x {arm.updates:,} updates", flush=True)
     run = train_seeds(
         arm.agent,

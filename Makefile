@@ -1,0 +1,46 @@
+# Each target first makes .venv, if it isn't there, and installs what it needs into it. A stamp says
+# what is installed: .demo the package alone, .all also what notebooks and tests need.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGE := $(if $(wildcard .venv/.all),.venv/.all,.venv/.demo)
+
+.PHONY: help demo lab test bench claims
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+demo: $(PACKAGE) ## train SORL on OGBench PointMaze, evaluate and draw it, in runs/demo/ (minutes)
+	$(BIN)/python -m sorl_edu.studies.demo
+
+lab: .venv/.all ## open the notebooks in JupyterLab
+	$(BIN)/python -m jupyter lab notebooks/
+
+test: .venv/.all ## check the style and run the tests
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m pytest
+
+bench: $(PACKAGE) ## measure the speed of training and acting
+	$(BIN)/python -m sorl_edu.studies.bench
+
+claims: $(PACKAGE) ## run the studies behind the course's claims (hours; goes on where it stopped)
+	$(BIN)/python -m sorl_edu.studies.claims
+
+.venv/.demo: pyproject.toml | .venv/.made
+	@echo "Installing sorl-edu into .venv, which takes a minute or two ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .
+	@touch $@
+
+.venv/.all: pyproject.toml | .venv/.made
+	@echo "Installing sorl-edu, notebooks and tests into .venv, which takes a few minutes ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[lab,test]'
+	@touch $@
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "sorl-edu needs Python 3.11 or newer, and $(PYTHON) is not: install one and name it," \
+	    "as in: make demo PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making .venv with $(PYTHON) ..."
+	@$(PYTHON) -m venv .venv
+	@touch $@

@@ -1,0 +1,511 @@
+"""The command line: `sorl-edu train | evaluate | sweep | collect | doctor`.
+
+A command is a frozen dataclass whose fields are its flags, read by tyro, and whose `run` first
+checks everything that can be checked without work. What the library refuses (an unknown name, an
+impossible value, a damaged file) is told in one message, without a traceback, with exit code 2 when
+the command line is at fault and 1 when something else is.
+
+JAX and MuJoCo take seconds to import, so a command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import tyro
+from tyro.conf import Positional, arg
+
+from sorl_edu.errors import CheckpointError, ConfigError, DataError, UnknownName, check
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sorl_edu.agents import Agent
+    from sorl_edu.agents.protocol import State
+    from sorl_edu.checkpoints import AgentInfo
+
+HELP = """\
+usage: sorl-edu COMMAND ...
+
+Offline reinforcement learning with shortcut models (SORL) on OGBench.
+
+  sorl-edu collect   make a PointMaze dataset on this machine
+  sorl-edu train     train an agent, several seeds at once
+  sorl-edu evaluate  run a trained agent in its environment
+  sorl-edu sweep     evaluate a grid of inference steps x N, over training seeds
+  sorl-edu doctor    say what is wrong with this installation, and the fix
+
+sorl-edu COMMAND --help lists a command's flags and gives examples."""
+
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent on an OGBench dataset, several seeds at once.
+
+    A run that was stopped goes on, with the same command, from its last checkpoint.
+    """
+
+    dataset: Positional[Annotated[str, arg(metavar="DATASET")]]
+    """OGBench's name of dataset and task, such as pointmaze-medium-navigate-singletask-v0."""
+    out: Path
+    """Folder for the agents (agent_seed0.safetensors, ...), history.csv and learning_curves.png."""
+    preset: str | None = None
+    """Where hyper-parameters start from; by default the preset for the dataset."""
+    updates: int = 20_000
+    """Updates of each seed, in all."""
+    seeds: int = 1
+    """How many agents to train, at once."""
+    seed: int = 0
+    """The first one's seed; the others have the seeds after it."""
+    data: Path | None = None
+    """Folder in which to look for the dataset first."""
+    log_every: int = 1000
+    """Updates between rows of history.csv."""
+    checkpoint_every: int = 10_000
+    """Updates between checkpoints, from which a stopped run goes on; a multiple of log-every."""
+
+    examples: ClassVar = """
+    sorl-edu train pointmaze-medium-navigate-singletask-v0 --out runs/first
+    sorl-edu train pointmaze-medium-navigate-singletask-v0 --out runs/greedy \\
+        --updates 30000 --seeds 4 --q-weight 5000 --field-hidden 128 128
+    sorl-edu train pointmaze-medium-navigate-singletask-v0 --out runs/bc \\
+        --preset pointmaze-bc
+    sorl-edu train cube-single-play-singletask-v0 --out runs/cube --updates 1000000
+    """
+
+    @classmethod
+    def with_flags_of(cls, agent: Agent) -> type[Train]:
+        """This command with a field `agent`, whose hyper-parameters are flags, too."""
+        flags = ("agent", Annotated[type(agent), arg(name="")], agent)
+        return make_dataclass(cls.__name__, [flags], bases=(cls,), frozen=True)
+
+    def run(self) -> int:
+        from sorl_edu.datasets.ogbench import load, parse_name
+        from sorl_edu.training import RESUME_FILE
+
+        parse_name(self.dataset)
+        for flag in ("updates", "seeds", "log_every", "checkpoint_every"):
+            value = getattr(self, flag)
+            check(value >= 1, f"--{flag.replace('_', '-')} must be at least 1, got {value}")
+        check(
+            self.checkpoint_every % self.log_every == 0,
+            f"--checkpoint-every ({self.checkpoint_every}) must be a multiple of --log-every "
+            f"({self.log_every})",
+        )
+        _check_seed(self.seed)
+        _check_seed(self.seed + self.seeds - 1)
+        if self.data is not None:
+            check(self.data.expanduser().is_dir(), f"there is no folder '{self.data}'")
+        out = _usable_folder(self.out)
+        done = _updates_done(out / RESUME_FILE, self.updates)
+
+        import jax
+        import jax.numpy as jnp
+
+        from sorl_edu import plotting
+        from sorl_edu.checkpoints import AgentInfo, save_agent
+        from sorl_edu.files import write_csv
+        from sorl_edu.training import seed_state, train_seeds
+
+        dataset = load(self.dataset, folder=self.data)
+        print(f"{len(dataset.train):,} transitions from {dataset.path}")
+        if done:
+            print(f"{out} has this run's first {done:,} updates: going on from there")
+        seeds = range(self.seed, self.seed + self.seeds)
+        run = train_seeds(
+            self.agent,
+            dataset.train,
+            updates=self.updates,
+            keys=jnp.stack([jax.random.key(seed) for seed in seeds]),
+            validation=dataset.validation,
+            log_every=self.log_every,
+            checkpoint_dir=out,
+            checkpoint_every=self.checkpoint_every,
+        )
+
+        files = [out / f"agent_seed{seed}.safetensors" for seed in seeds]
+        preset = self.preset or _preset_name([self.dataset])
+        for i, (seed, file) in enumerate(zip(seeds, files, strict=True)):
+            info = AgentInfo(self.dataset, self.updates, seed, preset, dataset.sha256)
+            save_agent(file, self.agent, seed_state(run.state, i), info)
+        history = run.history.assign(seed=run.history.seed + self.seed)
+        write_csv(history, out / "history.csv")
+        plotting.save_figure(plotting.learning_curves(history), out / "learning_curves.png")
+
+        print(f"Trained for {run.seconds:.0f} s; {out} has agents, history and learning curves.")
+        candidates = 32 if hasattr(self.agent, "critic") else 1
+        command = "evaluate" if self.seeds == 1 else "sweep"
+        rest = ["--candidates", candidates, *(["--out", out] if self.seeds > 1 else [])]
+        print("Next:", shlex.join(map(str, ["sorl-edu", command, *files, *rest])))
+        return 0
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Run a trained agent in its environment: success, return and length with 95% intervals."""
+
+    agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]
+    """The agent's file."""
+    steps: int = 8
+    """Inference steps m, a power of two."""
+    candidates: int = 32
+    """N, the candidate actions of which the critic chooses one."""
+    episodes: int = 50
+    """How many, all at once."""
+    seed: int = 0
+    """Of the starts and of the actions."""
+
+    examples: ClassVar = """
+    sorl-edu evaluate runs/demo/agent.safetensors
+    sorl-edu evaluate runs/demo/agent.safetensors --steps 1 --candidates 1
+    sorl-edu evaluate runs/first/agent_seed0.safetensors --episodes 200 --seed 1
+    """
+
+    def run(self) -> int:
+        _check_evaluation([self.steps], [self.candidates], self.episodes, self.seed)
+        agent, state, info = _load_agents([self.agent], [self.steps], [self.candidates])[0]
+
+        from sorl_edu.evaluation import evaluate, summarize
+
+        episodes, _ = evaluate(
+            agent,
+            state,
+            info.environment,
+            steps=self.steps,
+            candidates=self.candidates,
+            episodes=self.episodes,
+            seed=self.seed,
+        )
+        cell = {"training_seed": info.seed, "steps": self.steps, "candidates": self.candidates}
+        print(f"{self.agent}: {info.environment}, seed {info.seed}, {info.updates:,} updates")
+        print(_as_text(summarize(episodes.assign(**cell))))
+        return 0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Evaluate a grid of inference steps x N, every setting from the same starts.
+
+    Give one agent's file for each training seed; with several, intervals are over training seeds.
+    """
+
+    agents: Positional[Annotated[tuple[Path, ...], arg(metavar="AGENT.safetensors ...")]]
+    """The agents' files: the same hyper-parameters and data, each of another training seed."""
+    out: Path
+    """Folder for episodes.csv (a row per episode), sweep.csv (per setting) and sweep.png."""
+    steps: tuple[int, ...] = (1, 2, 4, 8)
+    """Inference steps m, powers of two."""
+    candidates: tuple[int, ...] = (1, 8, 32)
+    """N, the candidate actions of which the critic chooses one."""
+    episodes: int = 50
+    """For each setting and training seed."""
+    seed: int = 0
+    """Of the starts and of the actions."""
+
+    examples: ClassVar = """
+    sorl-edu sweep runs/demo/agent.safetensors --out runs/demo_sweep
+    sorl-edu sweep runs/greedy/agent_seed0.safetensors \\
+        runs/greedy/agent_seed1.safetensors --steps 1 8 16 --candidates 1 32 \\
+        --episodes 100 --out runs/greedy
+    """
+
+    def run(self) -> int:
+        steps, candidates = tuple(dict.fromkeys(self.steps)), tuple(dict.fromkeys(self.candidates))
+        check(len(self.agents) > 0, "name at least one agent's file")
+        _check_evaluation(steps, candidates, self.episodes, self.seed)
+        out = _usable_folder(self.out)
+        loaded = _load_agents(self.agents, steps, candidates)
+        agent, _, info = loaded[0]
+        seeds = _training_seeds(self.agents, loaded)
+
+        import jax
+        import jax.numpy as jnp
+
+        from sorl_edu import plotting
+        from sorl_edu.evaluation import summarize, sweep
+        from sorl_edu.files import write_csv
+
+        episodes = sweep(
+            agent,
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *(state for _, state, _ in loaded)),
+            info.environment,
+            steps=steps,
+            candidates=candidates,
+            episodes=self.episodes,
+            seed=self.seed,
+        )
+        episodes["training_seed"] = episodes.training_seed.map(dict(enumerate(seeds)))
+        summary = summarize(episodes)
+        write_csv(episodes, out / "episodes.csv")
+        write_csv(summary, out / "sweep.csv")
+        plotting.save_figure(plotting.sweep_heatmap(summary), out / "sweep.png")
+        print(_as_text(summary))
+        print(f"{out} has episodes.csv, sweep.csv and sweep.png.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Make a PointMaze dataset, by OGBench's own oracle and recipe, in its file format.
+
+    A tenth as many episodes again are collected for validation.
+    """
+
+    name: Positional[Annotated[str, arg(metavar="DATASET")]]
+    """OGBench's name of the dataset, such as pointmaze-medium-navigate-v0."""
+    out: Path
+    """Folder for the files."""
+    episodes: int | None = None
+    """Training episodes; by default as many as the official dataset has (takes minutes)."""
+    noise: float | None = None
+    """Standard deviation of the action noise; by default the official 0.5."""
+    seed: int = 0
+    """The same seed gives the same data."""
+    overwrite: bool = False
+    """Replace files that are there."""
+
+    examples: ClassVar = """
+    sorl-edu collect pointmaze-medium-navigate-v0 --episodes 200 --out DIR
+    sorl-edu collect pointmaze-large-stitch-v0 --out data/large --noise 0.2 --seed 1
+    """
+
+    def run(self) -> int:
+        from sorl_edu.datasets.collect import collect
+
+        _check_seed(self.seed)
+        paths = collect(
+            self.name,
+            _usable_folder(self.out),
+            episodes=self.episodes,
+            noise=self.noise,
+            seed=self.seed,
+            overwrite=self.overwrite,
+        )
+        print("Wrote", " and ".join(map(str, paths)))
+        folder = str(paths[0].parent)
+        task = self.name.replace("-v0", "-singletask-v0")
+        train = ["sorl-edu", "train", task, "--data", folder, "--out", "runs/collected"]
+        print("Next:", shlex.join(train))
+        return 0
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what is installed, what is wrong with it, and the fix.
+
+    The exit code is 1 if something essential is wrong.
+    """
+
+    json: bool = False
+    """Print JSON, for programs."""
+
+    examples: ClassVar = """
+    sorl-edu doctor
+    sorl-edu doctor --json
+    """
+
+    def run(self) -> int:
+        from sorl_edu import doctor
+
+        findings = doctor.examine()
+        print(doctor.as_json(findings) if self.json else doctor.as_text(findings))
+        return int(any(finding.status == "wrong" for finding in findings))
+
+
+COMMANDS: dict[str, type] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "sweep": Sweep,
+    "collect": Collect,
+    "doctor": Doctor,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code; messages for people go to stderr."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return parse(argv).run()
+    except SystemExit as stop:  # tyro's help (0) and its refusals (2), which it has printed
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        return _say("interrupted; the same command goes on from a last checkpoint, if any", 130)
+    except ConfigError as error:
+        return _say(f"{error}", 2)
+    except (DataError, CheckpointError, OSError) as error:
+        return _say(f"{error}", 1)
+    except RuntimeError as error:
+        from sorl_edu.training import NonFiniteLoss
+
+        if not isinstance(error, NonFiniteLoss):
+            raise
+        return _say(f"{error}", 1)
+
+
+def parse(argv: Sequence[str]):
+    """The command of a command line, ready to `run`.
+
+    Raises:
+        SystemExit: for --help (code 0), and for what tyro refuses (code 2).
+        ConfigError: an unknown command, preset or dataset, or an impossible hyper-parameter.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP, file=sys.stdout if argv else sys.stderr)
+        raise SystemExit(0 if argv else 2)
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        raise UnknownName("command", name, COMMANDS)
+    command = COMMANDS[name]
+    paragraphs = [line.strip() for line in command.__doc__.splitlines() if line.strip()]
+    if command is Train:
+        from sorl_edu.presets import PRESETS, preset
+
+        chosen = _preset_name(rest)
+        command = Train.with_flags_of(preset(chosen))
+        paragraphs.append(
+            f"Hyper-parameters have the defaults of preset '{chosen}'. "
+            f"Presets: {', '.join(PRESETS)}."
+        )
+    description = "\n\n".join([*paragraphs, f"Examples:{command.examples}"])
+    return tyro.cli(command, prog=f"sorl-edu {name}", description=description, args=rest)
+
+
+def _say(message: str, code: int) -> int:
+    print(f"sorl-edu: {message}", file=sys.stderr)
+    return code
+
+
+def _preset_name(argv: Sequence[str]) -> str:
+    """The preset that a command line names, else the one for its dataset, else the course's."""
+    from sorl_edu.datasets.ogbench import parse_name
+    from sorl_edu.presets import PRESETS, preset_for
+
+    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+        if flag == "--preset" or flag.startswith("--preset="):
+            return flag.partition("=")[2] or value
+    for word in argv:
+        try:
+            parse_name(word)
+        except ConfigError:
+            continue
+        try:
+            return preset_for(word)
+        except UnknownName:
+            raise ConfigError(
+                f"no preset is for {word}: choose one with --preset ({', '.join(PRESETS)})"
+            ) from None
+    return "pointmaze"
+
+
+def _check_seed(seed: int) -> None:
+    check(0 <= seed <= MAX_SEED, f"--seed must lie in 0 .. {MAX_SEED}, got {seed}")
+
+
+def _usable_folder(folder: Path) -> Path:
+    """A folder that is there and can be written to, or could be made; it isn't made yet."""
+    folder = folder.expanduser()
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    check(there.is_dir(), f"--out {folder} can't be a folder: '{there}' is a file")
+    check(os.access(there, os.W_OK), f"--out {folder}: can't write to '{there}'")
+    return folder
+
+
+def _updates_done(file: Path, updates: int) -> int:
+    """The updates that the checkpoint of a stopped run has; 0 without one."""
+    from sorl_edu.checkpoints import read_metadata
+
+    if not file.exists():
+        return 0
+    done = read_metadata(file).get("updates", 0)
+    check(
+        done <= updates,
+        f"{file.parent} holds a run of {done:,} updates, more than --updates {updates}: choose "
+        "another --out, or more updates",
+    )
+    return done
+
+
+def _check_evaluation(
+    steps: Sequence[int], candidates: Sequence[int], episodes: int, seed: int
+) -> None:
+    from sorl_edu.inference import check_budget
+
+    check(min(len(steps), len(candidates)) > 0, "--steps and --candidates need at least one value")
+    check(episodes >= 1, f"--episodes must be at least 1, got {episodes}")
+    _check_seed(seed)
+    for m in steps:
+        for n in candidates:
+            check_budget(m, n, episodes)
+
+
+def _load_agents(
+    files: Iterable[Path], steps: Iterable[int], candidates: Iterable[int]
+) -> list[tuple[Agent, State, AgentInfo]]:
+    """Reads agents, and checks that they can act with every setting, without running them."""
+    import jax
+    import jax.numpy as jnp
+
+    from sorl_edu.checkpoints import load_agent
+
+    loaded = [load_agent(file) for file in files]
+    for agent, state, _ in loaded:
+        obs = jnp.zeros((1, state.encoder.mean.shape[-1]))
+        for m in steps:
+            for n in candidates:
+                setting = {"steps": m, "candidates": n}
+                jax.eval_shape(
+                    lambda *args, act=agent.act, setting=setting: act(*args, **setting),
+                    state,
+                    obs,
+                    jax.random.key(0),
+                )
+    return loaded
+
+
+def _training_seeds(
+    files: Sequence[Path], loaded: Sequence[tuple[Agent, State, AgentInfo]]
+) -> list[int]:
+    """The agents' training seeds, of agents that differ in nothing else."""
+    agent, _, info = loaded[0]
+    for file, (other, _, other_info) in zip(files, loaded, strict=True):
+        differing = [
+            name
+            for name in ("environment", "updates", "dataset_sha256")
+            if getattr(other_info, name) != getattr(info, name)
+        ]
+        differing += ["hyper-parameters"] * (other != agent)
+        check(
+            not differing,
+            f"{file} and {files[0]} differ in {', '.join(differing)}; a sweep is over training "
+            "seeds of one experiment",
+        )
+    seeds = [info.seed for _, _, info in loaded]
+    check(
+        len(set(seeds)) == len(seeds),
+        f"the training seeds are {seeds}: give each once, or the intervals are too narrow",
+    )
+    return seeds
+
+
+def _as_text(summary: pd.DataFrame) -> str:
+    """A summary of episodes as a table, a row per setting."""
+    metrics = {"success": ".2f", "return": ".1f", "length": ".1f"}
+    lines = [f"{'steps':>5} {'N':>4}" + "".join(f"  {metric:^24}" for metric in metrics)]
+    for _, row in summary.iterrows():
+        cells = [
+            f"{row[metric]:{form}} [{row[f'{metric}_low']:{form}}, {row[f'{metric}_high']:{form}}]"
+            for metric, form in metrics.items()
+        ]
+        lines.append(
+            f"{row.steps:>5} {row.candidates:>4}" + "".join(f"  {cell:^24}" for cell in cells)
+        )
+    lines.append(f"[{summary.interval.iloc[0]}; an episode that fails counts its time limit]")
+    return "\n".join(lines)

@@ -1,0 +1,39 @@
+"""Every test also checks shapes and types: jaxtyping's annotations are enforced by beartype.
+
+The import hook must be in place before anything imports `sorl_edu`.
+"""
+
+import sys
+
+import jaxtyping
+from beartype import BeartypeConf, beartype
+
+
+def checked(function):
+    """beartype, but for `__init__`: JAX rebuilds pytree classes with other leaves than arrays."""
+    if function.__name__ == "__init__":
+        return function
+    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
+
+
+assert "sorl_edu" not in sys.modules, "sorl_edu was imported before its annotations are checked"
+jaxtyping.install_import_hook("sorl_edu", f"{__name__}.checked")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from sorl_edu.datasets.transitions import Transitions  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def transitions() -> Transitions:
+    """Six random trajectories of 20 rows, 3-wide observations and 2-wide actions."""
+    rng = np.random.default_rng(0)
+    rows = 120
+    return Transitions.create(
+        observations=rng.normal(size=(rows, 3)),
+        actions=rng.uniform(-1, 1, size=(rows, 2)),
+        rewards=rng.normal(size=rows),
+        masks=rng.uniform(size=rows) > 0.1,
+        terminals=np.arange(rows) % 20 == 19,
+    )

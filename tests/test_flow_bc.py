@@ -1,0 +1,89 @@
+"""Behaviour cloning: it learns the data's distribution, and it knows that it has no critic."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sorl_edu.agents import FlowBC
+from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.errors import ConfigError
+from sorl_edu.flow_matching import flow_matching_loss
+from sorl_edu.training import train
+
+TINY = FlowBC(field_hidden=(32, 32), batch_size=256, learning_rate=3e-3)
+MU, SIGMA = 0.5, 0.15
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """On actions ~ N(sign(o) mu, sigma^2)."""
+    rng = np.random.default_rng(0)
+    sign = np.repeat(rng.choice([-1.0, 1.0], 2000), 2)
+    actions = np.clip(rng.normal(sign * MU, SIGMA), -1, 1)
+    data = Transitions.create(
+        sign[:, None], actions[:, None], np.zeros(4000), np.ones(4000), np.arange(4000) % 2
+    )
+    run = train(TINY, data, updates=400, key=jax.random.key(0), log_every=100, progress=False)
+    return data, run
+
+
+@pytest.fixture(scope="module")
+def proposed(trained):
+    obs = jnp.array([[-1.0], [1.0]])
+    propose = jax.jit(TINY.propose, static_argnames=("steps", "candidates"))
+    return propose(trained[1].state, obs, jax.random.key(0), steps=16, candidates=1000)
+
+
+def test_it_clones_the_distribution_of_each_context(proposed):
+    actions = np.asarray(proposed.actions)[..., 0]
+    np.testing.assert_allclose(actions.mean(0), [-MU, MU], atol=0.06)
+    np.testing.assert_allclose(actions.std(0), SIGMA, atol=0.06)
+
+
+def test_its_loss_nears_the_optimum(trained):
+    # The conditional variance of test_flow_matching, for epsilon = 0:
+    # sigma (arctan(sigma) + arctan(1 / sigma)) = sigma pi / 2.
+    data, run = trained
+    batch = data.at(data.starts)
+    loss, _ = flow_matching_loss(
+        TINY.field(run.state), batch.observations, batch.actions, jax.random.key(1)
+    )
+    assert 0.8 * SIGMA * np.pi / 2 < loss < 1.4 * SIGMA * np.pi / 2
+
+
+def test_without_a_critic_values_are_unknown_and_the_first_candidate_is_taken(proposed):
+    assert proposed.actions.shape == (1000, 2, 1) and np.isnan(proposed.q).all()
+    np.testing.assert_array_equal(proposed.chosen, [0, 0])
+
+
+def test_choosing_among_candidates_is_refused(trained):
+    state, obs = trained[1].state, jnp.zeros((2, 1))
+    with pytest.raises(ConfigError, match="no critic to choose among 8 candidates"):
+        TINY.act(state, obs, jax.random.key(0), steps=2, candidates=8)
+    with pytest.raises(ConfigError, match="power of two"):
+        TINY.act(state, obs, jax.random.key(0), steps=3, candidates=1)
+    action = TINY.act(state, obs, jax.random.key(0), steps=2, candidates=1)
+    assert action.shape == (2, 1) and np.abs(action).max() <= 1
+
+
+def test_it_takes_the_data_as_it_is(transitions):
+    assert TINY.prepare(transitions) is transitions
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"learning_rate": -1.0}, "learning_rate must be positive"),
+        ({"grad_clip_norm": -1.0}, "grad_clip_norm must be 0 or more"),
+        ({"field_hidden": ()}, "field_hidden must name at least one width"),
+        ({"field_hidden": (0,)}, "field_hidden must name.*at least 1"),
+        ({"fourier_features": -1}, "fourier_features must be 0 or more"),
+    ],
+)
+def test_a_hyper_parameter_out_of_range_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(TINY, **wrong)

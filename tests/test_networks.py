@@ -1,0 +1,150 @@
+"""Networks against the same functions written in numpy, and the encoder against its formula."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import TypeCheckError
+
+from sorl_edu.agents.protocol import parameters
+from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.flow_matching import velocity_target
+from sorl_edu.networks import (
+    MLP,
+    CriticEnsemble,
+    ObservationEncoder,
+    ShortcutField,
+    VelocityField,
+)
+
+KEY = jax.random.key(0)
+OBS = jax.random.normal(jax.random.key(1), (4, 3))
+ACTIONS = jax.random.normal(jax.random.key(2), (4, 2))
+T = jnp.array([[0.0], [0.25], [0.5], [0.75]])
+H = jnp.array([[1.0], [0.5], [0.25], [0.125]])
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_an_mlp_is_dense_then_gelu_then_layer_norm(layer_norm):
+    network = MLP((5, 6), 2, layer_norm)
+    params = jax.jit(network.init)(KEY, OBS)["params"]
+    x = np.asarray(OBS, float)
+    for i in range(2):
+        layer = params[f"Dense_{i}"]
+        x = gelu(x @ np.asarray(layer["kernel"], float) + np.asarray(layer["bias"]))
+        if layer_norm:
+            mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+            x = (x - mean) / np.sqrt(variance + 1e-6)
+    x = x @ np.asarray(params["Dense_2"]["kernel"], float)
+    np.testing.assert_allclose(network.apply({"params": params}, OBS), x, atol=1e-5)
+    # 3 -> 5 -> 6 -> 2, and a scale and a shift for each normalised unit.
+    assert parameters(params) == (3 + 1) * 5 + (5 + 1) * 6 + (6 + 1) * 2 + 2 * 11 * layer_norm
+
+
+def test_kernels_start_uniform_with_the_average_fan():
+    kernel = MLP((), 300).init(KEY, jnp.zeros((1, 200)))["params"]["Dense_0"]["kernel"]
+    bound = np.sqrt(3 / ((200 + 300) / 2))
+    assert 0.999 * bound < np.abs(kernel).max() <= bound
+    assert np.var(kernel) == pytest.approx(bound**2 / 3, rel=0.02)
+
+
+# With no hidden layer a network is linear in its inputs, which shows what it is fed.
+
+
+def linear(params, *inputs):
+    layer = params["params"]["MLP_0"]["Dense_0"]
+    return np.concatenate(inputs, -1) @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+
+
+def test_a_shortcut_field_is_fed_the_level():
+    network = ShortcutField((), 2)
+    params = jax.jit(network.init)(KEY, OBS, ACTIONS, T, H)
+    level = np.array([[0], [1], [2], [3]])
+    np.testing.assert_allclose(
+        network.apply(params, OBS, ACTIONS, T, H),
+        linear(params, OBS, ACTIONS, T, level),
+        atol=1e-6,
+    )
+
+
+def test_a_velocity_field_ignores_the_step_size():
+    network = VelocityField((), 2)
+    params = jax.jit(network.init)(KEY, OBS, ACTIONS, T, H)
+    velocity = network.apply(params, OBS, ACTIONS, T, H)
+    np.testing.assert_allclose(velocity, linear(params, OBS, ACTIONS, T), atol=1e-6)
+    np.testing.assert_array_equal(velocity, network.apply(params, OBS, ACTIONS, T, 0 * H))
+
+
+@pytest.mark.parametrize("sees_steps", [True, False])
+def test_critics_are_fed_the_raw_number_of_steps(sees_steps):
+    network = CriticEnsemble((), ensemble=3, sees_steps=sees_steps)
+    steps = jnp.array([[1.0], [2.0], [4.0], [8.0]])
+    params = jax.jit(network.init)(KEY, OBS, ACTIONS, steps)
+    (layer,) = jax.tree.leaves(params, is_leaf=lambda x: "kernel" in x)
+    inputs = np.concatenate([OBS, ACTIONS, steps] if sees_steps else [OBS, ACTIONS], -1)
+    known = np.einsum("bi,eio->eb", inputs, layer["kernel"]) + layer["bias"]
+    np.testing.assert_allclose(network.apply(params, OBS, ACTIONS, steps), known, atol=1e-5)
+
+
+def test_critics_are_independent():
+    network = CriticEnsemble((8, 8), ensemble=2)
+    params = jax.jit(network.init)(KEY, OBS, ACTIONS, T)
+    apply = jax.jit(network.apply)
+    q = apply(params, OBS, ACTIONS, T)
+    assert q.shape == (2, 4) and np.abs(q[0] - q[1]).min() > 1e-4
+    changed = jax.tree.map(lambda leaf: leaf.at[0].add(0.1), params)
+    after = apply(changed, OBS, ACTIONS, T)
+    np.testing.assert_allclose(after[1], q[1], atol=1e-6)
+    assert np.abs(after[0] - q[0]).min() > 1e-4
+
+
+def observations(values) -> Transitions:
+    rows = len(values)
+    return Transitions.create(
+        values, np.zeros((rows, 1)), np.zeros(rows), np.ones(rows), np.arange(rows) == rows - 1
+    )
+
+
+def test_normalised_observations_have_mean_zero_and_deviation_one():
+    values = np.random.default_rng(0).normal([3, -100, 5], [0.01, 50, 0], (500, 3))
+    encoder = ObservationEncoder.create(
+        observations(values), KEY, normalize=True, fourier_features=0, fourier_scale=1.0
+    )
+    x = np.asarray(encoder(jnp.asarray(values, jnp.float32)))
+    assert x.shape == (500, 3)
+    np.testing.assert_allclose(x.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(x.std(0), [1, 1, 0], atol=1e-3)  # a constant stays one
+
+
+def test_without_normalisation_and_features_the_encoder_changes_nothing(transitions):
+    encoder = ObservationEncoder.create(
+        transitions, KEY, normalize=False, fourier_features=0, fourier_scale=1.0
+    )
+    np.testing.assert_array_equal(encoder(OBS), OBS)
+
+
+def test_fourier_features(transitions):
+    encoder = ObservationEncoder.create(
+        transitions, KEY, normalize=True, fourier_features=400, fourier_scale=0.5
+    )
+    assert encoder.frequencies.shape == (3, 400)
+    assert encoder.frequencies.std() == pytest.approx(0.5, rel=0.1)
+    features = np.asarray(encoder(OBS), float)
+    x = (np.asarray(OBS) - encoder.mean) / encoder.std
+    sine, cosine = features[:, 3:403], features[:, 403:]
+    np.testing.assert_allclose(features[:, :3], x, atol=1e-6)
+    np.testing.assert_allclose(sine**2 + cosine**2, 1, atol=1e-5)
+    angle = 2 * np.pi * np.asarray(x, float) @ np.asarray(encoder.frequencies, float)
+    np.testing.assert_allclose(sine, np.sin(angle), atol=1e-4)
+    np.testing.assert_allclose(cosine, np.cos(angle), atol=1e-4)
+
+
+def test_the_annotated_shapes_are_enforced_here():
+    with pytest.raises(TypeCheckError):
+        velocity_target(jnp.zeros((4, 2)), jnp.zeros((4, 3)))
+    with pytest.raises(TypeCheckError):
+        ShortcutField((8,), 2).init(KEY, OBS, ACTIONS, T[:, 0], H)

@@ -1,0 +1,443 @@
+"""Figures hold the numbers that they were given, fit their frame, and leave nothing behind."""
+
+import contextlib
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sorl_edu import inference, plotting
+from sorl_edu.agents import SORL, Agent, FlowBC
+from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.errors import ConfigError, UnknownName
+from sorl_edu.evaluation import summarize, t_interval
+
+MEDIUM = "pointmaze-medium-navigate-singletask-v0"
+KEY = jax.random.key(0)
+TARGET = (0.5, -0.5)
+
+
+@dataclass(frozen=True)
+class Archer(Agent):
+    """An agent of the protocol's shape: Gaussian candidates, valued by distance to a target."""
+
+    target: tuple[float, ...] = TARGET
+    batch_size: int = 1
+
+    def propose(self, state, obs, key, *, steps, candidates):
+        noise = inference.candidate_noise(key, candidates, len(obs), len(self.target))
+        actions = jnp.clip(noise * state / steps, -1, 1)
+        q = inference.score(self.critic(state), obs, actions, steps=steps)
+        return inference.Proposal(actions=actions, q=q, chosen=inference.choose(q))
+
+    def critic(self, state):
+        return lambda obs, actions, steps: -((actions - jnp.array(self.target)) ** 2).sum(-1)[None]
+
+
+STATE = jnp.array(0.8)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    rc, figures, random = dict(matplotlib.rcParams), plt.get_fignums(), np.random.get_state()[1]
+    yield
+    assert dict(matplotlib.rcParams) == rc
+    assert plt.get_fignums() == figures == []
+    np.testing.assert_array_equal(np.random.get_state()[1], random)
+
+
+@contextlib.contextmanager
+def unchecked():
+    """As a user has it, without the tests' run-time check of annotations."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def history(seeds=3, splits=("train", "validation"), metrics=("critic_loss", "q_data", "own")):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        [
+            (split, seed, update, metric, rng.normal())
+            for split in splits
+            for seed in range(seeds)
+            for update in (100, 200, 300)
+            for metric in metrics
+        ],
+        columns=["split", "seed", "update", "metric", "value"],
+    )
+
+
+def summary(seeds=3, steps=(1, 8), candidates=(1, 8, 32)):
+    rng = np.random.default_rng(0)
+    rows = [
+        (seed, m, n, episode, float(rng.random() < 0.6), -1.0, 300 * rng.random())
+        for seed in range(seeds)
+        for m in steps
+        for n in candidates
+        for episode in range(10)
+    ]
+    columns = ["training_seed", "steps", "candidates", "episode", "success", "return", "length"]
+    with unchecked():
+        return summarize(pd.DataFrame(rows, columns=columns))
+
+
+def walks():
+    """Three episodes near the start; the second one ends early."""
+    tracks = np.cumsum(np.random.default_rng(0).normal(size=(3, 30, 2)), 1) * 0.1
+    tracks[1, 12:] = np.nan
+    return tracks.astype(np.float32), np.array([1.0, 1.0, 0.0])
+
+
+def picture(figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())
+
+
+def every_figure():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(50, 2))
+    return {
+        "trajectories": plotting.maze_trajectories(MEDIUM, *walks()),
+        "landscape": landscape(),
+        "actions": actions_figure(),
+        "actions, no maze": actions_figure(environment=None),
+        "one cell": actions_figure(steps=(2,), candidates=(8,)),
+        "curves": plotting.learning_curves(history()),
+        "heat map": plotting.sweep_heatmap(summary()),
+        "lines": plotting.sweep_lines(summary()),
+        "samples": plotting.samples_2d({name: points for name in "abcde"}),
+        "flow": plotting.flow_paths(rng.normal(size=(3, 40, 2)), points),
+    }
+
+
+def actions_figure(agent=Archer(), state=STATE, key=KEY, **options):
+    options = dict(steps=(1, 2), candidates=(1, 8), samples=50, environment=MEDIUM) | options
+    return plotting.action_distribution(agent, state, np.zeros(2, np.float32), key=key, **options)
+
+
+def test_figures_fit_their_frame():
+    for name, figure in every_figure().items():
+        assert type(figure) is Figure, name
+        left, bottom, right, top = figure.get_tightbbox().extents
+        width, height = figure.get_size_inches()
+        assert width <= plotting.WIDTH and min(left, bottom) > -0.02, name
+        assert right < width + 0.02 and top < height + 0.02, name
+        texts = figure.findobj(matplotlib.text.Text)
+        assert min(text.get_fontsize() for text in texts if text.get_text().strip()) >= 9, name
+
+
+@pytest.mark.parametrize("draw", [lambda: landscape(), lambda: plotting.learning_curves(history())])
+def test_figures_look_the_same_whatever_the_settings_when_they_are_shown(draw):
+    figure = draw()
+    before = picture(figure)
+    with matplotlib.rc_context({"font.size": 20, "xtick.labelsize": 20, "axes.grid": True}):
+        np.testing.assert_array_equal(picture(figure), before)
+
+
+def test_maze_geometry_is_that_of_ogbench():
+    maze = plotting.maze_geometry(MEDIUM)
+    assert plotting.maze_geometry(MEDIUM) is maze
+    # OGBench's medium maze is 8 x 8 cells of 4; task 1 goes from cell (1, 1) to cell (6, 6).
+    assert maze.start == (0, 0) and maze.goal == (20, 20) and maze.cell == 4
+    assert maze.extent == (-6, 26, -6, 26) and np.sum(maze.walls) == 38
+    assert plotting.maze_geometry(MEDIUM.replace("-v0", "-task2-v0")).goal == (20, 0)
+    points, free = maze.points(2)
+    assert free.mean() == 26 / 64
+    cells = np.round((points[free] - maze.origin) / maze.cell).astype(int)
+    assert not any(maze.walls[i][j] for j, i in cells)
+    large = plotting.maze_geometry("pointmaze-large-navigate-singletask-v0")
+    assert large.extent == (-6, 42, -6, 30) and large.points(3)[1].shape == (27, 36)
+
+
+def test_the_dataset_never_goes_through_a_wall_of_the_geometry():
+    maze = plotting.maze_geometry(MEDIUM)
+    with np.load(shipped_data() / "pointmaze-medium-navigate-v0-val.npz") as file:
+        xy = file["observations"][::20]
+    cells = np.round((xy - maze.origin) / maze.cell).astype(int)
+    assert not np.array(maze.walls)[cells[:, 1], cells[:, 0]].any()
+
+
+def test_trajectories_are_drawn_as_given_and_told_apart_twice():
+    tracks, success = walks()
+    figure = plotting.maze_trajectories(MEDIUM, tracks, success)
+    (axes,) = figure.axes
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 30]
+    assert len(drawn) == 3
+    for line, track in zip(drawn, tracks, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), track)
+    reached, _, failed = drawn
+    assert reached.get_color() != failed.get_color()
+    assert reached.get_linestyle() == "-" and failed.get_linestyle() != "-"
+    assert "2 of 3" in axes.get_title() and axes.get_xlabel() == "x (m)"
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:2] == ["reached the goal (2)", "did not (1), ends at X"]
+
+
+def test_q_landscape_shows_the_mean_or_the_best_value_of_free_space():
+    agent = Archer()
+    maze = plotting.maze_geometry(MEDIUM)
+    points, free = maze.points(2)
+    proposal = agent.propose(STATE, jnp.asarray(points[free]), KEY, steps=2, candidates=4)
+    for reduce in ("mean", "max"):
+        figure = landscape(agent, key=KEY, reduce=reduce)
+        axes, bar = figure.axes
+        shown = axes.images[0].get_array()
+        np.testing.assert_array_equal(np.ma.getmaskarray(shown), ~free)
+        np.testing.assert_allclose(shown[free], getattr(np, reduce)(proposal.q, 0), rtol=1e-5)
+        arrows = proposal.actions.mean(0) if reduce == "mean" else proposal.action
+        (quiver,) = [c for c in axes.collections if hasattr(c, "U")]
+        np.testing.assert_allclose(np.stack([quiver.U, quiver.V], 1), arrows, atol=1e-6)
+        assert "return" in bar.get_ylabel()
+
+
+def landscape(agent=Archer(), state=STATE, environment=MEDIUM, **options):
+    options = dict(steps=2, samples=4, per_cell=2) | options
+    return plotting.q_landscape(agent, state, environment, **options)
+
+
+def some_parameters(agent, data):
+    """A state of the right shapes, without the seconds that compiling `init` takes."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(rng.uniform(0.5, 1, leaf.shape) * rng.choice([-1, 1], leaf.shape)),
+        jax.eval_shape(agent.init, KEY, data),
+    )
+
+
+@functools.cache
+def without_critic():
+    zeros = np.zeros((2, 2))
+    agent = FlowBC(field_hidden=(4,))
+    return agent, some_parameters(
+        agent, Transitions.create(zeros, zeros, zeros[0], zeros[0], [0, 1])
+    )
+
+
+def panels_of(figure):
+    return [axes for axes in figure.axes if axes.get_title().startswith("spread")]
+
+
+def test_action_distribution_draws_what_propose_chooses():
+    figure = actions_figure()
+    panels = panels_of(figure)
+    assert len(panels) == 4 and len(figure.axes) == 5
+    repeated = jnp.zeros((50, 2))
+    propose = jax.jit(Archer().propose, static_argnames=("steps", "candidates"))
+    means, spreads = {}, {}
+    for panel, (n, m) in zip(panels, [(n, m) for n in (1, 8) for m in (1, 2)], strict=True):
+        fresh = propose(STATE, repeated, KEY, steps=m, candidates=n)
+        offsets = panel.collections[-1].get_offsets()
+        np.testing.assert_allclose(offsets, fresh.action, atol=1e-6)
+        mean = panel.lines[0].get_xydata()[0]
+        np.testing.assert_allclose(mean, fresh.action.mean(0), atol=1e-6)
+        means[n, m], spreads[n, m] = mean, np.std(offsets, 0).sum()
+        expected = np.sqrt(np.var(offsets, 0).sum())
+        assert panel.get_title() == f"spread {expected:.2f}, Q {fresh.q.max(0).mean():.1f}"
+    for m in (1, 2):  # more candidates: closer to the best action, and closer together
+        error, error_of_8 = (np.linalg.norm(means[n, m] - np.array(TARGET)) for n in (1, 8))
+        assert error_of_8 < error / 2 and spreads[8, m] < spreads[1, m] / 1.5
+    assert [panel.get_ylabel() for panel in panels[::2]] == ["N = 1", "N = 8"]
+    assert [panel.texts[0].get_text() for panel in panels[:2]] == ["m = 1 step", "m = 2 steps"]
+
+
+def test_a_real_agent_chooses_the_same_among_few_whether_or_not_more_were_drawn(transitions):
+    agent = SORL(field_hidden=(8,), critic_hidden=(8,), batch_size=4)
+    state = some_parameters(agent, transitions)
+    obs = np.asarray(transitions.observations[0])
+    chosen = plotting.chosen_actions(
+        agent, state, obs, steps=[2], candidates=(3, 9), key=KEY, samples=20
+    )
+    repeated = jnp.broadcast_to(obs, (20, 3))
+    propose = jax.jit(agent.propose, static_argnames=("steps", "candidates"))
+    fresh = propose(state, repeated, KEY, steps=2, candidates=3)
+    np.testing.assert_allclose(chosen[2, 3][0], fresh.action, atol=1e-5)
+    np.testing.assert_allclose(chosen[2, 3][1], fresh.q.max(0), atol=1e-5)
+    assert (chosen[2, 9][1] >= chosen[2, 3][1]).all() and chosen[2, 9][1].sum() > fresh.q.sum() / 3
+    # Beyond M_BTT the critic is told M_BTT.
+    some = jnp.asarray(chosen[2, 9][0])
+    values = [plotting.action_values(agent, state, obs, some, steps=m) for m in (2, 8, 16)]
+    np.testing.assert_allclose(values[0], chosen[2, 9][1], atol=1e-5)
+    np.testing.assert_array_equal(values[1], values[2])
+    assert not np.allclose(values[0], values[1])
+
+
+def test_learning_curves_are_means_with_students_interval():
+    table = history()
+    figure = plotting.learning_curves(table, ["own", "critic_loss"])
+    assert [axes.get_title() for axes in figure.axes] == ["own", "TD loss (return²)"]
+    rows = table[(table.metric == "own") & (table.split == "train")]
+    grouped = rows.groupby("update").value
+    line = figure.axes[0].lines[0]
+    np.testing.assert_allclose(line.get_xydata(), grouped.mean().reset_index())
+    band = figure.axes[0].collections[0].get_paths()[0].vertices
+    for update, values in grouped:
+        drawn = band[band[:, 0] == update, 1]
+        np.testing.assert_allclose([drawn.min(), drawn.max()], t_interval(values.tolist()))
+    styles = {line.get_linestyle() for line in figure.axes[0].lines}
+    assert len(styles) == 2 and figure.get_supxlabel() == "updates"
+    assert len(plotting.learning_curves(table).axes) == 3
+    alone = plotting.learning_curves(history(seeds=1, splits=("train",)))
+    assert "interval" not in alone.get_suptitle() and len(alone.axes[0].lines) == 1
+
+
+@pytest.mark.parametrize("metric, digits", [("success", 2), ("length", 0)])
+def test_heat_map_holds_every_value_and_interval(metric, digits):
+    table = summary()
+    figure = plotting.sweep_heatmap(table, metric)
+    axes = figure.axes[0]
+    texts = [text.get_text() for text in axes.texts]
+    cells = table.sort_values(["candidates", "steps"])
+    expected = []
+    for row in cells.itertuples():
+        value, low, high = (getattr(row, metric + end) for end in ("", "_low", "_high"))
+        expected += [f"{value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"]
+    assert texts == expected
+    np.testing.assert_array_equal(axes.images[0].get_array().ravel(), cells[metric])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "8"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["1", "8", "32"]
+    assert "95% over 3 training seeds" in axes.get_title()
+
+
+def test_heat_map_leaves_a_missing_cell_blank():
+    table = summary()[1:]
+    assert len(plotting.sweep_heatmap(table).axes[0].texts) == 2 * len(table)
+
+
+def test_sweep_lines_go_through_the_means_and_span_the_intervals():
+    table = summary()
+    figure = plotting.sweep_lines(table)
+    assert len(figure.axes) == 2
+    for axes, metric in zip(figure.axes, ("success", "length"), strict=True):
+        for bar, n in zip(axes.containers, (1, 8, 32), strict=True):
+            row = table[table.candidates == n]
+            np.testing.assert_allclose(bar.lines[0].get_ydata().astype(float), row[metric])
+            spans = [segment[:, 1] for segment in bar.lines[2][0].get_segments()]
+            np.testing.assert_allclose(spans, row[[f"{metric}_low", f"{metric}_high"]])
+        colors = [to_hex(bar.lines[0].get_color()) for bar in axes.containers]
+        assert len(set(colors)) == 3
+    perfect = table.assign(success=1.0, success_low=0.9, success_high=1 - 1e-12)
+    plotting.sweep_lines(perfect)  # an interval that misses its mean by a rounding error
+
+
+def test_flow_paths_join_starts_and_ends():
+    rng = np.random.default_rng(0)
+    paths, target = rng.normal(size=(5, 20, 2)), rng.normal(size=(30, 2))
+    figure = plotting.flow_paths(jnp.asarray(paths), target, lines=7)
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("4 Euler steps", "data")
+    assert len(left.lines) == 7
+    for i, line in enumerate(left.lines):
+        np.testing.assert_allclose(line.get_xydata(), paths[:, i], rtol=1e-6)
+    starts, ends = (c.get_offsets() for c in left.collections)
+    np.testing.assert_allclose(starts, paths[0], rtol=1e-6)
+    np.testing.assert_allclose(ends, paths[-1], rtol=1e-6)
+    np.testing.assert_allclose(right.collections[0].get_offsets(), target)
+    assert len(plotting.flow_paths({"a": paths, "b": paths[:2]}, target).axes) == 3
+
+
+def test_samples_are_drawn_side_by_side_on_equal_axes():
+    clouds = {"near": np.ones((4, 2)), "far": 3 * np.ones((4, 2))}
+    near, far = plotting.samples_2d(clouds).axes
+    assert near.get_title() == "near" and near.get_xlim() == far.get_xlim() == far.get_ylim()
+    np.testing.assert_array_equal(far.collections[0].get_offsets(), clouds["far"])
+
+
+def test_other_data_make_another_picture():
+    tracks, success = walks()
+    table, curves = summary(), history()
+    points = np.random.default_rng(0).normal(size=(3, 40, 2))
+    pairs = [
+        [plotting.maze_trajectories(MEDIUM, tracks, s) for s in (success, 1 - success)],
+        [landscape(state=k * STATE) for k in (1, 2)],
+        [actions_figure(key=jax.random.key(seed), steps=(2,), candidates=(8,)) for seed in (0, 1)],
+        [plotting.learning_curves(curves.assign(value=curves.value * k), ["own"]) for k in (1, 2)],
+        [plotting.sweep_heatmap(table.assign(success=p)) for p in (0.2, 0.8)],
+        [plotting.sweep_lines(table.assign(length=table.length + k)) for k in (0, 50)],
+        [plotting.samples_2d({"a": points[i]}) for i in (0, 1)],
+        [plotting.flow_paths(points[::k], points[0]) for k in (1, -1)],
+    ]
+    for one, other in pairs:
+        first, second = picture(one), picture(other)
+        assert first.shape == second.shape and (first != second).any()
+
+
+@pytest.mark.parametrize(
+    "draw, words",
+    [
+        (lambda: plotting.sweep_heatmap(pd.DataFrame()), "lacks steps"),
+        (lambda: plotting.sweep_heatmap(summary()[:0]), "is empty"),
+        (lambda: plotting.sweep_heatmap(summary(), "return"), "'success' or 'length'"),
+        (lambda: plotting.sweep_lines(summary().drop(columns="length_low")), "lacks length_low"),
+        (lambda: plotting.sweep_lines(pd.concat([summary()] * 2)), "one sweep at a time"),
+        (lambda: plotting.learning_curves(history()[:0]), "is empty"),
+        (lambda: plotting.learning_curves(history().drop(columns="split")), "lacks split"),
+        (lambda: plotting.learning_curves(history(), ["loss"]), "there are critic_loss"),
+        (lambda: plotting.learning_curves(history(), []), "at least one metric"),
+        (lambda: plotting.samples_2d({}), "at least one"),
+        (lambda: plotting.samples_2d({"a": np.zeros((3, 4))}), "'a' has shape"),
+        (lambda: plotting.samples_2d({"a": np.full((3, 2), np.nan)}), "NaN"),
+        (lambda: plotting.flow_paths(np.zeros((3, 2)), np.zeros((3, 2))), "steps \\+ 1, batch, 2"),
+        (lambda: plotting.flow_paths(np.zeros((2, 3, 2)), np.zeros((0, 2))), "'target' has shape"),
+        (lambda: plotting.maze_trajectories(MEDIUM, np.zeros((3, 2)), np.ones(3)), "episode, time"),
+        (lambda: plotting.maze_trajectories(MEDIUM, walks()[0], np.ones(5)), "3 episodes"),
+        (lambda: plotting.maze_geometry("cube-single-play-singletask-v0"), "not a maze"),
+        (lambda: plotting.maze_geometry("pointmaze-medium-navigate-v0"), "no rewards until a task"),
+        (lambda: landscape(environment=MEDIUM.replace("point", "ant")), "29 wide"),
+        (lambda: landscape(reduce="median"), "'mean' or 'max'"),
+        (lambda: landscape(*without_critic()), "no critic"),
+        (lambda: actions_figure(Archer((0.0, 0.0, 1.0)), steps=(1,)), "these are 3-D"),
+        (lambda: actions_figure(samples=1), "samples must be at least 2"),
+        (lambda: actions_figure(steps=()), "at least one"),
+        (lambda: actions_figure(candidates=(0, 4)), "must be at least 1, got 0"),
+        (lambda: actions_figure(*without_critic(), steps=(1,)), "use candidates = \\(1,\\)"),
+        (lambda: plotting.save_figure(Figure(), "figure.jpg"), "saved as .png"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_words(draw, words):
+    with unchecked(), pytest.raises(ConfigError, match=words):
+        draw()
+
+
+def test_an_agent_without_a_critic_is_drawn_without_contours():
+    figure = actions_figure(*without_critic(), steps=(1,), candidates=(1,))
+    assert all(len(panel.collections) == 1 for panel in panels_of(figure))
+    assert "Q" not in panels_of(figure)[0].get_title()
+
+
+def test_an_unknown_maze_names_the_nearest():
+    with pytest.raises(UnknownName, match="pointmaze-medium-navigate-singletask-v0"):
+        plotting.maze_geometry("pointmaze-medum-navigate-singletask-v0")
+
+
+def test_a_figure_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "figure.png"
+    assert plotting.save_figure(Figure(figsize=(2, 1)), path, dpi=50) == path
+    with Image.open(path) as image:
+        assert image.format == "PNG" and image.size == (100, 50)
+    before = path.read_bytes()
+
+    def interrupted(self, file, **options):
+        file.write_bytes(b"half a pic")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plotting.save_figure(Figure(), path)
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
