@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+comma := ,
 PACKAGE := $(if $(wildcard .venv/.all),.venv/.all,.venv/.demo)
 
 .PHONY: help demo lab test bench claims
@@ -27,15 +28,21 @@ bench: $(PACKAGE) ## measure the speed of training and acting
 claims: $(PACKAGE) ## run the studies behind the course's claims (hours; goes on where it stopped)
 	$(BIN)/python -m sorl_edu.studies.claims
 
+# From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.
+define install
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.$(1)'
+@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("ogbench") is None)' || \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps ogbench dm_control
+@touch $@
+endef
+
 .venv/.demo: pyproject.toml | .venv/.made
 	@echo "Installing sorl-edu into .venv, which takes a minute or two ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .
-	@touch $@
+	$(call install)
 
 .venv/.all: pyproject.toml | .venv/.made
 	@echo "Installing sorl-edu, notebooks and tests into .venv, which takes a few minutes ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[lab,test]'
-	@touch $@
+	$(call install,[lab$(comma)test])
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -6,35 +6,36 @@
     name = "pointmaze-medium-navigate-singletask-v0"
     data, agent = load(name), preset("pointmaze")
     run = train(agent, data.train, updates=10_000, key=jax.random.key(0))
-    episodes, _ = evaluate(agent, run.state, name, steps=1, candidates=8)
+    episodes, _ = evaluate(agent, run.state, name, steps=8, candidates=32)
 
 The modules are the lessons, in the order in which they are taught: flow_matching, shortcut,
 temporal_difference, agents, inference.
 """
 
-from sorl_edu.agents import SORL, Agent, FlowBC
-from sorl_edu.checkpoints import AgentInfo, load_agent, save_agent
-from sorl_edu.datasets import load
-from sorl_edu.evaluation import evaluate, paired_difference, summarize, sweep
-from sorl_edu.presets import preset
-from sorl_edu.training import seed_state, train, train_seeds
+from importlib import import_module
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "SORL",
-    "Agent",
-    "AgentInfo",
-    "FlowBC",
-    "evaluate",
-    "load",
-    "load_agent",
-    "paired_difference",
-    "preset",
-    "save_agent",
-    "seed_state",
-    "summarize",
-    "sweep",
-    "train",
-    "train_seeds",
-]
+# A name is imported when it is first asked for, so that `sorl-edu --help` and `sorl-edu doctor`
+# answer at once, the doctor also where JAX itself is broken.
+_MODULES = {
+    "agents": ("SORL", "Agent", "FlowBC"),
+    "checkpoints": ("AgentInfo", "load_agent", "save_agent"),
+    "datasets": ("load",),
+    "evaluation": ("evaluate", "paired_difference", "summarize", "sweep"),
+    "presets": ("preset",),
+    "training": ("seed_state", "train", "train_seeds"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sorl_edu' has no attribute '{name}'")
+    return getattr(import_module(f"sorl_edu.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

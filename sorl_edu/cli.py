@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import Positional, arg
@@ -24,8 +24,6 @@ from tyro.conf import Positional, arg
 from sorl_edu.errors import CheckpointError, ConfigError, DataError, UnknownName, check
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sorl_edu.agents import Agent
     from sorl_edu.agents.protocol import State
     from sorl_edu.checkpoints import AgentInfo
@@ -72,7 +70,7 @@ class Train:
     checkpoint_every: int = 10_000
     """Updates between checkpoints, from which a stopped run goes on; a multiple of log-every."""
 
-    examples: ClassVar = """
+    examples = """
     sorl-edu train pointmaze-medium-navigate-singletask-v0 --out runs/first
     sorl-edu train pointmaze-medium-navigate-singletask-v0 --out runs/greedy \\
         --updates 30000 --seeds 4 --q-weight 5000 --field-hidden 128 128
@@ -163,7 +161,7 @@ class Evaluate:
     seed: int = 0
     """Of the starts and of the actions."""
 
-    examples: ClassVar = """
+    examples = """
     sorl-edu evaluate runs/demo/agent.safetensors
     sorl-edu evaluate runs/demo/agent.safetensors --steps 1 --candidates 1
     sorl-edu evaluate runs/first/agent_seed0.safetensors --episodes 200 --seed 1
@@ -173,7 +171,7 @@ class Evaluate:
         _check_evaluation([self.steps], [self.candidates], self.episodes, self.seed)
         agent, state, info = _load_agents([self.agent], [self.steps], [self.candidates])[0]
 
-        from sorl_edu.evaluation import evaluate, summarize
+        from sorl_edu.evaluation import as_text, evaluate, summarize
 
         episodes, _ = evaluate(
             agent,
@@ -186,7 +184,7 @@ class Evaluate:
         )
         cell = {"training_seed": info.seed, "steps": self.steps, "candidates": self.candidates}
         print(f"{self.agent}: {info.environment}, seed {info.seed}, {info.updates:,} updates")
-        print(_as_text(summarize(episodes.assign(**cell))))
+        print(as_text(summarize(episodes.assign(**cell))))
         return 0
 
 
@@ -210,7 +208,7 @@ class Sweep:
     seed: int = 0
     """Of the starts and of the actions."""
 
-    examples: ClassVar = """
+    examples = """
     sorl-edu sweep runs/demo/agent.safetensors --out runs/demo_sweep
     sorl-edu sweep runs/greedy/agent_seed0.safetensors \\
         runs/greedy/agent_seed1.safetensors --steps 1 8 16 --candidates 1 32 \\
@@ -230,7 +228,7 @@ class Sweep:
         import jax.numpy as jnp
 
         from sorl_edu import plotting
-        from sorl_edu.evaluation import summarize, sweep
+        from sorl_edu.evaluation import as_text, summarize, sweep
         from sorl_edu.files import write_csv
 
         episodes = sweep(
@@ -247,7 +245,7 @@ class Sweep:
         write_csv(episodes, out / "episodes.csv")
         write_csv(summary, out / "sweep.csv")
         plotting.save_figure(plotting.sweep_heatmap(summary), out / "sweep.png")
-        print(_as_text(summary))
+        print(as_text(summary))
         print(f"{out} has episodes.csv, sweep.csv and sweep.png.")
         return 0
 
@@ -272,7 +270,7 @@ class Collect:
     overwrite: bool = False
     """Replace files that are there."""
 
-    examples: ClassVar = """
+    examples = """
     sorl-edu collect pointmaze-medium-navigate-v0 --episodes 200 --out DIR
     sorl-edu collect pointmaze-large-stitch-v0 --out data/large --noise 0.2 --seed 1
     """
@@ -307,7 +305,7 @@ class Doctor:
     json: bool = False
     """Print JSON, for programs."""
 
-    examples: ClassVar = """
+    examples = """
     sorl-edu doctor
     sorl-edu doctor --json
     """
@@ -342,6 +340,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"{error}", 2)
     except (DataError, CheckpointError, OSError) as error:
         return _say(f"{error}", 1)
+    except ModuleNotFoundError as error:
+        return _say(f"{error}. `sorl-edu doctor` says how to mend it", 1)
     except RuntimeError as error:
         from sorl_edu.training import NonFiniteLoss
 
@@ -493,19 +493,3 @@ def _training_seeds(
         f"the training seeds are {seeds}: give each once, or the intervals are too narrow",
     )
     return seeds
-
-
-def _as_text(summary: pd.DataFrame) -> str:
-    """A summary of episodes as a table, a row per setting."""
-    metrics = {"success": ".2f", "return": ".1f", "length": ".1f"}
-    lines = [f"{'steps':>5} {'N':>4}" + "".join(f"  {metric:^24}" for metric in metrics)]
-    for _, row in summary.iterrows():
-        cells = [
-            f"{row[metric]:{form}} [{row[f'{metric}_low']:{form}}, {row[f'{metric}_high']:{form}}]"
-            for metric, form in metrics.items()
-        ]
-        lines.append(
-            f"{row.steps:>5} {row.candidates:>4}" + "".join(f"  {cell:^24}" for cell in cells)
-        )
-    lines.append(f"[{summary.interval.iloc[0]}; an episode that fails counts its time limit]")
-    return "\n".join(lines)

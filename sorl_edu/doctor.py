@@ -23,6 +23,7 @@ Status = Literal["ok", "warn", "wrong"]
 
 PIP = "python -m pip install"
 REINSTALL = "install sorl-edu again; in the repository: rm -rf .venv && make demo"
+OGBENCH = f"{PIP} --no-deps ogbench dm_control"  # see pyproject.toml
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 RENDER_TIMEOUT = 60.0
 RENDER = """
@@ -139,6 +140,10 @@ def environment() -> list[Finding]:
     """Whether an OGBench environment runs."""
     from sorl_edu.evaluation import make_environments
 
+    try:
+        import ogbench  # noqa: F401
+    except ModuleNotFoundError as error:
+        return [Finding("environment", "wrong", str(error), OGBENCH)]
     (env,) = make_environments(ENVIRONMENT, 1)
     env.reset(seed=0)
     env.step(env.action_space.sample() * 0)
@@ -173,7 +178,7 @@ def widgets(installed: Callable[[str], str] = metadata.version) -> list[Finding]
     Args:
         installed: the version of a package, or PackageNotFoundError.
     """
-    fix = f"{PIP} --upgrade 'sorl-edu[lab]'"
+    fix = f"{PIP} --upgrade ipywidgets jupyterlab-widgets jupyterlab"
     if "COLAB_RELEASE_TAG" in os.environ:
         return [Finding("widgets", "ok", "Colab brings its own")]
     versions = {}

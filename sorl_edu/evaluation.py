@@ -85,7 +85,8 @@ def rollout(
     with numpy_seeded(seed):
         for t in range(limit):
             actions = np.asarray(policy(obs, jax.random.fold_in(key, t)))
-            for e in np.flatnonzero(running):
+            stepped = running.copy()
+            for e in np.flatnonzero(stepped):
                 obs[e], reward, terminated, truncated, info = environments[e].step(actions[e])
                 returns[e] += reward
                 success[e] |= info.get("success", 0) > 0
@@ -93,7 +94,7 @@ def rollout(
                     running[e] = False
                     lengths[e] = t + 1 if success[e] else limit
             if record:
-                track.append(np.where(running[:, None], obs, np.nan))
+                track.append(np.where(stepped[:, None], obs, np.nan))
             if not running.any():
                 break
     table = pd.DataFrame(
@@ -192,7 +193,9 @@ def sweep(
     return pd.concat(tables, ignore_index=True)[columns]
 
 
-def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+def t_interval(
+    values: Sequence[float] | np.ndarray | pd.Series, confidence: float = 0.95
+) -> tuple[float, float]:
     """Student's interval for a mean; (nan, nan) for fewer than two values."""
     from scipy import stats
 
@@ -238,6 +241,22 @@ def summarize(episodes: pd.DataFrame) -> pd.DataFrame:
         over = f"{seeds} training seeds" if seeds > 1 else f"{len(cell)} episodes of one seed"
         rows.append(row | {"episodes": len(cell), "seeds": seeds, "interval": f"95% over {over}"})
     return pd.DataFrame(rows)
+
+
+def as_text(summary: pd.DataFrame) -> str:
+    """A summary as a table to print, a row per setting."""
+    metrics = {"success": ".2f", "return": ".1f", "length": ".1f"}
+    lines = [f"{'steps':>5} {'N':>4}" + "".join(f"  {metric:^24}" for metric in metrics)]
+    for _, row in summary.iterrows():
+        cells = [
+            f"{row[metric]:{form}} [{row[f'{metric}_low']:{form}}, {row[f'{metric}_high']:{form}}]"
+            for metric, form in metrics.items()
+        ]
+        lines.append(
+            f"{row.steps:>5} {row.candidates:>4}" + "".join(f"  {cell:^24}" for cell in cells)
+        )
+    lines.append(f"[{summary.interval.iloc[0]}; an episode that fails counts its time limit]")
+    return "\n".join(lines)
 
 
 def paired_difference(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from sorl_edu.agents.protocol import Agent, State
 from sorl_edu.datasets.ogbench import parse_name
 from sorl_edu.errors import check
 from sorl_edu.evaluation import t_interval
+from sorl_edu.files import appearing
 from sorl_edu.temporal_difference import Critic
 
 Numbers = np.ndarray | Array
@@ -94,13 +94,8 @@ def save_figure(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     """Writes a PNG, whole or not at all (beside its place, then renamed), and returns its path."""
     path = Path(path)
     check(path.suffix == ".png", f"a figure is saved as .png, not as '{path.name}'")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with appearing(path) as beside:
         figure.savefig(beside, format="png", dpi=dpi)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

@@ -151,7 +151,7 @@ def train_seeds(
     prepared = agent.prepare(data)
     held_out = None if validation is None else agent.prepare(validation)
 
-    state = jax.jit(jax.vmap(agent.init, in_axes=(0, None)))(keys, data)
+    state = init_seeds(agent, keys, data)
     done, history = 0, []
     resume_file = None if checkpoint_dir is None else Path(checkpoint_dir) / RESUME_FILE
     if resume_file is not None and resume_file.exists():
@@ -168,7 +168,7 @@ def train_seeds(
         while done < updates:
             length = _next_stop(done, updates, CHUNK, log_every) - done
             good = jax.tree.map(jnp.copy, state)  # `state` is donated to the call
-            state, metrics = _run_chunk(agent, length, state, prepared, keys, done)
+            state, metrics = run_chunk(agent, length, state, prepared, keys, done)
             metrics = {name: np.asarray(value) for name, value in metrics.items()}
             try:
                 _check_finite(metrics, state, done, good)
@@ -200,8 +200,14 @@ def train_seeds(
     return Run(agent, state, table, time.perf_counter() - started)
 
 
+@partial(jax.jit, static_argnames="agent")
+def init_seeds(agent: Agent, keys: Key[Array, " seeds"], data: Transitions) -> State:
+    """Fresh states of every seed, stacked."""
+    return jax.vmap(agent.init, in_axes=(0, None))(keys, data)
+
+
 @partial(jax.jit, static_argnames=("agent", "length"), donate_argnames="states")
-def _run_chunk(
+def run_chunk(
     agent: Agent,
     length: int,
     states: State,
@@ -274,7 +280,7 @@ def _finite(state: State) -> Array:
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def _rows(split: str, done: int, metrics: dict[str, np.ndarray]) -> list[tuple]:
+def _rows(split: str, done: int, metrics: dict[str, np.ndarray | Array]) -> list[tuple]:
     return [
         (split, seed, done, name, float(value))
         for name, values in metrics.items()

@@ -5,6 +5,7 @@ The import hook must be in place before anything imports `sorl_edu`.
 
 import sys
 
+import jax
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
@@ -15,6 +16,9 @@ def checked(function):
         return function
     return beartype(function, conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
 
+
+# Most of the time goes into compiling small programs that run once.
+jax.config.update("jax_disable_most_optimizations", True)
 
 assert "sorl_edu" not in sys.modules, "sorl_edu was imported before its annotations are checked"
 jaxtyping.install_import_hook("sorl_edu", f"{__name__}.checked")

@@ -93,6 +93,12 @@ def test_a_gpu_that_jax_does_not_use_is_told(monkeypatch):
     assert finding.status == "warn" and "cuda" in finding.fix
 
 
+def test_an_ogbench_that_pip_left_out_is_wrong(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ogbench", None)  # importing it raises ModuleNotFoundError
+    finding = only(doctor.environment())
+    assert finding.status == "wrong" and "--no-deps ogbench" in finding.fix
+
+
 def test_rendering_that_fails_or_hangs_is_told_with_its_fix(monkeypatch):
     monkeypatch.setattr(doctor, "RENDER", "raise ImportError('no libEGL.so.1')")
     finding = only(doctor.rendering())
@@ -130,7 +136,7 @@ def test_missing_widgets_are_told(monkeypatch):
         raise metadata.PackageNotFoundError(package)
 
     finding = only(doctor.widgets(installed))
-    assert finding.status == "warn" and "[lab]" in finding.fix
+    assert finding.status == "warn" and "ipywidgets" in finding.fix
 
 
 def test_the_shipped_data_is_as_it_was_shipped():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sorl_edu.agents import SORL, Agent, FlowBC
-from sorl_edu.datasets import toy
+from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError
 from sorl_edu.temporal_difference import steps_column
 from sorl_edu.training import train
@@ -309,30 +309,25 @@ def test_preparing_makes_n_step_returns(transitions):
     assert int(TINY.prepare(transitions).horizons.max()) == 1
 
 
-@pytest.mark.slow
-def test_sorl_comes_nearer_to_the_optimum_than_its_data_and_cloning_them_does():
-    # The bandit's behaviour is at one of four modes worth 1, 0.75, 0.5 and 0.25; each costs about
-    # 1 / (1 + std^2 / width^2) = 0.8 of it through its noise, so its mean reward is about 0.5.
-    data = toy.bandit(jax.random.key(0), 2000)
-    shared = {"field_hidden": (64, 64), "batch_size": 128, "learning_rate": 1e-3}
-    sorl = SORL(**shared, critic_hidden=(64, 64), denoise_steps=2, max_backprop_steps=2)
-    cloning = FlowBC(**shared)
-    obs = jax.random.uniform(jax.random.key(1), (500, 1), minval=-1.0)
+def test_sorl_finds_the_optimum_where_cloning_only_repeats_the_data():
+    # The reward 1 - |a - o / 2|^2 is greatest at a = o / 2. The data's actions are uniform, whatever
+    # o is: their mean squared distance to it is 1/3 + 1/12.
+    rng = np.random.default_rng(0)
+    o, a = np.repeat(rng.uniform(-1, 1, 1000), 2), rng.uniform(-1, 1, 2000)
+    data = Transitions.create(
+        o[:, None], a[:, None], 1 - (a - o / 2) ** 2, np.zeros(2000), np.arange(2000) % 2
+    )
+    obs = jnp.linspace(-1, 1, 400)[:, None]
 
-    def reward(agent, candidates):
-        run = train(agent, data, updates=400, key=jax.random.key(2), log_every=400, progress=False)
+    def distances(agent, settings):
+        run = train(agent, data, updates=100, key=KEY, log_every=100, progress=False)
         act = jax.jit(agent.act, static_argnames=("steps", "candidates"))
-        return [
-            float(
-                toy.bandit_reward(
-                    obs, act(run.state, obs, jax.random.key(3), steps=2, candidates=n)
-                ).mean()
-            )
-            for n in candidates
-        ]
+        for m, n in settings:
+            actions = act(run.state, obs, KEY, steps=m, candidates=n)
+            yield float(jnp.mean((actions - obs / 2) ** 2))
 
-    (cloned,) = reward(cloning, [1])
-    alone, best_of_16 = reward(sorl, [1, 16])
-    assert alone > cloned + 0.1
-    assert best_of_16 > cloned + 0.2
-    assert best_of_16 > alone
+    shared = {"field_hidden": (32, 32), "batch_size": 64, "learning_rate": 3e-3}
+    (cloned,) = distances(FlowBC(**shared), [(8, 1)])
+    assert 0.25 < cloned < 0.55
+    sorl = SORL(**shared, critic_hidden=(32, 32), denoise_steps=2, max_backprop_steps=2)
+    assert max(distances(sorl, [(1, 1), (2, 1), (1, 16), (2, 16)])) < 0.05

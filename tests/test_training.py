@@ -1,10 +1,11 @@
 """The loop: the same run from the same key, alone or beside others, at once or after a kill."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from sorl_edu import checkpoints
-from sorl_edu.agents import SORL
+from sorl_edu.agents import SORL, FlowBC
 from sorl_edu.errors import CheckpointError, ConfigError
 from sorl_edu.training import (
     RESUME_FILE,
@@ -104,67 +105,85 @@ def test_speed_is_updates_of_all_seeds_over_seconds(alone):
     assert updates_per_second(alone) == pytest.approx(100 / alone.seconds)
 
 
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_at(stop):
+    def interrupt(update, state):
+        if update == stop:
+            raise Interrupted
+
+    return interrupt
+
+
+def test_an_interrupted_run_goes_on_to_the_same_end(transitions, alone, tmp_path):
+    options = {"validation": transitions, "checkpoint_every": 25, "checkpoint_dir": tmp_path}
+    with pytest.raises(Interrupted):
+        tiny_run(transitions, on_log=interrupt_at(75), **options)
+    assert checkpoints.read_metadata(tmp_path / RESUME_FILE)["updates"] == 50
+    resumed = tiny_run(transitions, **options)
+    assert_same(resumed.state, alone.state)
+    pd.testing.assert_frame_equal(resumed.history, alone.history, check_exact=True)
+
+
+CLONING = FlowBC(field_hidden=(8,), batch_size=16, normalize_observations=True)
+
 CHILD = """
 import sys, time
 import jax, numpy as np
-from sorl_edu.agents import SORL
+from sorl_edu.agents import FlowBC
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.training import train
-
-arrays = np.load(sys.argv[1])
-data = Transitions.create(**arrays)
-agent = SORL({config})
 
 def linger(update, state):
     if update == 75:
         time.sleep(600)
 
-train(agent, data, updates=100, key=jax.random.split(jax.random.key(7), 2)[0], log_every=25,
-      checkpoint_every=25, checkpoint_dir=sys.argv[2], validation=data, progress=False,
-      on_log=linger)
+data = Transitions.create(**np.load(sys.argv[1]))
+train({agent!r}, data, updates=100, key=jax.random.key(7), log_every=25, validation=data,
+      checkpoint_every=25, checkpoint_dir=sys.argv[2], progress=False, on_log=linger)
 """
 
 
-@pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_end(transitions, alone, tmp_path):
-    np.savez(
-        tmp_path / "data.npz",
-        terminals=transitions.last,
-        **{
-            name: getattr(transitions, name)
-            for name in ("observations", "actions", "rewards", "masks")
-        },
-    )
-    config = ", ".join(f"{k}={v!r}" for k, v in vars(TINY).items())
+def test_a_killed_run_goes_on_to_the_same_end(transitions, tmp_path):
+    names = ("observations", "actions", "rewards", "masks")
+    arrays = {name: getattr(transitions, name) for name in names}
+    np.savez(tmp_path / "data.npz", terminals=transitions.last, **arrays)
     folder = tmp_path / "run"
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD.format(config=config), tmp_path / "data.npz", folder],
+        [sys.executable, "-c", CHILD.format(agent=CLONING), tmp_path / "data.npz", folder],
         stderr=subprocess.PIPE,
         text=True,
+        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},  # as conftest has it here
     )
     try:
         deadline = time.monotonic() + 300
         while not (folder / RESUME_FILE).exists():
             assert child.poll() is None, child.stderr.read()
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.01)
     finally:
         child.send_signal(signal.SIGKILL)
         child.communicate()
     assert child.returncode == -signal.SIGKILL
     assert checkpoints.read_metadata(folder / RESUME_FILE)["updates"] in (25, 50)
 
+    def run(**options):
+        key = jax.random.key(7)
+        options |= {"log_every": 25, "validation": transitions, "progress": False}
+        return train(CLONING, transitions, updates=100, key=key, **options)
+
     logged = []
-    resumed = tiny_run(
-        transitions,
-        validation=transitions,
+    resumed = run(
         checkpoint_every=25,
         checkpoint_dir=folder,
         on_log=lambda update, state: logged.append(update),
     )
     assert logged in ([50, 75, 100], [75, 100])  # it did not start afresh
-    assert_same(resumed.state, alone.state)
-    pd.testing.assert_frame_equal(resumed.history, alone.history, check_exact=True)
+    uninterrupted = run()
+    assert_same(resumed.state, uninterrupted.state)
+    pd.testing.assert_frame_equal(resumed.history, uninterrupted.history, check_exact=True)
     assert checkpoints.read_metadata(folder / RESUME_FILE)["updates"] == 100
 
 
@@ -278,7 +297,7 @@ def test_an_infinite_state_is_not_taken_for_the_last_good_one(transitions, tmp_p
 
 
 def test_a_run_that_blows_up_is_stopped(transitions):
-    wild = replace(TINY, learning_rate=1e30, grad_clip_norm=0.0)
+    wild = FlowBC(field_hidden=(8,), learning_rate=1e30, grad_clip_norm=0.0)
     with pytest.raises(NonFiniteLoss, match=r"NaN or infinite at update.*Lower learning_rate"):
         train(wild, transitions, updates=25, key=KEYS[0], log_every=25, progress=False)
 
@@ -300,24 +319,15 @@ def test_impossible_numbers_are_refused(transitions, tmp_path, wrong, message):
     assert not (tmp_path / "run").exists()
 
 
-class Interrupted(Exception):
-    pass
-
-
 @pytest.fixture
 def interrupted(transitions, tmp_path):
-    """A folder in which a run of 250 updates was interrupted after 130, at its log of 150."""
-
-    def interrupt(update, state):
-        if update == 150:
-            raise Interrupted
-
+    """A folder in which a run of 250 updates was interrupted when it logged update 150."""
     with pytest.raises(Interrupted):
-        count(transitions, checkpoint_dir=tmp_path, checkpoint_every=50, on_log=interrupt)
+        count(transitions, checkpoint_dir=tmp_path, checkpoint_every=50, on_log=interrupt_at(150))
     return tmp_path
 
 
-def test_an_interrupted_run_goes_on(transitions, interrupted):
+def test_a_resumed_run_does_what_is_left(transitions, interrupted):
     logged = []
     run = count(
         transitions,
@@ -342,7 +352,7 @@ def test_an_interrupted_run_goes_on(transitions, interrupted):
         ({"keys": KEYS[::-1]}, "keys"),
         ({"keys": KEYS[:1]}, "keys"),
         ({"log_every": 25}, "log_every"),
-        ({"agent": replace(TINY, batch_size=4)}, "agent"),
+        ({"agent": FlowBC(field_hidden=(8,))}, "agent"),
     ],
 )
 def test_another_run_is_not_resumed(transitions, interrupted, change, named):

@@ -23,7 +23,7 @@ from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.evaluation import act
 from sorl_edu.files import write_csv
 from sorl_edu.presets import preset
-from sorl_edu.training import _run_chunk
+from sorl_edu.training import init_seeds, run_chunk
 
 CASES = {
     "paper size": (SORL(), 28, 5, 11.0),
@@ -89,9 +89,9 @@ def bench_updates(peak: float, updates: int = 100) -> list[dict]:
     for name, (agent, obs_dim, action_dim, promise) in CASES.items():
         data = random_data(obs_dim, action_dim)
         prepared, keys = agent.prepare(data), jax.random.split(jax.random.key(0), 1)
-        state = jax.jit(jax.vmap(agent.init, in_axes=(0, None)))(keys, data)
+        state = init_seeds(agent, keys, data)
         start = time.perf_counter()
-        compiled = _run_chunk.lower(agent, updates, state, prepared, keys, 0).compile()
+        compiled = run_chunk.lower(agent, updates, state, prepared, keys, 0).compile()
         compile_time = time.perf_counter() - start
         times = []
         for repeat in range(4):

@@ -16,14 +16,14 @@ import jax
 from sorl_edu import plotting
 from sorl_edu.checkpoints import AgentInfo, save_agent
 from sorl_edu.datasets.ogbench import load
-from sorl_edu.evaluation import evaluate, summarize, sweep
+from sorl_edu.evaluation import as_text, evaluate, summarize, sweep
 from sorl_edu.files import write_csv
 from sorl_edu.presets import preset
 from sorl_edu.training import seed_state, train_seeds
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 PRESET = "pointmaze"
-UPDATES = 15_000
+UPDATES = 10_000
 STEPS, CANDIDATES, EPISODES = (1, 2, 4, 8), (1, 8, 32), 50
 
 
@@ -64,7 +64,7 @@ def main(out: Path, updates: int = UPDATES, episodes: int = EPISODES, seed: int 
     for name, figure in pictures(agent, run, state, summary, seed).items():
         plotting.save_figure(figure, out / f"{name}.png")
 
-    print(f"\n{describe(summary)}\n")
+    print(f"\n{as_text(summary)}\n")
     best = summary.sort_values(["success", "length"], ascending=[False, True]).iloc[0]
     print(
         f"Best cell: {best.steps:.0f} steps, N = {best.candidates:.0f}: success {best.success:.2f} "
@@ -107,19 +107,6 @@ def pictures(agent, run, state, summary, seed: int) -> dict:
             ENVIRONMENT, track, table.success.to_numpy()
         )
     return figures
-
-
-def describe(summary) -> str:
-    """The summary as text, a row per cell."""
-    lines = [f"{'steps':>5} {'N':>3}  {'success':^20}  {'length':^20}"]
-    for row in summary.itertuples():
-        lines.append(
-            f"{row.steps:>5} {row.candidates:>3}  "
-            f"{row.success:.2f}  [{row.success_low:.2f}, {row.success_high:.2f}]  "
-            f"{row.length:>6.0f}  [{row.length_low:.0f}, {row.length_high:.0f}]"
-        )
-    lines.append(f"intervals: {summary.interval.iloc[0]}; a failed episode counts its time limit")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
