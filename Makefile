@@ -14,8 +14,8 @@ help: ## show this list
 demo: $(PACKAGE) ## train SORL on OGBench PointMaze, evaluate and draw it, in runs/demo/ (minutes)
 	$(BIN)/python -m sorl_edu.studies.demo
 
-lab: .venv/.all ## open the notebooks in JupyterLab
-	$(BIN)/python -m jupyter lab notebooks/
+lab: .venv/.all ## open JupyterLab, on the notebooks
+	$(BIN)/python -m jupyter lab $(wildcard notebooks)
 
 test: .venv/.all ## check the style and run the tests
 	$(BIN)/python -m ruff check

@@ -125,7 +125,7 @@ def test_make_runs_what_is_there(tmp_path):
         planned = make("--dry-run", target).stdout
         assert f"python -m sorl_edu.studies.{module}" in planned
         assert (ROOT / "sorl_edu" / "studies" / f"{module}.py").is_file()
-    assert "jupyter lab notebooks/" in make("--dry-run", "lab").stdout
+    assert "jupyter lab" in make("--dry-run", "lab").stdout
     planned = make("--dry-run", "test").stdout
     assert planned.index("ruff check") < planned.index("ruff format --check")
     assert planned.index("ruff format --check") < planned.index("-m pytest")

@@ -310,7 +310,7 @@ def test_preparing_makes_n_step_returns(transitions):
 
 
 def test_sorl_finds_the_optimum_where_cloning_only_repeats_the_data():
-    # The reward 1 - |a - o / 2|^2 is greatest at a = o / 2. The data's actions are uniform, whatever
+    # The reward 1 - |a - o / 2|^2 is greatest at a = o / 2. The actions are uniform, whatever
     # o is: their mean squared distance to it is 1/3 + 1/12.
     rng = np.random.default_rng(0)
     o, a = np.repeat(rng.uniform(-1, 1, 1000), 2), rng.uniform(-1, 1, 2000)

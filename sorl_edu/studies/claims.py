@@ -15,7 +15,6 @@ files, `statistics` computes every number that is reported.
 from __future__ import annotations
 
 import argparse
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ import pandas as pd
 
 from sorl_edu.agents import SORL, Agent
 from sorl_edu.agents.protocol import State
+from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import load, shipped_data
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.evaluation import evaluate, paired_difference
@@ -34,6 +34,7 @@ from sorl_edu.presets import preset
 from sorl_edu.training import seed_state, train_seeds
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
+DATASET = "pointmaze-medium-navigate-v0"
 EPISODES = 50
 EVALUATION_SEED = 1000
 
@@ -64,6 +65,7 @@ class Arm:
     settings: tuple[tuple[int, int], ...]  # (steps, candidates)
     updates: int = 20_000
     seeds: int = 3
+    noise: float | None = None  # of the data's actions: collected so; None for the shipped data
     rewards: bool = True
     shuffled: tuple[tuple[int, int], ...] = ()  # settings evaluated with shuffled values, too
 
@@ -93,6 +95,7 @@ def setting(arm: str, steps: int, candidates: int, verifier: str = "critic") -> 
 
 
 COURSE = preset("pointmaze")
+LOOSE = preset("pointmaze", consistency_weight=0.1, fourier_features=8)
 
 ARMS = {
     "sorl": Arm(
@@ -103,9 +106,38 @@ ARMS = {
     ),
     "sorl without rewards": Arm(COURSE, settings=((8, 1),), rewards=False),
     "cloning": Arm(preset("pointmaze-bc"), settings=((8, 1),)),
+    "narrow data": Arm(LOOSE, settings=((1, 1), (8, 1)), updates=6000, seeds=8, noise=0.1),
+    "broad data": Arm(LOOSE, settings=((1, 1), (8, 1)), updates=6000),
 }
 
 STUDIES = {
+    "sequential": Study(
+        question="Do more inference steps help a policy that draws one candidate?",
+        arms=("sorl", "narrow data", "broad data"),
+        claims=(
+            Claim(
+                "8 steps of the course's agent take fewer steps to the goal than 1",
+                "length",
+                better=setting("sorl", 8, 1),
+                worse=setting("sorl", 1, 1),
+                seeds=8,
+            ),
+            Claim(
+                "on narrow data, with little self-consistency, 8 steps succeed more often than 1",
+                "success",
+                better=setting("narrow data", 8, 1),
+                worse=setting("narrow data", 1, 1),
+                seeds=8,
+            ),
+            Claim(
+                "why not: the fewer steps, the greedier; on broad data with little "
+                "self-consistency, 1 step succeeds more often than 8",
+                "success",
+                better=setting("broad data", 1, 1),
+                worse=setting("broad data", 8, 1),
+            ),
+        ),
+    ),
     "parallel": Study(
         question="Does the best of 32 candidates do better than one, and is it the values' doing?",
         arms=("sorl",),
@@ -151,7 +183,7 @@ STUDIES = {
 
 def run_study(name: str, runs: Path, out: Path) -> None:
     """Trains and evaluates what is missing, and writes `out`/NAME.csv and its manifest entry."""
-    study, started = STUDIES[name], time.perf_counter()
+    study = STUDIES[name]
     tables = [run_arm(arm, runs / arm.replace(" ", "_")) for arm in study.arms]
     write_csv(pd.concat(tables, ignore_index=True), out / f"{name}.csv")
     add_to_manifest(
@@ -162,17 +194,17 @@ def run_study(name: str, runs: Path, out: Path) -> None:
         environment=ENVIRONMENT,
         dataset_sha256=load(ENVIRONMENT).sha256,
         arms={arm: asdict(ARMS[arm]) for arm in study.arms},
-        minutes=round((time.perf_counter() - started) / 60, 1),
     )
 
 
 def run_arm(name: str, folder: Path) -> pd.DataFrame:
     """One arm's episodes: a row per (training seed, setting, episode)."""
-    arm, dataset = ARMS[name], load(ENVIRONMENT)
+    arm = ARMS[name]
+    data = load(ENVIRONMENT, folder=arm_data(arm, folder)).train
     print(f"{name}: {arm.seeds} seeds x {arm.updates:,} updates", flush=True)
     run = train_seeds(
         arm.agent,
-        dataset.train if arm.rewards else without_rewards(dataset.train),
+        data if arm.rewards else without_rewards(data),
         updates=arm.updates,
         keys=jax.random.split(jax.random.key(0), arm.seeds),
         checkpoint_dir=folder,
@@ -187,6 +219,16 @@ def run_arm(name: str, folder: Path) -> pd.DataFrame:
                 write_csv(evaluate_seeds(agent, run.state, arm.seeds, steps, candidates), file)
             tables.append(pd.read_csv(file).assign(**setting(name, steps, candidates, verifier)))
     return pd.concat(tables, ignore_index=True)
+
+
+def arm_data(arm: Arm, folder: Path) -> Path | None:
+    """Where an arm's data are: collected beside its runs, or (None) shipped."""
+    if arm.noise is None:
+        return None
+    where = folder.parent / f"data_noise{arm.noise}"
+    if not (where / f"{DATASET}.npz").exists():
+        collect(DATASET, where, episodes=250, noise=arm.noise)
+    return where
 
 
 def evaluate_seeds(
