@@ -22,6 +22,7 @@ from sorl_edu.datasets.collect import shortest_path_oracle
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, DataError, UnknownName
 from sorl_edu.evaluation import (
+    as_text,
     check_environment,
     evaluate,
     make_environments,
@@ -290,6 +291,22 @@ def test_every_setting_has_its_row():
     summary = summarize(table)
     assert summary[["steps", "candidates"]].values.tolist() == [[1, 1], [1, 32], [8, 1]]
     assert summary.success.tolist() == [1, 1, 0]
+
+
+def test_a_summary_prints_a_line_per_setting_and_says_what_its_intervals_are_over():
+    lengths = [[10.0, 20, 30, 40]]
+    table = pd.concat(
+        [
+            episodes_table([[1, 0, 1, 1]], lengths).assign(steps=m, candidates=n)
+            for m, n in [(1, 32), (8, 1)]
+        ]
+    )
+    head, one, eight, over = as_text(summarize(table)).splitlines()
+    assert head.split() == ["steps", "N", "success", "return", "length"]
+    low, high = wilson_interval(3, 4)
+    assert one.split()[:5] == ["1", "32", "0.75", f"[{low:.2f},", f"{high:.2f}]"]
+    assert eight.split()[:2] == ["8", "1"] and "25.0 [" in eight and "-25.0 [" in eight
+    assert over.startswith("[95% over 4 episodes of one seed;")
 
 
 def paired():
