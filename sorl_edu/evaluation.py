@@ -15,13 +15,13 @@ import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float, PRNGKeyArray
-from tqdm.auto import tqdm
 
 from sorl_edu.agents.protocol import Agent, State
 from sorl_edu.datasets.collect import numpy_seeded
 from sorl_edu.datasets.ogbench import parse_name
 from sorl_edu.errors import DataError, check
 from sorl_edu.inference import check_budget
+from sorl_edu.progress import progress_bar
 from sorl_edu.training import seed_state
 
 # policy(obs, key) to actions: (batch, obs) to (batch, action)
@@ -178,7 +178,7 @@ def sweep(
     seeds = jax.tree.leaves(states)[0].shape[0]
     settings = [(i, m, n) for i in range(seeds) for m in steps for n in candidates]
     tables = []
-    for i, m, n in tqdm(settings, unit="cell", disable=not progress, desc="sweep"):
+    for i, m, n in progress_bar(settings, unit="cell", show=progress, desc="sweep"):
         table, _ = evaluate(
             agent,
             seed_state(states, i),

@@ -28,12 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Key, PRNGKeyArray
-from tqdm.auto import tqdm
 
 from sorl_edu import checkpoints
 from sorl_edu.agents.protocol import Agent, Metrics, State
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import CheckpointError, check
+from sorl_edu.progress import progress_bar
 
 CHUNK = 100  # updates per compiled call: long enough to hide its cost, short enough for a live bar
 SHARED_SEED = 0
@@ -163,7 +163,7 @@ def train_seeds(
         )
 
     pending: list[dict[str, np.ndarray]] = []
-    bar = tqdm(total=updates, initial=done, unit="update", disable=not progress, smoothing=0.1)
+    bar = progress_bar(total=updates, initial=done, unit="update", show=progress, smoothing=0.1)
     try:
         while done < updates:
             length = _next_stop(done, updates, CHUNK, log_every) - done

@@ -11,6 +11,7 @@ from scipy import stats
 
 from sorl_edu.agents import SORL
 from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.errors import UnknownName
 from sorl_edu.files import file_sha256
 from sorl_edu.inference import Proposal
 from sorl_edu.studies import claims
@@ -65,15 +66,25 @@ def test_the_statistics_are_those_of_a_paired_t_test():
                 )
 
 
-def test_the_claims_of_the_course_hold():
+# What the README reports as not found: a change here is news, and changes the README.
+NOT_FOUND = {
+    "8 steps of the course's agent take fewer steps to the goal than 1",
+    "on narrow data, with little self-consistency, 8 steps succeed more often than 1",
+    "at 8 step(s), best-of-32 succeeds more often than one candidate",
+}
+
+
+def test_the_claims_hold_but_for_those_that_are_reported_as_not_found():
     table = claims.statistics(FOLDER)
-    assert table.holds.all(), claims.describe(table)
+    assert set(table[~table.holds].claim) == NOT_FOUND, claims.describe(table)
 
 
 def test_sequential_and_parallel_are_over_at_least_five_seeds():
     table = claims.statistics(FOLDER)
     gains = table[table.expected & table.study.isin(["sequential", "parallel"])]
-    assert set(gains.study) == {"sequential", "parallel"} and (gains.seeds >= 5).all()
+    assert (gains[~gains.claim.str.startswith("why not")].seeds >= 5).all()
+    parallel = gains[gains.study == "parallel"]
+    assert parallel.holds.sum() == 3 and (parallel[parallel.holds].low > 0).all()
 
 
 def test_sorl_gains_more_than_a_fifth_over_cloning():
@@ -128,3 +139,15 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, transitions
     table = claims.run_arm("tiny", tmp_path)
     assert calls == [(1, 1), (2, 1), (2, 1)]
     assert list(table.steps) == [1, 2] and set(table.arm) == {"tiny"}
+
+
+def test_the_program_runs_all_studies_or_those_named(tmp_path, monkeypatch, capsys):
+    done = []
+    monkeypatch.setattr(claims, "run_study", lambda name, runs, out: done.append(name))
+    monkeypatch.setattr(claims, "statistics", lambda out: claims.pd.DataFrame())
+    claims.main(["--out", str(tmp_path)])
+    assert done == list(claims.STUDIES)
+    claims.main(["parallel"])
+    assert done[-1] == "parallel"
+    with pytest.raises(UnknownName, match="parallel"):
+        claims.main(["paralel"])

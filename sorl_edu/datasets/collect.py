@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from sorl_edu.errors import UnknownName, check
 from sorl_edu.files import appearing, make_folder
+from sorl_edu.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def collect(
     env, oracle = _make_env_and_oracle(recipe)
     counts = (episodes, max(1, episodes // 10))
     splits = []
-    with tqdm(total=sum(counts), desc=name, unit="episode", disable=not progress) as bar:
+    with progress_bar(total=sum(counts), desc=name, unit="episode", show=progress) as bar:
         for split, count in enumerate(counts):
             collected = []
             for episode in range(count):

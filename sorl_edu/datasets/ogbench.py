@@ -27,12 +27,12 @@ from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from sorl_edu.datasets.collect import RECIPES, numpy_seeded
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, DataError, UnknownName, check
 from sorl_edu.files import file_sha256, make_folder
+from sorl_edu.progress import progress_bar
 
 CACHE = "~/.ogbench/data"
 """Where OGBench itself keeps what it downloads."""
@@ -255,13 +255,13 @@ def _transfer(url: str, part: Path, timeout: float, progress: bool) -> None:
         total = None if length is None else offset + int(length)
         with (
             open(part, "ab" if offset else "wb") as file,
-            tqdm(
+            progress_bar(
                 desc=Path(url).name,
                 total=total,
                 initial=offset,
                 unit="B",
                 unit_scale=True,
-                disable=not progress,
+                show=progress,
             ) as bar,
         ):
             while chunk := response.read(1 << 18):

@@ -27,6 +27,7 @@ from sorl_edu.agents.protocol import State
 from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import load, shipped_data
 from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.errors import UnknownName
 from sorl_edu.evaluation import evaluate, paired_difference
 from sorl_edu.files import add_to_manifest, write_csv
 from sorl_edu.inference import best_of_n
@@ -101,11 +102,11 @@ ARMS = {
     "sorl": Arm(
         COURSE,
         settings=tuple((m, n) for m in (1, 2, 4, 8) for n in (1, 32)),
-        shuffled=((8, 32),),
+        shuffled=((1, 32), (8, 32)),
         seeds=8,
     ),
     "sorl without rewards": Arm(COURSE, settings=((8, 32),), rewards=False),
-    "cloning": Arm(preset("pointmaze-bc"), settings=((8, 1),)),
+    "cloning": Arm(preset("pointmaze-bc"), settings=((8, 1),), seeds=8),
     "narrow data": Arm(LOOSE, settings=((1, 1), (8, 1)), updates=6000, seeds=8, noise=0.1),
     "broad data": Arm(LOOSE, settings=((1, 1), (8, 1)), updates=6000),
 }
@@ -142,27 +143,26 @@ STUDIES = {
         question="Does the best of 32 candidates do better than one, and is it the values' doing?",
         arms=("sorl",),
         claims=(
-            Claim(
-                "at 8 steps, best-of-32 reaches the goal more often than one candidate",
-                "success",
-                better=setting("sorl", 8, 32),
-                worse=setting("sorl", 8, 1),
-                seeds=8,
+            *(
+                Claim(
+                    f"at {steps} step(s), best-of-32 succeeds more often than one candidate",
+                    "success",
+                    better=setting("sorl", steps, 32),
+                    worse=setting("sorl", steps, 1),
+                    seeds=8,
+                )
+                for steps in (1, 2, 4, 8)
             ),
-            Claim(
-                "at 8 steps, best-of-32 takes fewer steps to the goal than one candidate",
-                "length",
-                better=setting("sorl", 8, 32),
-                worse=setting("sorl", 8, 1),
-                seeds=8,
-            ),
-            Claim(
-                "with the values shuffled among the candidates it doesn't",
-                "length",
-                better=setting("sorl", 8, 32, "shuffled"),
-                worse=setting("sorl", 8, 1),
-                expected=False,
-                seeds=8,
+            *(
+                Claim(
+                    f"at {steps} step(s), with their values shuffled, it doesn't",
+                    "success",
+                    better=setting("sorl", steps, 32, "shuffled"),
+                    worse=setting("sorl", steps, 1),
+                    expected=False,
+                    seeds=8,
+                )
+                for steps in (1, 8)
             ),
         ),
     ),
@@ -175,6 +175,7 @@ STUDIES = {
                 "success",
                 better=setting("sorl", 8, 32),
                 worse=setting("cloning", 8, 1),
+                seeds=8,
             ),
             Claim(
                 "with rewards zeroed it doesn't",
@@ -303,16 +304,19 @@ def describe(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def main(names: list[str], runs: Path, out: Path) -> None:
-    for name in names:
-        run_study(name, runs, out)
-    print(describe(statistics(out)))
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help=", ".join(STUDIES))
+    parser.add_argument("--runs", type=Path, default=Path("runs/claims"))
+    parser.add_argument("--out", type=Path, default=Path("data/claims"))
+    options = parser.parse_args(arguments)
+    for name in options.studies:
+        if name not in STUDIES:
+            raise UnknownName("study", name, STUDIES)
+    for name in options.studies or STUDIES:
+        run_study(name, options.runs, options.out)
+    print(describe(statistics(options.out)))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("studies", nargs="*", default=list(STUDIES), choices=[*STUDIES, []])
-    parser.add_argument("--runs", type=Path, default=Path("runs/claims"))
-    parser.add_argument("--out", type=Path, default=Path("data/claims"))
-    arguments = parser.parse_args()
-    main(arguments.studies, arguments.runs, arguments.out)
+    main()
