@@ -132,8 +132,8 @@ STUDIES = {
             ),
             Claim(
                 "why not: the fewer steps, the greedier; on broad data with little "
-                "self-consistency, 1 step succeeds more often than 8",
-                "success",
+                "self-consistency, 1 step takes fewer steps to the goal than 8",
+                "length",
                 better=setting("broad data", 1, 1),
                 worse=setting("broad data", 8, 1),
             ),
