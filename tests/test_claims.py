@@ -93,7 +93,7 @@ def test_sorl_gains_more_than_a_fifth_over_cloning():
     assert gain.metric == "success" and gain.difference > 0.2 and gain.low > 0
 
 
-class KnownValues(SORL):
+class KnownValues:
     """Candidate n has the action n / N and the value n."""
 
     def propose(self, state, obs, key, *, steps, candidates):
@@ -105,7 +105,7 @@ class KnownValues(SORL):
 def test_shuffled_values_choose_at_random():
     agent, obs = KnownValues(), jnp.zeros((4000, 1))
     key = jax.random.key(0)
-    informed = agent.act(None, obs, key, steps=1, candidates=4)
+    informed = agent.propose(None, obs, key, steps=1, candidates=4).action
     shuffled = claims.ShuffledValues(agent).act(None, obs, key, steps=1, candidates=4)
     assert (informed == 0.75).all()
     chosen, counts = np.unique(np.asarray(shuffled), return_counts=True)
