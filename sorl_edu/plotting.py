@@ -83,8 +83,9 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             figure = draw(*args, **kwargs)
             for axes in figure.axes:  # ticks are made, and counted, as late as when they are drawn
                 axes.tick_params(labelsize=STYLE["xtick.labelsize"])
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            if figure.get_layout_engine() is not None:
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")
             return figure
 
     return in_style

@@ -1,0 +1,181 @@
+"""What an exercise's check does: it runs an answer beside the solution and the usual mistakes.
+
+    check = Exercise("1.1", solution, cases, misconceptions=(Misconception(...), ...))
+    check(answer)                        # in a notebook: a green, yellow or red note
+
+An answer that gives what the solution gives is right. One that gives what a misconception gives is
+told which one it is, in words. A check says what it found; it never raises.
+"""
+
+from __future__ import annotations
+
+import html
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray, PyTree
+
+Status = Literal["right", "wrong", "empty"]
+COLORS = {"right": "#029e73", "wrong": "#d55e00", "empty": "#56667a"}
+SIGNS = {"right": "✓", "wrong": "✗", "empty": "…"}
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a check found. It is true if the answer is right, and shows itself in a notebook."""
+
+    status: Status
+    text: str
+    misconception: str | None = None
+    """The name of the mistake, if it is a known one."""
+
+    def __bool__(self) -> bool:
+        return self.status == "right"
+
+    def __repr__(self) -> str:
+        return f"{SIGNS[self.status]} {self.text}"
+
+    def _repr_html_(self) -> str:
+        color = COLORS[self.status]
+        return (
+            f'<div role="status" style="border-left:4px solid {color};padding:0.4em 0.8em">'
+            f'<b style="color:{color}">{SIGNS[self.status]}</b> {html.escape(self.text)}</div>'
+        )
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A usual mistake."""
+
+    name: str
+    """What it is called: "time reversed"."""
+    message: str
+    """What to tell who made it: what is wrong, and why, without the solution."""
+    answer: Callable
+    """What they would have written."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A check of one exercise.
+
+    Args:
+        number: "lesson.exercise", as the notebook has it.
+        solution: a right answer.
+        cases: inputs drawn from a key, a list of argument tuples.
+        misconceptions: the usual mistakes, the most likely first.
+        probe: what is compared, `probe(answer, *case)`: the answer's output unless given. A check
+            for a missing stop-gradient probes a gradient.
+        right: what to say of a right answer.
+        tolerance: absolute and relative, of the comparison.
+    """
+
+    number: str
+    solution: Callable
+    cases: Callable[[PRNGKeyArray], Sequence[tuple]]
+    misconceptions: tuple[Misconception, ...]
+    probe: Callable[..., PyTree] = lambda answer, *case: answer(*case)
+    right: str = "Right."
+    tolerance: float = 1e-4
+
+    def __call__(self, answer: Callable, *, seed: int = 0) -> Feedback:
+        """Checks an answer on the cases of a seed."""
+        if not callable(answer):
+            return Feedback("wrong", f"Hand over your function itself; this is {answer!r}.")
+        cases = self.cases(jax.random.key(seed))
+        expected = [_outcome(self.probe, self.solution, case) for case in cases]
+        try:
+            given = [_outcome(self.probe, answer, case) for case in cases]
+        except Exception as error:
+            return self._stopped(answer, error)
+        if any(_is_blank(outcome) for outcome in given):
+            return self._empty(answer)
+        if self._agree(given, expected):
+            return Feedback("right", self.right)
+        for misconception in self.misconceptions:
+            try:
+                mistaken = [_outcome(self.probe, misconception.answer, case) for case in cases]
+            except Exception:  # a mistake that can't run on these cases is not this one
+                continue
+            if self._agree(given, mistaken):
+                text = f"{misconception.name.capitalize()}: {misconception.message}"
+                return Feedback("wrong", text, misconception.name)
+        return Feedback("wrong", _difference(given, expected))
+
+    def _agree(self, one: list, other: list) -> bool:
+        return all(_close(a, b, self.tolerance) for a, b in zip(one, other, strict=True))
+
+    def _empty(self, answer: Callable) -> Feedback:
+        name = getattr(answer, "__name__", "your function")
+        return Feedback(
+            "empty",
+            f"Exercise {self.number} waits for you: replace the dots (...) in `{name}`, run its "
+            "cell again, then this one. The hints unfold one by one.",
+        )
+
+    def _stopped(self, answer: Callable, error: Exception) -> Feedback:
+        if "ellipsis" in str(error).lower():  # the dots went into an operation
+            return self._empty(answer)
+        for entry in reversed(traceback.extract_tb(error.__traceback__)):
+            if entry.name == getattr(answer, "__name__", None):
+                where = f" in the line `{entry.line}`" if entry.line else ""
+                break
+        else:
+            where = ""
+        message = (str(error).strip().splitlines() or [""])[0]
+        return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
+
+
+def _outcome(probe: Callable, answer: Callable, case: tuple) -> Any:
+    return probe(answer, *case)
+
+
+def _is_blank(outcome: Any) -> bool:
+    leaves = jax.tree.leaves(outcome, is_leaf=lambda leaf: leaf is None or leaf is Ellipsis)
+    return not leaves or any(leaf is None or leaf is Ellipsis for leaf in leaves)
+
+
+def _leaves(outcome: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(outcome)]
+
+
+def _close(one: Any, other: Any, tolerance: float) -> bool:
+    try:
+        ours, theirs = _leaves(one), _leaves(other)
+        return len(ours) == len(theirs) and all(
+            a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance)
+            for a, b in zip(ours, theirs, strict=True)
+        )
+    except (TypeError, ValueError):
+        return False
+
+
+def _difference(given: list, expected: list) -> str:
+    """How a wrong answer differs, in words: its shape if that is wrong, else by how much."""
+    for one, other in zip(given, expected, strict=True):
+        try:
+            ours, theirs = _leaves(one), _leaves(other)
+        except (TypeError, ValueError):
+            ours, theirs = [], _leaves(other)
+        if len(ours) != len(theirs):
+            return f"It should return {len(theirs)} array(s), and returns {len(ours)}."
+        for a, b in zip(ours, theirs, strict=True):
+            if a.shape != b.shape:
+                return f"The shape should be {b.shape}, and is {a.shape}."
+            if not np.issubdtype(a.dtype, np.number) and a.dtype != bool:
+                return f"It should return numbers, and returns {a.dtype}."
+            if not np.isfinite(a).all():
+                return "Some of it is NaN or infinite."
+    error = max(
+        float(np.max(np.abs(a - b), initial=0))
+        for one, other in zip(given, expected, strict=True)
+        for a, b in zip(_leaves(one), _leaves(other), strict=True)
+    )
+    return (
+        f"The shape is right and the numbers are not: off by up to {error:.2g}. It is none of the "
+        "usual mistakes; compare with the formula, term by term."
+    )

@@ -1,0 +1,105 @@
+"""The live view: ipywidgets (7.7 or 8) around an explorer's frames, in JupyterLab and in Colab.
+
+Frames are drawn when the view is shown, behind a progress bar; moving a slider then only looks one
+up. Choosing a value of a slow parameter draws its frames first. What goes wrong is said in the
+view.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import ipywidgets
+
+from sorl_edu.widgets.explorer import Explorer, Parameter, figure_html, is_choice
+
+
+class View:
+    """The controls of an explorer, its picture, and what keeps them together.
+
+    Attributes:
+        box: what is displayed.
+        controls: the control of each parameter, by name.
+    """
+
+    def __init__(self, explorer: Explorer, *, fill: bool = True) -> None:
+        self.explorer = explorer
+        self.controls = {p.name: _control(p) for p in explorer.parameters}
+        self.picture = ipywidgets.HTML()
+        self.picture.add_class("sorl-picture")
+        self.message = ipywidgets.HTML()
+        self.message.add_class("sorl-message")
+        self.bar = ipywidgets.IntProgress(description="drawing", layout={"display": "none"})
+        for control in self.controls.values():
+            control.observe(self._moved, "value")
+        rows = [*self.controls.values(), *explorer.extras(self)]
+        self.box = ipywidgets.VBox(
+            [
+                ipywidgets.HTML(f"<b>{html.escape(explorer.title)}</b>"),
+                ipywidgets.HBox(rows, layout={"flex_flow": "row wrap"}),
+                self.bar,
+                self.message,
+                self.picture,
+            ]
+        )
+        self.box.add_class("sorl-explorer")
+        self.box.add_class(f"sorl-{type(explorer).__name__}")
+        if fill:
+            self.fill()
+
+    def setting(self) -> dict[str, Any]:
+        """What the controls say."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def fill(self) -> None:
+        """Draws all frames of the slow parameters' present values, then shows the one chosen."""
+        slow = {p.name: self.controls[p.name].value for p in self.explorer.parameters if p.slow}
+        settings = list(self.explorer.settings(**slow))
+        self.bar.max, self.bar.value, self.bar.layout.display = len(settings), 0, ""
+        try:
+            for setting in settings:
+                self.explorer.frame(**setting)
+                self.bar.value += 1
+        except Exception as error:
+            self.say(error)
+        finally:
+            self.bar.layout.display = "none"
+        self.show()
+
+    def show(self) -> None:
+        """Shows the frame that the controls ask for."""
+        try:
+            frame = self.explorer.frame(**self.setting())
+            self.picture.value = figure_html(self.explorer, frame)
+        except Exception as error:
+            self.say(error)
+
+    def say(self, error: Exception | str) -> None:
+        """Puts an error, or "" for none, into the view."""
+        name = type(error).__name__ + ": " if isinstance(error, Exception) else ""
+        text = html.escape(name + str(error))
+        self.message.value = text and f'<p role="alert" class="sorl-error">{text}</p>'
+
+    def _moved(self, change: dict) -> None:
+        self.say("")
+        slow = {parameter.name for parameter in self.explorer.parameters if parameter.slow}
+        moved = next(name for name, c in self.controls.items() if c is change["owner"])
+        if moved in slow:
+            self.fill()
+        else:
+            self.show()
+
+
+def _control(parameter: Parameter) -> ipywidgets.Widget:
+    options = list(zip(parameter.names, parameter.values, strict=True))
+    kind = ipywidgets.Dropdown if is_choice(parameter) else ipywidgets.SelectionSlider
+    control = kind(
+        options=options,
+        value=parameter.start,
+        description=parameter.label,
+        style={"description_width": "initial"},
+        layout={"width": "auto", "min_width": "20em"},
+    )
+    control.add_class(f"sorl-control-{parameter.name}")
+    return control

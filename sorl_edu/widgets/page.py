@@ -1,0 +1,110 @@
+"""The kernel-free view: one HTML page with all frames in it, and controls that need no Python."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sorl_edu.widgets.explorer import Frame
+
+STYLE = """
+body { font: 16px/1.4 system-ui, sans-serif; margin: 1rem auto; padding: 0 1rem; }
+body { max-width: 1000px; }
+h1 { font-size: 1.2rem; }
+form { display: flex; flex-wrap: wrap; gap: 0.5rem 2rem; }
+label { display: flex; align-items: center; gap: 0.5rem; }
+input[type=range] { width: 14rem; }
+output { min-width: 3rem; }
+figure { margin: 0.5rem 0; }
+img { max-width: 100%; height: auto; }
+"""
+
+# Frames lie in the order of itertools.product: the last control changes fastest.
+SCRIPT = """
+const {controls, frames} = JSON.parse(document.getElementById("explorer").textContent);
+const inputs = controls.map(c => document.getElementById("control-" + c.name));
+const image = document.querySelector("img");
+const caption = document.querySelector("figcaption");
+function show() {
+  let at = 0;
+  inputs.forEach((input, i) => {
+    const chosen = Number(input.value);
+    at = at * controls[i].names.length + chosen;
+    if (controls[i].kind === "slider") {
+      input.setAttribute("aria-valuetext", controls[i].names[chosen]);
+      input.nextElementSibling.textContent = controls[i].names[chosen];
+    }
+  });
+  const frame = frames[at];
+  image.src = "data:image/png;base64," + frame.png;
+  image.alt = document.title + ": " + frame.caption;
+  caption.textContent = frame.caption;
+  caption.dataset.facts = JSON.stringify(frame.facts);
+}
+inputs.forEach(input => input.addEventListener("input", show));
+show();
+"""
+
+
+def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
+    """The page: it refers to nothing outside itself.
+
+    Args:
+        title: what stands above.
+        controls: for each parameter its name, label, the names of its values, the index of the
+            one to start at, and its kind, "slider" or "choice".
+        frames: one per setting, in the order of itertools.product over the controls' values.
+    """
+    content = {
+        "controls": list(controls),
+        "frames": [
+            {
+                "png": frame.source.partition(",")[2],
+                "caption": frame.caption,
+                "facts": frame.facts,
+            }
+            for frame in frames
+        ],
+    }
+    embedded = json.dumps(content).replace("<", "\\u003c")  # so that no text can end the script
+    first = frames[0]
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="sorl-edu">
+<title>{html.escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>{html.escape(title)}</h1>
+<form autocomplete="off" onsubmit="return false">
+{"".join(map(_control, controls))}</form>
+<figure>
+<img alt="" width="{first.width}" height="{first.height}">
+<figcaption role="status" aria-live="polite"></figcaption>
+</figure>
+<script type="application/json" id="explorer">{embedded}</script>
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""
+
+
+def _control(control: dict) -> str:
+    name, names, start = control["name"], control["names"], control["start"]
+    label = html.escape(control["label"])
+    if control["kind"] == "choice":
+        options = "".join(
+            f'<option value="{i}"{" selected" if i == start else ""}>{html.escape(text)}</option>'
+            for i, text in enumerate(names)
+        )
+        return f'<label>{label} <select id="control-{name}">{options}</select></label>\n'
+    return (
+        f'<label>{label} <input type="range" id="control-{name}" min="0" max="{len(names) - 1}" '
+        f'step="1" value="{start}"> <output>{html.escape(names[start])}</output></label>\n'
+    )
