@@ -1,4 +1,4 @@
-"""The command line: `sorl-edu train | evaluate | sweep | collect | doctor`.
+"""The command line: `sorl-edu train | evaluate | sweep | collect | course | doctor`.
 
 A command is a frozen dataclass whose fields are its flags, read by tyro, and whose `run` first
 checks everything that can be checked without work. What the library refuses (an unknown name, an
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional, arg
@@ -37,6 +37,7 @@ Offline reinforcement learning with shortcut models (SORL) on OGBench.
   sorl-edu train     train an agent, several seeds at once
   sorl-edu evaluate  run a trained agent in its environment
   sorl-edu sweep     evaluate a grid of inference steps x N, over training seeds
+  sorl-edu course    write, check and execute the notebooks (in a checkout of the repository)
   sorl-edu doctor    say what is wrong with this installation, and the fix
 
 sorl-edu COMMAND --help lists a command's flags and gives examples."""
@@ -296,6 +297,49 @@ class Collect:
 
 
 @dataclass(frozen=True)
+class Course:
+    """Write, check or execute the notebooks of the course, in a checkout of the repository.
+
+    sync: stamp the repository's address (pyproject.toml has it) into notebooks/NN_name.py, and
+    write NN_name.ipynb from it, without outputs.
+    check: say what is not up to date, or missing; the exit code is 1 if anything is.
+    run: execute the notebooks and print the seconds and the errors of each.
+    """
+
+    what: Positional[Annotated[Literal["sync", "check", "run"], arg(metavar="sync|check|run")]]
+    """What to do."""
+    notebooks: Positional[Annotated[tuple[str, ...], arg(metavar="[NOTEBOOK ...]")]] = ()
+    """Which ones to run, by number or name; all unless given."""
+    stamp: bool = False
+    """After a run, write the measured times into the notebooks and the README."""
+    root: Path = Path(__file__).resolve().parents[1]
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course sync
+    sorl-edu course check
+    sorl-edu course run 1 05_test_time --stamp
+    """
+
+    def run(self) -> int:
+        from sorl_edu import notebooks
+
+        only_run = not self.notebooks and not self.stamp
+        check(self.what == "run" or only_run, f"course {self.what} takes no notebooks, no --stamp")
+        root = self.root.expanduser()
+        if self.what == "run":
+            executions = notebooks.run(root, self.notebooks, stamp=self.stamp)
+            return int(any(execution.failures for execution in executions))
+        if self.what == "sync":
+            changed = notebooks.sync(root)
+            print("\n".join(f"wrote {path}" for path in changed) or "all is up to date")
+            return 0
+        found = notebooks.problems(root)
+        print("\n".join(found) or "all is up to date")
+        return int(bool(found))
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Say what is installed, what is wrong with it, and the fix.
 
@@ -323,6 +367,7 @@ COMMANDS: dict[str, type] = {
     "evaluate": Evaluate,
     "sweep": Sweep,
     "collect": Collect,
+    "course": Course,
     "doctor": Doctor,
 }
 

@@ -1,0 +1,454 @@
+"""The notebooks' text and what is made from it: `sorl-edu course sync | check | run`.
+
+The source of a notebook is notebooks/NN_name.py (jupytext, py:percent). `sync` stamps the
+repository's address, which stands in pyproject.toml alone, into its badge and its set-up cell, and
+writes NN_name.ipynb beside it, without outputs. `check` says what of this is not up to date, and
+what a notebook lacks. `run` executes the notebooks and measures their time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sorl_edu.errors import ConfigError, check
+from sorl_edu.files import appearing
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+COLAB = "https://colab.research.google.com/github"
+README_MARKS = "<!-- notebooks: written by `sorl-edu course sync` -->", "<!-- end of notebooks -->"
+TIME_LIMIT = 600  # seconds, for a cell
+
+# Pure Python, so that the same text runs in a notebook, in a script and in a test.
+SETUP = """\
+# Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.
+import importlib.util
+import subprocess
+import sys
+
+
+def install(*words):
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    importlib.invalidate_caches()
+
+
+if importlib.util.find_spec("sorl_edu") is None:
+    print("Installing sorl_edu, which takes about a minute ...")
+    install("sorl-edu @ git+{repository}")
+    if importlib.util.find_spec("ogbench") is None:  # Python 3.13: pyproject.toml says why
+        install("--no-deps", "ogbench", "dm_control")
+"""
+
+OPENING = {
+    "a title, `# Lesson N. ...`": r"^# \S",
+    "**You will learn**": r"\*\*You will learn",
+    "**You should know**": r"\*\*You should know",
+    "**Time** about N s to run": r"\*\*Time\*\* about \d+ s to run",
+}
+CLOSING = {part: rf"^(#+ |\*\*){part}" for part in ("Recap", "Three questions", "Further reading")}
+_BADGE_LINE = re.compile(r"^# \[!\[Open in Colab\].*$", re.MULTILINE)
+_SETUP_CELL = re.compile(r'^# %% tags=\["setup"\][^\n]*\n.*?(?=^# %%|\Z)', re.MULTILINE | re.DOTALL)
+_TIME = re.compile(r"(?<=\*\*Time\*\* about )\d+(?= s to run)")
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook by its text."""
+
+    source: Path
+    """NN_name.py."""
+
+    @property
+    def name(self) -> str:
+        return self.source.stem
+
+    @property
+    def ipynb(self) -> Path:
+        return self.source.with_suffix(".ipynb")
+
+    def text(self) -> str:
+        return self.source.read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class ExerciseCells:
+    """One exercise, as a student meets it: each field but the number is the text of a cell."""
+
+    number: str
+    imports: str
+    blank: str
+    check: str
+    solution: str
+    """The code of the folded solution; "" if there is none."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that did not run."""
+
+    cell: int
+    source: str
+    error: str
+
+    def __str__(self) -> str:
+        lines = self.source.strip().splitlines()
+        shown = "\n".join(f"    | {line}" for line in lines[:12])
+        return f"cell {self.cell}:\n{shown}\n    {self.error}"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What came of executing a notebook from top to bottom."""
+
+    notebook: Notebook
+    seconds: float
+    failures: tuple[Failure, ...]
+    executed: NotebookNode
+
+
+def find(root: Path, names: Sequence[str] = ()) -> list[Notebook]:
+    """The notebooks of a repository in their order, or those named by number, name or path.
+
+    Raises:
+        ConfigError: `root` is not the repository's folder, or there is no such notebook.
+    """
+    check(
+        (root / "pyproject.toml").is_file(),
+        f"there is no pyproject.toml in '{root}': the notebooks are made in a checkout of the "
+        "repository, not in an installed package",
+    )
+    found = [Notebook(path) for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.py"))]
+    check(bool(found), f"there is no notebook (NN_name.py) in '{root / 'notebooks'}'")
+    if not names:
+        return found
+    chosen = []
+    for name in names:
+        stem = Path(name).stem
+        match = [n for n in found if n.name == stem or n.name[:2] == stem.zfill(2)]
+        check(bool(match), f"no notebook '{name}'; there are {', '.join(n.name for n in found)}")
+        chosen += match
+    return chosen
+
+
+def repository(root: Path) -> str:
+    """The repository's address, from pyproject.toml: https://github.com/OWNER/NAME.
+
+    Raises:
+        ConfigError: it isn't there, or isn't such an address.
+    """
+    with open(root / "pyproject.toml", "rb") as file:
+        address = tomllib.load(file)["project"].get("urls", {}).get("Repository", "")
+    check(
+        re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", address) is not None,
+        f"[project.urls] Repository in pyproject.toml is '{address}'; Colab opens notebooks from "
+        "https://github.com/OWNER/NAME",
+    )
+    return address
+
+
+def badge(address: str, name: str) -> str:
+    """The line that opens a notebook in Colab."""
+    owner_and_name = address.removeprefix("https://github.com/")
+    link = f"{COLAB}/{owner_and_name}/blob/main/notebooks/{name}.ipynb"
+    return f"[![Open in Colab]({BADGE})]({link})"
+
+
+def stamped(text: str, name: str, address: str) -> str:
+    """A notebook's text with this badge and set-up cell."""
+    cell = f'# %% tags=["setup"]\n{SETUP.format(repository=address)}\n'
+    text = _BADGE_LINE.sub(lambda _: f"# {badge(address, name)}", text)
+    return _SETUP_CELL.sub(lambda _: cell, text)
+
+
+def parsed(text: str) -> NotebookNode:
+    """The notebook of a text: no outputs, no widget state, ids that depend on nothing else."""
+    import jupytext
+
+    notebook = jupytext.reads(text, fmt="py:percent")
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        told = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        seen[told] = seen.get(told, 0) + 1
+        cell.id = told if seen[told] == 1 else f"{told}-{seen[told]}"
+    notebook.metadata.get("jupytext", {}).pop("text_representation", None)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def as_ipynb(text: str) -> str:
+    """The .ipynb of a notebook's text: the same bytes for the same text."""
+    cells = []
+    notebook = parsed(text)
+    for cell in notebook.cells:
+        cell = dict(cell, source=cell.source.splitlines(keepends=True))
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+        cells.append(cell)
+    return json.dumps(dict(notebook, cells=cells), indent=1, ensure_ascii=False, sort_keys=True) + (
+        "\n"
+    )
+
+
+def sync(root: Path) -> list[Path]:
+    """Stamps every notebook's text, writes its .ipynb and the README's table.
+
+    Returns:
+        The files that changed.
+    """
+    sources, address = find(root), repository(root)
+    changed = []
+    for notebook in sources:
+        text = stamped(notebook.text(), notebook.name, address)
+        changed += _write(notebook.source, text) + _write(notebook.ipynb, as_ipynb(text))
+    readme = root / "README.md"
+    if readme.exists():
+        changed += _write(readme, _with_table(readme.read_text(encoding="utf-8"), root))
+    return changed
+
+
+def problems(root: Path) -> list[str]:
+    """What is not as it should be, a sentence each; none if all is well."""
+    sources, address = find(root), repository(root)
+    found = []
+    for notebook in sources:
+        text, name = notebook.text(), notebook.name
+        found += [f"{name}.py: {what}" for what in _stamp_problems(text, name, address)]
+        found += [f"{name}.py: {what}" for what in _part_problems(text)]
+        found += [f"{name}.py: {what}" for what in _exercise_problems(text)]
+        found += [f"{name}.ipynb: {what}" for what in _ipynb_problems(notebook)]
+    readme = root / "README.md"
+    if readme.exists():
+        text = readme.read_text(encoding="utf-8")
+        if _with_table(text, root) != text:
+            found.append("README.md: the table of notebooks is stale: run `sorl-edu course sync`")
+    return found
+
+
+def execute(notebook: Notebook, *, kernel: str = "python3") -> Execution:
+    """Runs a notebook in a scratch copy of its folder, as JupyterLab would.
+
+    A cell that fails does not stop the others. An error that an explorer shows counts, too.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    node = parsed(notebook.text())
+    env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    failures = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "notebooks"
+        shutil.copytree(notebook.source.parent, folder)
+        client = NotebookClient(
+            node,
+            timeout=TIME_LIMIT,
+            kernel_name=kernel,
+            allow_errors=True,
+            resources={"metadata": {"path": str(folder)}},
+        )
+        start = time.perf_counter()
+        try:
+            client.execute(env=env)
+        except (CellTimeoutError, DeadKernelError) as error:
+            failures.append(Failure(-1, "", f"{type(error).__name__}: {error}"))
+        seconds = time.perf_counter() - start
+    for i, cell in enumerate(node.cells):
+        for output in cell.get("outputs", ()):
+            if output.output_type == "error":
+                failures.append(Failure(i, cell.source, f"{output.ename}: {output.evalue}"))
+    for state in client.widget_state.values():
+        shown = re.search(r'class="sorl-error">(.*?)</p>', str(state.get("value", "")))
+        if shown:
+            failures.append(Failure(-1, "", f"an explorer shows: {shown[1]}"))
+    return Execution(notebook, seconds, tuple(failures), node)
+
+
+def run(root: Path, names: Sequence[str] = (), *, stamp: bool = False) -> list[Execution]:
+    """Executes notebooks one after the other and prints the time and the errors of each.
+
+    Args:
+        stamp: write the time, rounded up to 5 s, into the opening of each that ran without error,
+            and then `sync`.
+    """
+    executions = []
+    for notebook in find(root, names):
+        execution = execute(notebook)
+        executions.append(execution)
+        print(f"{notebook.name}: {execution.seconds:.0f} s", flush=True)
+        for failure in execution.failures:
+            print(f"  {failure}", flush=True)
+        if stamp and not execution.failures:
+            seconds = str(5 * math.ceil(execution.seconds / 5))
+            _write(notebook.source, _TIME.sub(seconds, notebook.text()))
+    print(f"{sum(e.seconds for e in executions):.0f} s in all")
+    if stamp:
+        sync(root)
+    return executions
+
+
+def exercises(text: str) -> list[ExerciseCells]:
+    """The exercises of a notebook's text, in order.
+
+    Raises:
+        ConfigError: a blank without its check, or without imports.
+    """
+    cells = parsed(text).cells
+    tagged = {tag: i for i, cell in enumerate(cells) for tag in cell.metadata.get("tags", ())}
+    found = []
+    for tag, at in tagged.items():
+        if not tag.startswith("exercise-"):
+            continue
+        number = tag.removeprefix("exercise-")
+        check("imports" in tagged, 'no cell is tagged "imports"')
+        check(f"check-{number}" in tagged, f"exercise {number} has no cell tagged check-{number}")
+        end = tagged[f"check-{number}"]
+        after = (cell.source for cell in cells[end + 1 : end + 3] if cell.cell_type == "markdown")
+        found.append(
+            ExerciseCells(
+                number,
+                _plain(cells[tagged["imports"]].source),
+                _plain(cells[at].source),
+                _plain(cells[end].source),
+                next(filter(None, map(_solution, after)), ""),
+            )
+        )
+    return found
+
+
+def drift(blank: str, solution: str) -> str | None:
+    """The first line of a blank that its solution lacks; None if they agree outside the dots.
+
+    A line with `...` stands for one or more lines of the solution.
+    """
+    ours = [line.rstrip() for line in blank.strip().splitlines()]
+    theirs = [line.rstrip() for line in solution.strip().splitlines()]
+    at = {0}  # the numbers of lines of the solution that what was read so far can have used
+    for line in ours:
+        if "..." in line:
+            at = set(range(min(at) + 1, len(theirs) + 1))
+        else:
+            at = {i + 1 for i in at if i < len(theirs) and theirs[i] == line}
+        if not at:
+            return line
+    return None if len(theirs) in at else "(the end)"
+
+
+def _plain(source: str) -> str:
+    """Code without IPython's magics."""
+    return "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
+
+
+def _solution(source: str) -> str:
+    inside = re.search(
+        r"<summary>Solution.*?```python\n(.*?)^```", source, re.DOTALL | re.MULTILINE
+    )
+    return inside[1] if inside else ""
+
+
+def _stamp_problems(text: str, name: str, address: str) -> Iterator[str]:
+    badges, setups = _BADGE_LINE.findall(text), _SETUP_CELL.findall(text)
+    if len(badges) != 1:
+        yield f"it needs one line `[![Open in Colab]...`, and has {len(badges)}"
+    if len(setups) != 1:
+        yield f'it needs one cell `# %% tags=["setup"]`, and has {len(setups)}'
+    if stamped(text, name, address) != text:
+        yield "its badge or set-up cell is stale: run `sorl-edu course sync`"
+
+
+def _part_problems(text: str) -> Iterator[str]:
+    cells = parsed(text).cells
+    prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    first, last = prose[:1] or [""], prose[len(prose) // 2 :]
+    for part, pattern in OPENING.items():
+        if not re.search(pattern, first[0], re.MULTILINE):
+            yield f"its opening lacks {part}"
+    for part, pattern in CLOSING.items():
+        if not re.search(pattern, "\n\n".join(last), re.MULTILINE):
+            yield f"its closing lacks {part}"
+    for source in prose:
+        if source.count("<details") != source.count("</details>"):
+            yield f"<details> is not closed in the cell that begins '{source.splitlines()[0]}'"
+
+
+def _exercise_problems(text: str) -> Iterator[str]:
+    try:
+        found = exercises(text)
+    except ConfigError as error:
+        yield str(error)
+        return
+    for exercise in found:
+        if "..." not in exercise.blank:
+            yield f"exercise {exercise.number} has no `...` to fill in"
+        if not exercise.solution:
+            yield f"exercise {exercise.number} has no folded solution after its check"
+        elif (line := drift(exercise.blank, exercise.solution)) is not None:
+            yield (
+                f"exercise {exercise.number}: blank and solution drift apart at the blank's line "
+                f"`{line.strip()}`"
+            )
+
+
+def _ipynb_problems(notebook: Notebook) -> Iterator[str]:
+    if not notebook.ipynb.exists():
+        yield "it is missing: run `sorl-edu course sync`"
+        return
+    written = notebook.ipynb.read_text(encoding="utf-8")
+    try:
+        content = json.loads(written)
+        outputs = any(cell.get("outputs") for cell in content["cells"])
+    except (ValueError, KeyError, AttributeError):
+        yield "it is not a notebook: run `sorl-edu course sync`"
+        return
+    if outputs:
+        yield "outputs were left in: run `sorl-edu course sync`"
+    if "widgets" in content.get("metadata", {}):
+        yield "widget state was left in: run `sorl-edu course sync`"
+    if not outputs and written != as_ipynb(notebook.text()):
+        yield f"it differs from {notebook.source.name}: run `sorl-edu course sync`"
+
+
+def _with_table(readme: str, root: Path) -> str:
+    """A README with the table of the notebooks between the marks, if it has them."""
+    begin, end = README_MARKS
+    if begin not in readme or end not in readme:
+        return readme
+    before, _, rest = readme.partition(begin)
+    _, _, after = rest.partition(end)
+    address = repository(root)
+    rows = ["| notebook | runs in | read and do | exercises | |", "|---|---|---|---|---|"]
+    for notebook in find(root):
+        text = notebook.text()
+        title = re.search(r"^# # (.*)$", text, re.MULTILINE)
+        seconds, minutes = _TIME.search(text), re.search(r"(\d+) minutes", text)
+        rows.append(
+            f"| [{title[1] if title else notebook.name}](notebooks/{notebook.ipynb.name}) "
+            f"| {f'{seconds[0]} s' if seconds else ''} | {f'{minutes[1]} min' if minutes else ''} "
+            f"| {len(exercises(text)) or ''} | {badge(address, notebook.name)} |"
+        )
+    table = "\n".join(rows)
+    return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def _write(path: Path, text: str) -> list[Path]:
+    """Writes a file whole, if its content would change; returns it if so."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return []
+    with appearing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+    return [path]
