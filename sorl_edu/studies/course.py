@@ -131,9 +131,9 @@ ARMS = {
 }
 
 
-def run_arm(name: str, runs: Path, out: Path) -> None:
+def run_arm(name: str, runs: Path, out: Path, arm: Arm | None = None) -> None:
     """Trains and measures what is missing of one arm, and writes its files and manifest entries."""
-    arm, folder = ARMS[name], runs / name
+    arm, folder = arm or ARMS[name], runs / name
     data = load(ENVIRONMENT)
     train = data.train if arm.terminals else without_terminals(data.train)
     print(f"{name} ({arm.about}): {arm.seeds} seeds x {arm.updates:,} updates", flush=True)

@@ -1,0 +1,209 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lesson 0. Welcome
+#
+# [![Open in Colab](BADGE)](LINK)
+#
+# **You will learn**
+#
+# - what this course builds: an agent that learns from old data and thinks as long as you let it;
+# - how each lesson works: predict, run, look, then the formula;
+# - the five ideas of JAX that the lessons use.
+#
+# **You should know** Python, NumPy, and what a neural network is. Reinforcement learning helps.
+#
+# **Time** about 60 s to run on 2 CPU cores, 20 minutes to read and do.
+
+# %% tags=["setup"]
+
+# %% tags=["imports"]
+import jax
+import jax.numpy as jnp
+
+from sorl_edu import course_data
+from sorl_edu.widgets import ActionDistributionExplorer
+
+# %matplotlib inline
+
+# %% [markdown]
+# ## Two minutes with the end of the course
+#
+# Below is an agent that was trained once, on a fixed heap of recorded wanderings through a maze.
+# Nobody showed it the way. It never tried an action while it learned. It knows two things: which
+# actions are *plausible* at a place (its policy, a flow that carries noise to an action), and what
+# each action is *worth* (its critic, Q).
+#
+# At test time there are two dials:
+#
+# - **steps m**: into how many steps the policy divides the way from noise to an action;
+# - **candidates N**: how many actions it draws before the critic picks one.
+#
+# **Predict, then run.** The agent starts at the lower left, and the goal is the star. With one step
+# and one candidate, will it arrive? Which dial would you turn first? Write your guess down, run the
+# cell, and move the sliders. The pictures are drawn first, behind a progress bar; after that the
+# sliders answer at once.
+
+# %%
+agent, state, info = course_data.agent("sorl")
+explorer = ActionDistributionExplorer(
+    agent, state, info.environment, trajectories=course_data.trajectories("sorl")
+)
+explorer
+
+# %% [markdown]
+# Look at the three panels from left to right as you turn **N**. More dots appear in the square of
+# actions, and the circled one moves to where the background is brighter: where Q is higher. Over
+# many draws the cloud of chosen actions contracts. In the maze, dashed lines turn solid.
+#
+# Now turn **m** at N = 1. The change is smaller, and it is not always for the better: it is a
+# *shortcut* policy, trained so that few steps and many give nearly the same action. Why one would
+# want that, and when more steps do pay, are lessons 2 and 5.
+#
+# What you see is **one** trained agent, chosen since it is neither a lucky nor a lost one of eight.
+# Whether the dials help *in general* is a question for all eight, with intervals:
+
+# %%
+from sorl_edu.evaluation import summarize
+from sorl_edu.plotting import sweep_lines
+
+episodes = course_data.episodes("sorl")
+sweep_lines(summarize(episodes[episodes.candidates.isin((1, 8, 32))]))
+
+# %% [markdown]
+# Candidates lift the lines; steps hardly move them. The intervals are wide because training seeds
+# differ more than anything you can do at test time. By lesson 5 you will be able to say why each of
+# these things is so, and will have built every part of it.
+#
+# ## What you will be able to do
+#
+# | lesson | you build | you can then say |
+# |---|---|---|
+# | 1 Flow matching | a field that carries noise to data | why one big step collapses to the mean |
+# | 2 Shortcut models | a field that is told how far it jumps | how one network samples in 1, 2, 4, 8 steps |
+# | 3 Offline RL, TD critic | Q from recorded data alone | what a wrong mask or a maximum does to it |
+# | 4 SORL | the three losses together | what each weight trades against which |
+# | 5 Test-time scaling | best-of-N, and a budget to spend | when thinking longer helps, and when it hurts |
+#
+# ## How to use the course
+#
+# - **Predict, then run** is the method: a wrong guess that you wrote down teaches more than a right
+#   figure that you scrolled past.
+# - **Exercises** have a blank (`...`), a check, hints that unfold one by one, and a folded solution.
+#   A check knows the usual mistakes and names yours. Leave an exercise empty, and the notebook still
+#   runs to its end.
+# - **The library** `sorl_edu` has one module per lesson. Its functions take functions, not networks,
+#   so each can be replaced by yours.
+# - Whatever took long was computed before and is shipped in `data/course/`, with the command that
+#   made it in `data/course/manifest.json`. Where a notebook shows such a thing, a switch retrains it.
+
+# %% [markdown]
+# ## JAX in five minutes
+#
+# Skip this if you know it. JAX is NumPy plus transformations of functions. Five ideas suffice here.
+#
+# **1. Random numbers come from keys.** There is no hidden state: the same key gives the same
+# numbers, and you split a key to get new ones.
+
+# %%
+key = jax.random.key(0)
+one, two = jax.random.split(key)
+print("same key, same numbers:", jax.random.normal(one, (2,)), jax.random.normal(one, (2,)))
+print("another key:           ", jax.random.normal(two, (2,)))
+
+# %% [markdown]
+# **2. Parameters are pytrees**: dictionaries and tuples with arrays in their leaves. `jax.tree.map`
+# does the same to each leaf.
+
+# %%
+params = {"weight": jnp.ones((2, 2)), "bias": jnp.zeros(2)}
+jax.tree.map(lambda leaf: leaf + 1, params)
+
+# %% [markdown]
+# **3. `grad` differentiates, `jit` compiles.** Both take a function and return one.
+
+
+# %%
+def loss(params, x):
+    return jnp.mean((x @ params["weight"] + params["bias"]) ** 2)
+
+
+slope = jax.jit(jax.grad(loss))
+slope(params, jnp.array([[1.0, 2.0]]))
+
+# %% [markdown]
+# **4. `vmap` adds a batch axis.** Write a function for one thing; map it over many. This library
+# trains eight seeds at once with it.
+
+# %%
+norms = jax.vmap(lambda point: jnp.sqrt(jnp.sum(point**2)))
+norms(jnp.array([[3.0, 4.0], [6.0, 8.0]]))
+
+# %% [markdown]
+# **5. `scan` is the loop.** It carries a value through steps and stacks what each puts out; the
+# whole loop is compiled as one. Sampling from a flow is such a loop, and so is training.
+
+# %%
+total, partial_sums = jax.lax.scan(
+    lambda carry, x: (carry + x, carry + x), 0.0, jnp.array([1.0, 2.0, 3.0])
+)
+print("carried:", total, " put out:", partial_sums)
+
+# %% [markdown]
+# ## Is everything here?
+#
+# `doctor` says what this machine has. It is the first thing to send along when you ask for help.
+
+# %%
+from sorl_edu import doctor
+
+print(doctor.as_text(doctor.examine()))
+
+# %% [markdown]
+# ## Recap
+#
+# - An offline agent has a policy (what is plausible) and a critic (what is worth it).
+# - At test time you can spend compute on steps m, and on candidates N.
+# - One agent is an anecdote; claims carry several training seeds and an interval.
+#
+# ## Three questions
+#
+# <details><summary>1. The agent never acts while it learns. What could go wrong with a critic that
+# has seen no consequence of its own choices?</summary>
+#
+# It may value actions that no data ever tested, and nobody corrects it. Lessons 3 and 5 are about
+# this.
+#
+# </details>
+#
+# <details><summary>2. Why can best-of-N with N = 1000 be worse than N = 10?</summary>
+#
+# The largest of many noisy values is more likely a large error. The more candidates, the more the
+# choice looks for the critic's mistakes.
+#
+# </details>
+#
+# <details><summary>3. Two samples with the same key: what do you get?</summary>
+#
+# The same numbers, always. Reusing a key by accident makes things equal that should be independent.
+#
+# </details>
+#
+# ## Further reading
+#
+# - Espinosa-Dice et al., *Scaling Offline RL via Efficient and Expressive Shortcut Models*, 2025,
+#   [arXiv 2505.22866](https://arxiv.org/abs/2505.22866): the paper that the course teaches.
+# - Levine et al., *Offline Reinforcement Learning: Tutorial, Review, and Perspectives*, 2020,
+#   [arXiv 2005.01643](https://arxiv.org/abs/2005.01643).
+# - The [JAX documentation](https://docs.jax.dev/), for more than five minutes.
