@@ -318,7 +318,10 @@ ScalingExplorer(episodes, course_data.milliseconds())
 rows = []
 for held_out in episodes.training_seed.unique():
     known = summarize(episodes[episodes.training_seed != held_out])
-    cost = [inference.network_evaluations(m, n) for m, n in zip(known.steps, known.candidates, strict=True)]
+    cost = [
+        inference.network_evaluations(m, n)
+        for m, n in zip(known.steps, known.candidates, strict=True)
+    ]
     best = known[np.array(cost) <= 32].sort_values("success").iloc[-1]
     own = episodes[
         (episodes.training_seed == held_out)
