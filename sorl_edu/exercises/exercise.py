@@ -82,8 +82,8 @@ class Exercise:
     right: str = "Right."
     tolerance: float = 1e-4
 
-    def __call__(self, answer: Callable, *, seed: int = 0) -> Feedback:
-        """Checks an answer on the cases of a seed."""
+    def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
+        """Checks an answer, which should be a function, on the cases of a seed."""
         if not callable(answer):
             return Feedback("wrong", f"Hand over your function itself; this is {answer!r}.")
         cases = self.cases(jax.random.key(seed))

@@ -64,6 +64,10 @@ class Parameter:
         if not self.names:
             object.__setattr__(self, "names", tuple(map(str, self.values)))
         check(
+            len(self.names) == len(self.values),
+            f"'{self.name}' has {len(self.values)} values and {len(self.names)} names",
+        )
+        check(
             self.start in self.values,
             f"'{self.name}' can't start at {self.start!r}: it is none of {self.values}",
         )

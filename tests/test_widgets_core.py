@@ -1,0 +1,233 @@
+"""What all explorers share: settings, frames, the page without a kernel, the live view."""
+
+import html
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import tiny_course
+from PIL import Image
+
+pytest.importorskip("ipywidgets", reason="the live view needs ipywidgets: make test installs it")
+
+from sorl_edu.errors import ConfigError, UnknownName
+from sorl_edu.widgets.explorer import MAX_FRAMES, Parameter, as_tuple, figure_html
+from sorl_edu.widgets.live import View
+
+
+@pytest.fixture
+def explorer():
+    return tiny_course.explorer()
+
+
+def pixels(frame):
+    with Image.open(io.BytesIO(frame.png)) as image:
+        return image.convert("RGB").tobytes()
+
+
+# Parameters and settings.
+
+
+def test_a_parameter_says_what_it_can_be():
+    parameter = Parameter("steps", "steps m", (1, 2, 4))
+    assert parameter.start == 1 and parameter.names == ("1", "2", "4")
+    with pytest.raises(ConfigError, match="steps is 3; it can be 1, 2, 4"):
+        parameter.check(3)
+    with pytest.raises(ConfigError, match="at least one value"):
+        Parameter("steps", "steps", ())
+    with pytest.raises(ConfigError, match="can't start at 9"):
+        Parameter("steps", "steps", (1, 2), start=9)
+    with pytest.raises(ConfigError, match="2 values and 1 names"):
+        Parameter("steps", "steps", (1, 2), names=("one",))
+
+
+def test_a_setting_is_full_and_valid(explorer):
+    assert explorer.setting() == {"place": 2, "size": 10, "color": "tab:blue"}
+    assert explorer.setting(size=40)["size"] == 40
+    with pytest.raises(UnknownName, match="unknown parameter 'sise'. Did you mean size"):
+        explorer.setting(sise=10)
+    with pytest.raises(ConfigError, match="place is 3; it can be 1, 2, 4, 8"):
+        explorer.render(place=3)
+
+
+def test_settings_are_every_one_the_last_parameter_fastest(explorer):
+    settings = list(explorer.settings())
+    assert len(settings) == 4 * 3 * 2 == len({tuple(s.values()) for s in settings})
+    assert [s["color"] for s in settings[:3]] == ["tab:blue", "tab:red", "tab:blue"]
+    assert list(explorer.settings(place=8, size=(10, 20), color="tab:red")) == [
+        {"place": 8, "size": 10, "color": "tab:red"},
+        {"place": 8, "size": 20, "color": "tab:red"},
+    ]
+    with pytest.raises(UnknownName):
+        list(explorer.settings(sise=1))
+    with pytest.raises(ConfigError):
+        list(explorer.settings(size=(10, 11)))
+
+
+def test_as_tuple_drops_repeats_and_wants_one():
+    assert as_tuple("steps", [2, 1, 2]) == (2, 1)
+    with pytest.raises(ConfigError, match="steps must name at least one value"):
+        as_tuple("steps", [])
+
+
+# Frames.
+
+
+def test_a_frame_is_drawn_once_and_is_the_picture_of_its_setting(explorer, monkeypatch):
+    frame = explorer.frame(place=4)
+    assert frame.facts == {"place": 4, "area": 100, "color": "tab:blue"}
+    assert frame.caption == "A disc of size 10 at 4."
+    assert (frame.width, frame.height) == (240, 160)
+    monkeypatch.setattr(type(explorer), "draw", None)  # it can't draw again
+    assert explorer.frame(place=4, size=10) is frame
+
+
+def test_pictures_are_the_same_each_time_and_differ_with_each_parameter(explorer):
+    base = pixels(explorer.frame())
+    assert pixels(tiny_course.explorer().frame()) == base
+    for change in ({"place": 8}, {"size": 40}, {"color": "tab:red"}):
+        assert pixels(explorer.frame(**change)) != base, change
+
+
+def test_figure_html_is_safe_and_says_the_facts(explorer, monkeypatch):
+    monkeypatch.setattr(type(explorer), "caption", lambda self, **_: 'a < b & "c"')
+    monkeypatch.setattr(type(explorer), "facts", lambda self, **_: {"name": "o'<b>\""})
+    text = figure_html(explorer, explorer.frame())
+    facts = re.search('data-facts="(.*?)"', text)[1]
+    assert json.loads(html.unescape(facts)) == {"name": "o'<b>\""}
+    assert "a &lt; b &amp; &quot;c&quot;</figcaption>" in text
+    assert 'alt="A disc: a &lt; b' in text
+
+
+def test_repr_names_the_sizes(explorer):
+    assert repr(explorer) == "Tiny('A disc': 4 place x 3 size x 2 color)"
+
+
+# The page without a kernel; test_browser.py drives it.
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def of(self, *names):
+        return [attributes for tag, attributes in self.found if tag in names]
+
+
+def test_a_page_holds_every_frame_and_refers_to_nothing_else(explorer, tmp_path):
+    text = explorer.to_html(tmp_path / "tiny.html", show=False)
+    assert (tmp_path / "tiny.html").read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.html"]
+    embedded = re.search('id="explorer">(.*?)</script>', text, re.DOTALL)[1]
+    content = json.loads(embedded)
+    assert [frame["facts"] for frame in content["frames"]] == [
+        explorer.frame(**setting).facts for setting in explorer.settings()
+    ]
+    tags = Tags(text)
+    assert [control["id"] for control in tags.of("input", "select")] == [
+        f"control-{parameter.name}" for parameter in explorer.parameters
+    ]
+    assert not tags.of("link", "iframe") and not re.search(r"https?:|@import|url\(", text)
+    assert all("src" not in script for script in tags.of("script"))
+
+
+def test_a_page_keeps_the_values_asked_for(explorer):
+    text = explorer.to_html(show=False, place=(1, 8), color="tab:red")
+    content = json.loads(re.search('id="explorer">(.*?)</script>', text, re.DOTALL)[1])
+    place, size, color = content["controls"]
+    assert place["names"] == ["1", "8"] and place["start"] == 0 and place["kind"] == "slider"
+    assert size["start"] == 0 and len(content["frames"]) == 6
+    assert color["names"] == ["red"] and color["kind"] == "choice"
+
+
+def test_a_page_cannot_be_broken_by_words(explorer, monkeypatch):
+    monkeypatch.setattr(type(explorer), "title", "</title></script><b>")
+    monkeypatch.setattr(type(explorer), "caption", lambda self, **_: "</script><b>")
+    tags = Tags(explorer.to_html(show=False, place=1, size=10))
+    assert not tags.of("b") and len(tags.of("script")) == 2
+
+
+def test_a_page_that_would_be_too_large_is_refused_in_words(explorer, monkeypatch, tmp_path):
+    many = Parameter("place", "place", tuple(range(MAX_FRAMES)))
+    monkeypatch.setattr(type(explorer), "parameters", (many, *explorer.parameters[1:]))
+    with pytest.raises(ConfigError, match=f"{6 * MAX_FRAMES} pictures, and a page holds 150"):
+        explorer.to_html(tmp_path / "tiny.html")
+    monkeypatch.setattr("sorl_edu.widgets.explorer.MAX_BYTES", 1000)
+    with pytest.raises(ConfigError, match="MB, more than"):
+        explorer.to_html(tmp_path / "tiny.html", show=False, place=1)
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="saved as .html"):
+        explorer.to_html(tmp_path / "tiny.htm", show=False, place=1)
+    assert not list(tmp_path.iterdir())
+
+
+# The live view, without a browser.
+
+
+def shown(view):
+    facts = re.search('data-facts="(.*?)"', view.picture.value)[1]
+    return json.loads(html.unescape(facts))
+
+
+def test_a_control_looks_its_frame_up(explorer, monkeypatch):
+    view = View(explorer)
+    assert shown(view) == explorer.frame().facts
+    monkeypatch.setattr(type(explorer), "draw", None)  # from here on, nothing can be drawn
+    for setting in explorer.settings(color="tab:blue"):
+        for name, value in setting.items():
+            view.controls[name].value = value
+        assert shown(view) == explorer.frame(**setting).facts
+    assert view.message.value == "" and view.bar.layout.display == "none"
+
+
+def test_a_slow_parameter_draws_its_frames_when_it_is_chosen(explorer):
+    view = View(explorer)
+    assert len(explorer._frames) == 12
+    view.controls["color"].value = "tab:red"
+    assert len(explorer._frames) == 24
+    assert shown(view)["color"] == "tab:red"
+    assert view.bar.value == view.bar.max == 12 and view.bar.layout.display == "none"
+
+
+def test_what_goes_wrong_is_said_in_the_view_and_goes_when_it_is_over(explorer, monkeypatch):
+    draw = type(explorer).draw
+
+    def fails(self, place, **setting):
+        if place == 8:
+            raise ValueError("no <room>")
+        return draw(self, place, **setting)
+
+    monkeypatch.setattr(type(explorer), "draw", fails)
+    view = View(explorer)
+    view.controls["place"].value = 8
+    assert "ValueError: no &lt;room&gt;" in view.message.value
+    assert 'role="alert"' in view.message.value
+    view.controls["place"].value = 1
+    assert view.message.value == "" and shown(view)["place"] == 1
+
+
+def test_a_view_has_what_a_test_in_a_browser_looks_for(explorer):
+    box = explorer.view()
+    assert {"sorl-explorer", "sorl-Tiny"} <= set(box._dom_classes)
+
+
+def test_every_control_has_a_label(explorer):
+    view = View(explorer)
+    assert [control.description for control in view.controls.values()] == [
+        parameter.label for parameter in explorer.parameters
+    ]
+
+
+def test_an_explorer_shows_itself_in_a_notebook_before_it_draws(explorer, monkeypatch):
+    IPython = pytest.importorskip("IPython.display")
+    order = []
+    monkeypatch.setattr(IPython, "display", lambda box: order.append(len(explorer.__dict__)))
+    explorer._ipython_display_()
+    assert order == [0] and len(explorer._frames) == 12
