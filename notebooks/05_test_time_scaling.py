@@ -42,13 +42,14 @@ from sorl_edu.exercises import test_time as exercises
 from sorl_edu.widgets import ActionDistributionExplorer, ScalingExplorer
 
 # %matplotlib inline
+matplotlib.rcParams.update(plotting.STYLE)
 
 # %% [markdown]
 # The agents below are shipped; `data/course/manifest.json` has the command that made each. The
 # switch trains them again, with all their seeds and evaluations.
 
 # %%
-RETRAIN = False  # True takes about an hour on 2 cores; the pictures then show yours
+RETRAIN = False  # True takes about 25 minutes on 2 cores; the pictures then show yours
 if RETRAIN:
     course_data.retrain("sorl", "two_backprop_steps", "leaky")
 
@@ -131,8 +132,8 @@ print("by hand", by_hand[0], "  agent.propose", proposal.action[0])
 # %% tags=["exercise-5.1"]
 def best_of_n(actions, q):
     batch = jnp.arange(q.shape[1])
-    winner = ...  # (B,): the index n of each observation's best candidate
-    return actions[winner, batch]
+    chosen = ...  # (B, A): for each b, the candidate n of the highest q
+    return chosen
 
 
 # %% tags=["check-5.1"]
@@ -144,8 +145,8 @@ exercises.best_of_n(best_of_n)
 # ```python
 # def best_of_n(actions, q):
 #     batch = jnp.arange(q.shape[1])
-#     winner = q.argmax(axis=0)  # (B,): the index n of each observation's best candidate
-#     return actions[winner, batch]
+#     chosen = actions[q.argmax(axis=0), batch]
+#     return chosen
 # ```
 #
 # </details>
@@ -255,7 +256,7 @@ compare(beyond, {"steps": 8, "candidates": 32}, {"steps": 8, "candidates": 1})
 # to a dataset that wanders everywhere. With thirty-two, the critic picks the direction, and the
 # policy of 8 or 32 steps works again. That is what the paper means by *best-of-N enables sequential
 # extrapolation*: fine steps propose diverse, plausible actions, and the verifier gives the aim.
-# It restores what m = 2 had; here it does not exceed it.
+# It restores what m = 2 had; in this maze there is nothing more to gain.
 #
 # ### Exercise 5.2 · What does a setting cost? · ★★☆ · 5 min · 1 point
 #
