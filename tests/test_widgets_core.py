@@ -228,6 +228,6 @@ def test_every_control_has_a_label(explorer):
 def test_an_explorer_shows_itself_in_a_notebook_before_it_draws(explorer, monkeypatch):
     IPython = pytest.importorskip("IPython.display")
     order = []
-    monkeypatch.setattr(IPython, "display", lambda box: order.append(len(explorer.__dict__)))
+    monkeypatch.setattr(IPython, "display", lambda *shown: order.append(len(explorer.__dict__)))
     explorer._ipython_display_()
     assert order == [0] and len(explorer._frames) == 12

@@ -239,10 +239,10 @@ class Explorer(ABC):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        from sorl_edu.widgets.live import View
+        from sorl_edu.widgets.live import NAMES, View
 
         view = View(self, fill=False)
-        display(view.box)
+        display(view.box, NAMES)
         view.fill()  # after it is shown, so that the progress bar is seen
 
     def __repr__(self) -> str:

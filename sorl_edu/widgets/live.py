@@ -11,8 +11,33 @@ import html
 from typing import Any
 
 import ipywidgets
+from IPython.display import Javascript
 
 from sorl_edu.widgets.explorer import Explorer, Parameter, figure_html, is_choice
+
+# The sliders of ipywidgets have no name, and say the index of their value: a screen reader reads
+# "slider, 2.00" for "steps m, 4". In version 7 they don't even say that they are sliders.
+NAMES = Javascript("""
+if (!window.sorlNames) {
+  const put = (element, name, value) => {
+    if (value && element.getAttribute(name) !== value) element.setAttribute(name, value);
+  };
+  const name = () => {
+    const handles = ".sorl-explorer .noUi-handle, .sorl-explorer .ui-slider-handle";
+    for (const handle of document.querySelectorAll(handles)) {
+      const control = handle.closest(".widget-slider, .widget-hslider, .widget-inline-hbox");
+      put(handle, "role", "slider");
+      put(handle, "aria-label", control?.querySelector("label")?.textContent.trim());
+      put(handle, "aria-valuetext", control?.querySelector(".widget-readout")?.textContent.trim());
+    }
+  };
+  window.sorlNames = new MutationObserver(name);
+  window.sorlNames.observe(document, {
+    subtree: true, childList: true, characterData: true, attributeFilter: ["aria-valuetext"],
+  });
+  name();
+}
+""")
 
 
 class View:
