@@ -2,6 +2,8 @@
 
     explorer = FlowExplorer({"flow": field, "shortcut": other}, data, key=jax.random.key(0))
     explorer.render(steps=2, time=0.5)
+
+Beside the pictures stands how far the samples are from the data, an energy distance.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from sorl_edu.errors import check
+from sorl_edu.evaluation import t_interval
 from sorl_edu.flow_matching import Field, integrate
-from sorl_edu.plotting import BLUE, GREEN, ORANGE, WIDTH, styled
+from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED, WIDTH, styled
 from sorl_edu.shortcut import check_denoise_steps, check_steps
 from sorl_edu.widgets.explorer import Explorer, Parameter, as_tuple
 
@@ -223,3 +226,161 @@ def check_points(data: Any, least: int) -> Float[np.ndarray, "n 2"]:
 
 def _short(time: float) -> str:
     return f"{time:g}"
+
+
+# ------------------------------------------------------------- pictures and numbers of lessons 1, 2
+
+
+def distances_to_data(
+    apply: Callable,
+    params: Any,
+    data: Float[Array, "n 2"],
+    *,
+    key: PRNGKeyArray,
+    steps: Sequence[int] = STEPS,
+    denoise_steps: int = 8,
+    samples: int = 600,
+) -> Float[np.ndarray, "seed steps"]:
+    """The energy distance to the data of what each seed's field makes of the same noise.
+
+    Args:
+        apply: of a Flax field, as `bind` takes it.
+        params: its parameters, with a leading axis of seeds.
+        data: of which the last `samples` points are compared with.
+        key: draws the noise.
+        steps: the numbers of steps m.
+        denoise_steps: M; a field is told h = 1/min(m, M).
+        samples: how many particles.
+    """
+    noise, obs = jax.random.normal(key, (samples, 2)), jnp.zeros((samples, 1))
+
+    def distance(params: Any, m: int) -> Array:
+        a_1 = integrate(bind(apply, params), obs, noise, m, step_size=1 / min(m, denoise_steps))
+        return energy_distance(a_1, data[-samples:])
+
+    run = jax.jit(jax.vmap(lambda p: jnp.stack([distance(p, m) for m in steps])))
+    return np.asarray(run(params))
+
+
+def distance_floor(data: Float[Array, "n 2"], samples: int = 600) -> float:
+    """The distance that chance leaves between two samples of the data itself."""
+    return float(_distance(data[:samples], data[-samples:]))
+
+
+@styled
+def curves(
+    values: Mapping[str, Shaped[np.ndarray | Array, "seed x"]],
+    x: Sequence[float],
+    *,
+    xlabel: str = "Euler steps m",
+    ylabel: str = "energy distance to the data (action units)",
+    floor: float | None = None,
+    doubling: bool = True,
+) -> Figure:
+    """Means over seeds with Student's 95% intervals, a line per name.
+
+    Args:
+        values: by name, a row per seed and a column per x.
+        x: what runs along the horizontal axis.
+        xlabel, ylabel: of the axes.
+        floor: a level to compare with, what chance leaves between two samples of the data.
+        doubling: x is on a log2 scale.
+    """
+    figure = Figure(figsize=(0.75 * WIDTH, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for color, marker, (name, rows) in zip(
+        (ORANGE, BLUE, RED, GREEN), "osD^", values.items(), strict=False
+    ):
+        rows = np.asarray(rows)
+        check(
+            rows.ndim == 2 and rows.shape[1] == len(x),
+            f"'{name}' has shape {rows.shape}; expected (seeds, {len(x)})",
+        )
+        mean = rows.mean(0)
+        low, high = np.array([t_interval(column) for column in rows.T]).T
+        axes.plot(x, mean, color=color, marker=marker, markersize=4, label=name)
+        axes.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0)
+    if floor is not None:
+        axes.axhline(floor, color="0.4", linestyle=":", label="two samples of the data")
+    if doubling:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(x, [f"{value:g}" for value in x])
+        axes.minorticks_off()
+    seeds = len(next(iter(values.values())))
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=f"mean of {seeds} seeds and 95% interval")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return figure
+
+
+@styled
+def crossing_paths(
+    noise: Float[Array, "n 2"],
+    actions: Float[Array, "n 2"],
+    point: tuple[float, float],
+    times: Sequence[float] = (0.2, 0.5, 0.8),
+    *,
+    radius: float = 0.1,
+) -> Figure:
+    """The straight paths that come through a place at a time, and the average of their velocities.
+
+    Args:
+        noise, actions: a_0 and a_1 of the paths.
+        point: the place.
+        times: a panel for each time t.
+        radius: how near to the place a path must come at t.
+    """
+    a_0, a_1, place = np.asarray(noise), np.asarray(actions), np.asarray(point)
+    figure = Figure(figsize=(WIDTH, WIDTH / len(times) + 0.6), layout="constrained")
+    panels = figure.subplots(1, len(times), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, t in zip(panels, times, strict=True):
+        near = np.linalg.norm((1 - t) * a_0 + t * a_1 - place, axis=-1) < radius
+        check(bool(near.any()), f"no path comes within {radius} of {point} at t = {t}")
+        lines = np.stack([a_0[near], a_1[near]], axis=1)
+        axes.add_collection(LineCollection(lines[:200], colors=BLUE, linewidths=0.5, alpha=0.4))
+        axes.scatter(*a_0[near][:200].T, s=8, color=ORANGE, label="noise $a_0$")
+        axes.scatter(*a_1[near][:200].T, s=8, color=GREEN, label="data $a_1$")
+        velocity = (a_1 - a_0)[near].mean(0)
+        axes.annotate(
+            "",
+            place + velocity,
+            place,
+            arrowprops=dict(arrowstyle="-|>", color=RED, lw=2.5, mutation_scale=16),
+        )
+        axes.plot(*place, "o", color=RED, markeredgecolor="white", markersize=8, zorder=5)
+        axes.plot([], [], color=RED, linewidth=2.5, label="their average velocity")
+        axes.set(title=f"t = {t:g}: {near.sum()} paths", xlabel="x (action)", aspect="equal")
+        axes.set(xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
+    panels[0].set_ylabel("y (action)")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3)
+    return figure
+
+
+@styled
+def velocity_slices(
+    exact: Callable[[Array, float], Array],
+    trained: Sequence[Field],
+    times: Sequence[float] = (0.1, 0.5, 0.9),
+) -> Figure:
+    """The x-velocity along the line y = 0: a formula against trained fields, a panel for each t.
+
+    Args:
+        exact: u(a_t, t), (batch, 2) and a number to (batch, 2).
+        trained: the fields of several seeds.
+        times: t of each panel.
+    """
+    x = jnp.linspace(-1.5, 1.5, 61)
+    a_t, column = jnp.stack([x, jnp.zeros_like(x)], -1), jnp.ones((len(x), 1))
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    panels = figure.subplots(1, len(times), sharey=True, squeeze=False)[0]
+    for axes, t in zip(panels, times, strict=True):
+        for i, field in enumerate(trained):
+            velocity = field(0 * column, a_t, t * column, 0 * column)[:, 0]
+            label = f"trained, {len(trained)} seeds" if i == 0 else None
+            axes.plot(x, velocity, color=BLUE, linewidth=1, alpha=0.7, label=label)
+        axes.plot(x, exact(a_t, t)[:, 0], "--", color=ORANGE, linewidth=2.5, label="closed form")
+        axes.set(title=f"t = {t:g}", xlabel="x of $a_t$ (action)")
+    panels[0].set_ylabel("x of velocity (actions per unit time)")
+    panels[0].legend()
+    return figure

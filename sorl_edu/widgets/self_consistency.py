@@ -2,10 +2,13 @@
 
     explorer = SelfConsistencyExplorer((updates, fields), data, key=jax.random.key(0))
     explorer.render(update=1000, jump=0.5)
+
+Where the two land alike, at every step size, the field is self-consistent: lesson 2.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +67,7 @@ class SelfConsistencyExplorer(Explorer):
             f"snapshots names {len(updates)} updates for {len(fields)} fields",
         )
         check(
-            updates[0] >= 0 and all(a < b for a, b in zip(updates, updates[1:], strict=False)),
+            updates[0] >= 0 and all(a < b for a, b in itertools.pairwise(updates)),
             f"the updates of snapshots must rise from 0 or later, got {updates}",
         )
         check_denoise_steps(denoise_steps)
