@@ -88,7 +88,7 @@ recorded([1, 2, 3])
 # **Predict, then run.** At a T-junction, what is the mean of the recorded actions? Where does it lead?
 
 # %%
-PLACES = {"a corridor": (8.0, 8.0), "a T-junction": (12.0, 8.0)}
+PLACES = {"A, a corridor": (8.0, 8.0), "B, a T-junction": (12.0, 8.0)}
 rows = np.asarray(data.starts)
 
 
@@ -100,8 +100,8 @@ def junctions(radius=0.7):
     for axes, (name, place) in zip(panels, PLACES.items(), strict=True):
         near = rows[np.linalg.norm(observations[rows] - place, axis=1) < radius]
         a = actions[near]
-        where.plot(*place, marker="s", color=ORANGE)
-        where.annotate(name, place, xytext=(0, -16), textcoords="offset points", ha="center")
+        where.plot(*place, marker="s", markersize=16, color=ORANGE)
+        where.text(*place, name[0], ha="center", va="center", size=11, weight="bold")
         axes.scatter(*a.T, s=5, alpha=0.25, color=BLUE, linewidths=0)
         axes.plot(*a.mean(0), marker="X", markersize=12, color=RED, markeredgecolor="white")
         axes.set(xlabel="action along x", ylabel="action along y", aspect="equal")
@@ -114,9 +114,10 @@ def junctions(radius=0.7):
 junctions()
 
 # %% [markdown]
-# Each recorded push is nearly as long as it can be, and their mean (red) is next to nothing. In the
-# corridor half of them go one way and half the other; at the junction the modes are wider, and to the
-# right of it there is a wall. Whoever minimises a squared error learns exactly this mean:
+# The recorded pushes are long, and their mean (red) is next to nothing. In the corridor half of them go
+# one way and half the other. At the junction most go up or down and some to the left; on the right is
+# a wall. In both places the mean action is to stand still, which hardly anyone ever did. And whoever minimises a
+# squared error learns exactly this mean:
 #
 # $$\arg\min_{c}\; \mathbb{E}\,\lVert a - c\rVert^2 = \mathbb{E}[a \mid o].$$
 #
@@ -279,7 +280,7 @@ explorer = CriticExplorer(agent, states, updates, ENVIRONMENT, steps=(1, 8))
 explorer
 
 # %% [markdown]
-# At first all places are nearly alike: networks start near 0, and every update takes a little off
+# At first all places are nearly alike: the values start near 0, and updates take them down
 # wherever the goal is not known yet. The bright region then grows from the star backwards, around corners and not through
 # walls. The arrows follow it: where the map is flat they are short, the mean of actions that go everywhere;
 # where it has a slope they climb it.
@@ -520,8 +521,9 @@ promises(
 #   the mean, which is why the gap of one arm says little without its seeds.
 # - The largest gap is that of 1-step returns, and it is not overestimation by choosing: the value starts near 0 and has not
 #   come down yet. An optimistic critic can simply be an unfinished one.
-# - Here the minimum leans down where nothing needed leaning down. It earns its place where choosing is what hurts; OGBench's
-#   antmazes are the published example.
+# - A policy that clings to the data (`q_weight 5`) never arrives, and its critic knows it: the gap is next to nothing.
+# - The minimum of two leans down where, by this measure, nothing needed leaning down. Its few agents arrive all the same. A critic that is too low
+#   everywhere still ranks actions well, and ranking is all that a policy needs. On OGBench's antmazes the published runs use the minimum.
 #
 # ## Why is the critic told the number of steps?
 #
@@ -565,7 +567,7 @@ promise_by_steps({"told m": "sorl", "not told": "blind_critic"})
 intervals({"told m": "sorl", "not told": "blind_critic"})
 
 # %% [markdown]
-# Told $m$, the critic promises a little less the more steps the policy takes, in every seed alike: the finest policy is the one that flow matching holds closest to the wandering data
+# Told $m$, the critic promises a little less the more steps the policy takes, and the intervals leave 0 out: the finest policy is the one that flow matching holds closest to the wandering data
 # (lesson 4). A critic that isn't told learns one number for the mixture of all policies, and its
 # small differences come from the actions alone.
 #

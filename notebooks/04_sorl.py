@@ -1,0 +1,581 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lesson 4. SORL
+#
+# [![Open in Colab](BADGE)](LINK)
+#
+# **You will learn**
+# - the three losses that train a shortcut policy in one stage, and how Q's gradient gets through several steps;
+# - what each loss's weight does, and how to tell from pictures;
+# - why fewer steps make a greedier policy, and where paper, published code and this library differ.
+#
+# **You should know** flow matching (lesson 1), self-consistency (lesson 2), the critic (lesson 3).
+#
+# **Time** about 75 s to run on 2 CPU cores, 60 minutes to read and do.
+
+# %% tags=["setup"]
+
+# %% tags=["imports"]
+import functools
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sorl_edu import course_data, load, preset, summarize, train
+from sorl_edu import temporal_difference as td
+from sorl_edu.evaluation import t_interval
+from sorl_edu.exercises import sorl as exercises
+from sorl_edu.flow_matching import flow_matching_loss, grid_times
+from sorl_edu.plotting import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    WIDTH,
+    action_values,
+    chosen_actions,
+    learning_curves,
+    maze_trajectories,
+    styled,
+)
+from sorl_edu.shortcut import sample_from, self_consistency_loss
+
+# %matplotlib inline
+
+# %% [markdown]
+# The agents below are shipped. They were made by `make course-data`; `data/course/manifest.json`
+# has the command of each. The switch trains them again.
+
+# %%
+RETRAIN = False  # True takes about half an hour on 2 cores; the pictures then show yours
+SHOWN = (
+    "sorl",
+    "cloning",
+    "q_weight_5",
+    "q_weight_50",
+    "q_weight_5000",
+    "flow_weight_10",
+    "flow_weight_100",
+    "consistency_weight_0.1",
+    "consistency_weight_10",
+)
+if RETRAIN:
+    course_data.retrain(*SHOWN)
+
+# %% [markdown]
+# ## What does the policy want?
+#
+# Three things at once. Actions of high value; actions that the data holds; and the same actions in few steps as in many.
+# One loss for each wish, added with weights:
+#
+# $$w_Q L_Q + w_{FM} L_{FM} + w_{SC} L_{SC}.$$
+#
+# - $L_Q = -\,\mathrm{mean}\,Q(o, a^\pi, m)\,/\,\mathrm{sg}(\mathrm{mean}\,|Q|)$, where $a^\pi \sim \pi(\cdot \mid o, m)$ and $m$ is drawn from $\{1, 2, \dots, M_{BTT}\}$;
+#   sg holds a number constant, so that $w_Q$ means the same whatever the rewards' size.
+# - $L_{FM}$: flow matching (lesson 1), at the smallest step $h = 1/M$ and its times $\{0, 1/M, \dots\}$.
+# - $L_{SC}$: self-consistency (lesson 2), at every larger step, towards the moving average $s'$.
+#
+# **Predict, then run.** Which of the three compares the policy with the *data's* actions, at which step sizes?
+
+# %%
+ENVIRONMENT = course_data.ENVIRONMENT
+data = load(ENVIRONMENT)
+agent, state, _ = course_data.agent("sorl")
+batch = agent.prepare(data.train).sample(jax.random.key(0), agent.batch_size)
+o, a_1 = batch.observations, batch.actions
+M, m = agent.denoise_steps, 4
+s, Q = agent.field(state), agent.critic(state)
+s_average = agent.field(state.replace(field=state.target_field))
+q_key, flow_key, consistency_key = jax.random.split(jax.random.key(1), 3)
+
+a = sample_from(s, o, jax.random.normal(q_key, a_1.shape), m, denoise_steps=M)  # a^pi
+q = Q(o, a, td.steps_column(m, len(o))).mean(0)
+L_Q = -q.mean() / jax.lax.stop_gradient(jnp.abs(q).mean())
+L_FM, _ = flow_matching_loss(s, o, a_1, flow_key, step_size=1 / M, times=grid_times(M))
+L_SC, _ = self_consistency_loss(s, s_average, o, a_1, consistency_key, denoise_steps=M)
+loss = agent.q_weight * L_Q + agent.flow_weight * L_FM + agent.consistency_weight * L_SC
+
+encoded = batch.replace(observations=state.encoder(o))  # checked against agents/sorl.py
+in_library = jax.jit(agent._policy_loss, static_argnames="steps")
+theirs, _ = in_library(state.field, state, encoded, jax.random.key(1), steps=m)
+assert jnp.allclose(loss, theirs, rtol=1e-3)
+{"L_Q": float(L_Q), "L_FM": float(L_FM), "L_SC": float(L_SC), "weighted sum": float(loss)}
+
+# %% [markdown]
+# Only $L_{FM}$ looks at the data's actions as a goal, and only at the smallest step. The larger steps see the data
+# indirectly: through self-consistency, which ties them to the smaller ones. Keep that in mind; it explains
+# most of this lesson.
+#
+# One detail of $L_Q$: returns here are negative, so a normalised loss near $+1$ is what it always shows. Its *gradient* is what counts.
+#
+# ### Exercise 4.1 · The Q loss · ★☆☆ · 8 min · 1 point
+# You get `critic(obs, actions, steps)`, which returns (ensemble, batch) and takes `steps` as a (batch, 1) column; `obs` (batch, obs);
+# the policy's `actions` (batch, action), made with `m` steps. Return the scalar $L_Q$. Q is the mean of the ensemble.
+#
+# <details><summary>Hint 1</summary>
+#
+# `jnp.full((len(obs), 1), float(m))` is the column that tells the critic who goes on after the action.
+#
+# <details><summary>Hint 2</summary>
+#
+# If the scale could move with the actions, what would the policy gain by making it larger?
+#
+# <details><summary>Hint 3</summary>
+#
+# Training descends. When Q rises, this loss must fall.
+#
+# </details>
+# </details>
+# </details>
+
+
+# %% tags=["exercise-4.1"]
+def q_loss(critic, obs, actions, m):
+    q = ...
+    scale = ...
+    return ... * q.mean() / scale
+
+
+# %% tags=["check-4.1"]
+exercises.q_loss(q_loss)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def q_loss(critic, obs, actions, m):
+#     q = critic(obs, actions, jnp.full((len(obs), 1), float(m))).mean(0)
+#     scale = jax.lax.stop_gradient(jnp.abs(q).mean())
+#     return -q.mean() / scale
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## How does Q's gradient get through several steps?
+#
+# The action is the end of $m$ Euler steps, $a_{t+h} = a_t + h\,s(a_t, t, h \mid o)$. Differentiating $Q(o, a_1, m)$ unrolls them
+# from the last to the first:
+#
+# $$\frac{\partial Q}{\partial a_t} = \frac{\partial Q}{\partial a_1}\prod_{t' \ge t}\Bigl(I + h\,\frac{\partial s}{\partial a_{t'}}\Bigr).$$
+#
+# **Predict, then run.** Give each step a field of its own (the same parameters, copied). Which step of
+# eight gets the largest share of the gradient? And what does a gradient through 8 steps cost, in units of one through 1 step?
+
+
+# %%
+@functools.partial(jax.jit, static_argnames="m")
+def gradient_of_each_step(o, noise, m):
+    """The norm of dQ/dparameters for the copy of the field at each of m steps, (m,)."""
+
+    def mean_q(copies):
+        a_t = noise
+        for i in range(m):
+            field = agent.field(state.replace(field=copies[i]))
+            column = jnp.ones((len(o), 1))
+            a_t = a_t + field(o, a_t, i / m * column, 1 / m * column) / m
+        return Q(o, jnp.clip(a_t, -1, 1), td.steps_column(m, len(o))).mean()
+
+    gradients = jax.grad(mean_q)([state.field] * m)
+    return jnp.array([jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(g))) for g in gradients])
+
+
+def measure(m, batches=24):
+    norms, times = [], []
+    for k in jax.random.split(jax.random.key(2), batches + 1):
+        obs, noise = data.train.sample(k, 256).observations, jax.random.normal(k, (256, 2))
+        started = time.perf_counter()
+        norms.append(np.asarray(gradient_of_each_step(obs, noise, m)))
+        times.append(1e3 * (time.perf_counter() - started))
+    return np.array(norms[1:]), np.array(times[1:])  # the first compiles
+
+
+@styled
+def through_the_steps(found):
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for (m, (norms, _)), color, mark in zip(
+        found.items(), (RED, GREEN, ORANGE, BLUE), "Ds^o", strict=True
+    ):
+        mean = norms.mean(0)
+        low, high = np.array([t_interval(column) for column in norms.T]).T
+        left.errorbar(
+            np.arange(m) / m,
+            mean,
+            [mean - low, high - mean],
+            marker=mark,
+            color=color,
+            capsize=3,
+            label=f"m = {m}",
+        )
+    left.set(
+        xlabel="time t at which the step starts", ylabel="norm of dQ / d(its field)", ylim=(0, None)
+    )
+    left.legend()
+    times = [min(times) for _, times in found.values()]
+    right.plot(list(found), times, "o-", color=BLUE)
+    right.set(xlabel="steps m", ylabel="fastest gradient of 24 (ms)", ylim=(0, None))
+    right.set_xticks(list(found))
+    for axes in (left, right):
+        axes.grid(True)
+    figure.suptitle("Back-propagation through m steps; 95% intervals over 24 batches of 256")
+    return figure
+
+
+through_the_steps({m: measure(m) for m in (1, 2, 4, 8)})
+
+# %% [markdown]
+# One step gets all of the gradient. Of eight, each gets a share, and the shares are of a size: no step is out of
+# Q's reach, the first one included. The gradient costs more with more steps, since each is evaluated and differentiated in turn. $M_{BTT}$ bounds
+# that cost: $L_Q$ never unrolls more than $M_{BTT}$ steps. (Lesson 5 asks what happens beyond it.)
+#
+# ### Exercise 4.2 · The policy's action · ★★☆ · 10 min · 2 points
+# Write the loop that $L_Q$ differentiates. `field(obs, a_t, t, h)` takes `t` and `h` as (batch, 1) columns and returns a velocity
+# (batch, action); `noise` (batch, action) is $a_0$. Return the action after `m` steps, with the gradient through all of them.
+#
+# <details><summary>Hint 1</summary>
+#
+# Step `i` of `m` starts at $t = i/m$ and jumps $h = 1/m$.
+#
+# <details><summary>Hint 2</summary>
+#
+# The field gives a velocity. How far does it carry you in a time $h$?
+#
+# </details>
+# </details>
+
+
+# %% tags=["exercise-4.2"]
+def policy_action(field, obs, noise, m):
+    column, a_t = jnp.ones((len(obs), 1)), noise
+    for i in range(m):
+        t, h = i / ... * column, ... * column
+        a_t = a_t + ... * field(obs, a_t, t, h)
+    return jnp.clip(a_t, -1, 1)
+
+
+# %% tags=["check-4.2"]
+exercises.policy_action(policy_action)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def policy_action(field, obs, noise, m):
+#     column, a_t = jnp.ones((len(obs), 1)), noise
+#     for i in range(m):
+#         t, h = i / m * column, 1 / m * column
+#         a_t = a_t + 1 / m * field(obs, a_t, t, h)
+#     return jnp.clip(a_t, -1, 1)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 4.3 · The policy loss · ★★★ · 12 min · 2 points
+# Assemble the loss with the library's `flow_matching_loss` and `self_consistency_loss`, which both return `(loss, metrics)`. You get
+# $L_Q$ as `l_q`, the functions `field` ($s$) and `target_field` ($s'$), a batch, a key for each loss, and
+# `weights["q"]`, `weights["flow"]`, `weights["consistency"]`. $M = 8$.
+#
+# <details><summary>Hint 1</summary>
+#
+# `flow_matching_loss` is lesson 1's unless told otherwise: any time in [0, 1], and $h = 0$. SORL's flow takes the smallest step, at the times
+# which $M$ steps visit.
+#
+# <details><summary>Hint 2</summary>
+#
+# `step_size=1 / 8, times=grid_times(8)`; and `denoise_steps=8` for self-consistency.
+#
+# </details>
+# </details>
+
+
+# %% tags=["exercise-4.3"]
+def policy_loss(l_q, field, target_field, obs, actions, flow_key, consistency_key, weights):
+    l_fm = ...
+    l_sc = ...
+    return weights["q"] * l_q + ... * l_fm + ... * l_sc
+
+
+# %% tags=["check-4.3"]
+exercises.policy_loss(policy_loss)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def policy_loss(l_q, field, target_field, obs, actions, flow_key, consistency_key, weights):
+#     l_fm = flow_matching_loss(field, obs, actions, flow_key, step_size=1 / 8, times=grid_times(8))[0]
+#     l_sc = self_consistency_loss(field, target_field, obs, actions, consistency_key, denoise_steps=8)[0]
+#     return weights["q"] * l_q + weights["flow"] * l_fm + weights["consistency"] * l_sc
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What does a run look like?
+#
+# All of it in one stage: each update moves the critic, then the policy, then both moving averages. A short run, live:
+#
+# **Predict, then run.** Which loss will *rise* while the agent gets better?
+
+# %%
+run = train(
+    preset("pointmaze"),
+    data.train,
+    updates=2000,
+    key=jax.random.key(0),
+    validation=data.validation,
+    log_every=200,
+    progress=False,
+)
+learning_curves(
+    run.history, ["critic_loss", "q_data", "q_policy", "flow_loss", "consistency_loss", "q_loss"]
+)
+
+# %% [markdown]
+# - The **flow-matching loss** falls, then rises again: first the policy learns the data, then Q draws it away. It is
+#   no longer a measure of quality. Here a rise is what we paid for.
+# - **Q falls** all the way, of data and of policy actions alike. That is not the policy getting worse: values start near 0 and the truth lies far
+#   below (lesson 3). The **TD loss** rises with the values' range.
+# - The **normalised Q loss** sits at 1, as announced.
+# - Validation follows training: nothing is memorised.
+#
+# So none of these curves says whether the agent is good. Episodes do.
+#
+# ## What does each weight do?
+#
+# The longer runs are shipped, trained by `make course-data` (one of them:
+# `python -m sorl_edu.studies.course q_weight_50`). The course's agent has $w_Q = 500$, $w_{FM} = 1$, $w_{SC} = 100$; each arm changes one of them.
+#
+# **Predict, then run.** Success over $w_Q$: does it rise, fall, or do both?
+
+# %%
+SWEEPS = {
+    "q_weight": {5: "q_weight_5", 50: "q_weight_50", 500: "sorl", 5000: "q_weight_5000"},
+    "flow_weight": {1: "sorl", 10: "flow_weight_10", 100: "flow_weight_100"},
+    "consistency_weight": {0.1: "consistency_weight_0.1", 10: "consistency_weight_10", 100: "sorl"},
+}
+SETTINGS = {(1, 1): (ORANGE, "o"), (8, 1): (BLUE, "s"), (8, 32): (GREEN, "D")}
+
+
+@styled
+def success_over_weights():
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    for axes, (weight, arms) in zip(
+        figure.subplots(1, 3, sharey=True), SWEEPS.items(), strict=True
+    ):
+        tables = {value: summarize(course_data.episodes(arm)) for value, arm in arms.items()}
+        for at, ((m, n), (color, mark)) in enumerate(SETTINGS.items()):
+            rows = pd.concat(t[(t.steps == m) & (t.candidates == n)] for t in tables.values())
+            ends = [rows.success - rows.success_low, rows.success_high - rows.success]
+            x = np.arange(len(arms)) + 0.12 * (at - 1)
+            axes.errorbar(
+                x,
+                rows.success,
+                np.maximum(ends, 0),
+                color=color,
+                marker=mark,
+                capsize=3,
+                label=f"m = {m}, N = {n}",
+            )
+        axes.set_xticks(range(len(arms)), arms)
+        axes.set(xlabel=weight, ylim=(-0.04, 1.04))
+        axes.grid(True, axis="y")
+    figure.axes[0].set_ylabel("success rate")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle("95% intervals over training seeds: 8 for the course's agent, 3 for the others")
+    return figure
+
+
+success_over_weights()
+
+# %% [markdown]
+# *Too small a $w_Q$, or too large a $w_{FM}$, and nothing arrives*: the policy stays with data that goes everywhere. In between there is a range that works, and the
+# course's own agent is not the best of it: a flow weight of 10 did better in its three seeds. (The course's agent is kept because it leaves something for lesson 5 to gain.)
+# Look at the intervals, too. With three seeds many of them span nearly everything, and of those one may say nothing. Where no bar shows, all
+# seeds agreed.
+#
+# One point is odd: with the smallest $w_{SC}$, 8 steps with the best of 32 candidates never arrive, while single candidates mostly do. Best-of-N can hurt; lesson 5 looks into it.
+#
+# Success says that something differs. The action distributions say what.
+#
+# **Predict, then run.** At one state, how do 400 actions lie for a small, a middle and a large $w_Q$, and for a large $w_{FM}$?
+
+# %%
+STATE = (12.0, 8.0)  # the T-junction of lesson 3: walls to the right, the goal is above
+
+
+@styled
+def actions_of(arms, steps=(1, 8)):
+    figure = Figure(figsize=(WIDTH, 4.9), layout="constrained")
+    panels = figure.subplots(len(steps), len(arms), sharex=True, sharey=True)
+    axis = np.linspace(-1, 1, 31)
+    square = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    for column, (name, arm) in zip(panels.T, arms.items(), strict=True):
+        policy, learned, _ = course_data.agent(arm)
+        found = chosen_actions(
+            policy, learned, STATE, steps=steps, candidates=(1,), key=jax.random.key(0), samples=400
+        )
+        for axes, m in zip(column, steps, strict=True):
+            values = action_values(policy, learned, STATE, square, steps=m)
+            axes.contourf(axis, axis, np.reshape(values, (31, 31)), 10, cmap="Greys_r", alpha=0.5)
+            a = found[m, 1][0]
+            axes.scatter(*a.T, s=6, color=BLUE, alpha=0.5, linewidths=0)
+            spread = np.sqrt(((a - a.mean(0)) ** 2).sum(1).mean())
+            axes.set_title(f"{name}\nm = {m}, spread {spread:.2f}", size=9)
+            axes.set(aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+    figure.supxlabel("action along x", size=10)
+    figure.supylabel("action along y", size=10)
+    figure.suptitle("Actions at the T-junction (blue), and Q (brighter is higher)")
+    return figure
+
+
+actions_of(
+    {
+        "q_weight 5": "q_weight_5",
+        "q_weight 50": "q_weight_50",
+        "q_weight 500": "sorl",
+        "q_weight 5000": "q_weight_5000",
+        "flow_weight 100": "flow_weight_100",
+    }
+)
+
+# %% [markdown]
+# Left to right, greed grows. With the smallest $w_Q$ the actions fill the square as the data does; with the largest they are
+# one point on its edge. A large $w_{FM}$ undoes $w_Q$: what counts is their ratio.
+#
+# The contours differ as well, since each critic values *its own* policy. Beside the smallest $w_Q$ they point nowhere useful: if the policy wanders whatever you do
+# first, no first action is better than another. Critic and policy learn together, or not at all. (One seed each.)
+#
+# ## Why are fewer steps greedier?
+#
+# **Predict, then run.** Now weaken the tie between step sizes, $w_{SC}$. Which policy drifts away from the data, that of 1 step or that of 8?
+
+# %%
+actions_of(
+    {
+        "consistency_weight 0.1": "consistency_weight_0.1",
+        "consistency_weight 10": "consistency_weight_10",
+        "consistency_weight 100": "sorl",
+    }
+)
+
+# %% [markdown]
+# With a weak tie the 8-step policy covers the square like the data, and the 1-step policy sits on the edge: *the fewer steps, the greedier*. With a strong tie
+# they are nearly the same policy. These are single seeds at one state; over seeds, the figure with the weights shows it as success at $w_{SC} = 0.1$, where 1 step always arrives and 8 do not.
+#
+# The losses say why. This is what trains the field at each step size:
+#
+# | step size $h$ | towards high $Q$ | towards the data |
+# |---|---|---|
+# | $1/M$, the smallest | $L_Q$, when $m = M$ is drawn | $L_{FM}$, directly |
+# | $2/M, \dots, 1/2$ | $L_Q$, when its $m$ is drawn | only through $L_{SC}$, from the next smaller step |
+# | $1$, the largest | $L_Q$, when $m = 1$ is drawn | only through $L_{SC}$, from step size $1/2$, and so on down |
+#
+# Only the smallest step is held to the data. Every larger one inherits the pull towards $Q$ of those below it and adds its own. In an open maze greed
+# is safe, and so one step does well here; where leaving the data is dangerous, that would be the step to distrust.
+#
+# ## What does all this buy over imitation?
+#
+# Behaviour cloning is $L_{FM}$ alone: no critic, no choice.
+#
+# **Predict, then run.** In how many of its episodes does a perfect imitator of this dataset arrive?
+
+
+# %%
+def cell(arm, m, n):
+    r = summarize(course_data.episodes(arm)).query("steps == @m and candidates == @n").iloc[0]
+    return f"{r.success:.2f} [{r.success_low:.2f}, {r.success_high:.2f}], {r.seeds} seeds"
+
+
+pd.DataFrame(
+    {
+        "cloning": [cell("cloning", m, 1) for m in (1, 8)],
+        "SORL, N = 1": [cell("sorl", m, 1) for m in (1, 8)],
+        "SORL, N = 32": [cell("sorl", m, 32) for m in (1, 8)],
+    },
+    index=["m = 1", "m = 8"],
+)
+
+# %%
+cloned = course_data.trajectories("cloning")[8, 1]
+maze_trajectories(ENVIRONMENT, cloned.positions, cloned.success)
+
+# %%
+chosen = course_data.trajectories("sorl")[8, 32]
+maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
+
+# %% [markdown]
+# Cloning never arrives, with any number of steps: it does what was done here before, and that was everything. From the same data SORL finds the way. How often depends on the seed, as the wide
+# intervals for $N = 1$ say, and on choosing the best of 32 (lesson 5). The second picture is one seed, at a setting that suits it; the table has them all.
+#
+# ## Paper, code, library
+#
+# An algorithm in a paper, the code that made its tables, and a third person's version are three different things. These are the differences
+# that we know of:
+#
+# | point | paper | published code | here |
+# |---|---|---|---|
+# | TD target | no gradient | gradient reaches the actor through $a'$ | stopped |
+# | optimizers | - | one Adam over all four networks, stepped twice per batch | one per trained network |
+# | order | - | policy and targets use parameters from before the update | from after it |
+# | critic input | $Q(o, a)$ | $Q(o, a, m)$ | $Q(o, a, m)$; `critic_sees_steps=False` for the paper's |
+# | consistency target | $s$ itself | moving average of $s$ | moving average |
+# | loss weights | 1, 1, 1 | q_weight, 10, 10, Q normalised | as the code |
+# | best-of-N for a batch | - | observations and candidates in different orders | paired, for every batch |
+# | $M$ not a power of two; $M_{BTT}$ above $M$ | - | floored; levels that are never trained | an error that says so |
+# | random keys | - | one key split twice into the same streams | every draw has its own key |
+# | evaluation | - | one episode after the other, global random state | batched, from one seed, paired starts |
+#
+# Some are bugs, some are choices, and hyper-parameters are tuned to all of them together. So published hyper-parameters are a starting point
+# here, not an equivalent.
+#
+# ## Recap
+# - One stage, three losses: high value ($L_Q$), the data's actions ($L_{FM}$), the same action in few steps as in many ($L_{SC}$).
+# - Q's gradient goes through every step; that costs in proportion to the steps, which is why $M_{BTT}$ bounds them.
+# - $w_Q$ against $w_{FM}$ sets greed against faithfulness, and either extreme can fail.
+# - Only the smallest step is held to the data by flow matching, so the fewer the steps, the greedier the policy; $w_{SC}$ sets how much.
+#
+# ## Three questions
+#
+# <details><summary>1. Why is the critic's parameters' gradient of L_Q thrown away?</summary>
+#
+# Otherwise the critic would learn to praise the policy's actions: the easiest way to make Q large is to change Q. The critic learns from the TD target alone.
+#
+# </details>
+#
+# <details><summary>2. Rewards are multiplied by ten. What must q_weight become?</summary>
+#
+# It stays. Q grows tenfold (once learned), and so does the mean |Q| that it is divided by.
+#
+# </details>
+#
+# <details><summary>3. With w_Q = 0, what is the 1-step policy?</summary>
+#
+# A shortcut model of the data (lesson 2): behaviour cloning in one jump, with the critic watching and saying nothing. Best-of-N could still use the critic to choose.
+#
+# </details>
+#
+# ## Further reading
+# - Espinosa-Dice et al., [SORL](https://arxiv.org/abs/2505.22866): the paper of this lesson.
+# - Park et al., [Flow Q-learning (FQL)](https://arxiv.org/abs/2502.02538): distils the flow into a one-step policy and never back-propagates through steps.
+# - Wang et al., [Diffusion-QL](https://arxiv.org/abs/2208.06193): the same idea with diffusion, through all steps.
+# - Park et al., [OGBench](https://arxiv.org/abs/2410.20092): the benchmark.
+# - Fujimoto et al., [TD3](https://arxiv.org/abs/1802.09477), and its offline variant's normalised Q loss.
