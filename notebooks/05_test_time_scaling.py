@@ -409,10 +409,11 @@ ActionDistributionExplorer(
 plotting.q_landscape(leaky_agent, leaky_state, environment, steps=1, reduce="max")
 
 # %% [markdown]
-# The critic has small hills of its own making: places that look better than the places around them,
-# with nothing behind it. A single draw from the policy stumbles over such a hill, since the noise in
-# its action carries it on. The best of 32 has no noise left: every action climbs the same hill, and
-# at the top all of them point back to it. The arrows show such whirls.
+# Near the start the landscape is flat, dark, and full of small hills that are the critic's own
+# making. Failed episodes end in two places there: in the corner, and against the wall to the right of
+# the start, pushing into it, since what is worth more on its other side has leaked through. A single
+# draw from the policy comes to such places, too, but the noise in its actions carries it on. The best
+# of 32 has no noise left: it pushes the same way for ever.
 #
 # So best-of-N is only as good as the verifier *where the greedy agent goes*, and this is not where
 # the data are densest. Three signs warn of it: success that falls with N, episodes that end in one

@@ -1,0 +1,81 @@
+"""What the course ships is there, whole, small enough, and says how it was made."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sorl_edu import course_data
+from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.errors import ConfigError, UnknownName
+from sorl_edu.files import file_sha256
+from sorl_edu.studies.course import ARMS
+
+
+def test_every_file_is_in_the_manifest_with_its_command_and_checksum():
+    folder = shipped_data() / "course"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    files = {file.name for file in folder.iterdir()} - {"manifest.json"}
+    assert files == manifest.keys()
+    for name, entry in manifest.items():
+        assert entry["sha256"] == file_sha256(folder / name), name
+        assert "sorl_edu.studies.course" in entry["command"]
+
+
+def test_shipped_data_stay_within_fifteen_megabytes():
+    total = sum(file.stat().st_size for file in shipped_data().rglob("*") if file.is_file())
+    assert total <= 15e6
+
+
+def test_every_arm_is_shipped_with_the_configuration_that_the_study_has():
+    assert course_data.names() == sorted(ARMS)
+    for name, arm in ARMS.items():
+        agent, _, info = course_data.agent(name)
+        assert (agent, info.updates, info.seed) == (arm.agent, arm.updates, arm.shown)
+        episodes = course_data.episodes(name)
+        cells = arm.seeds * len(arm.steps) * len(arm.candidates) * arm.episodes
+        assert len(episodes) == cells
+        assert course_data.history(name).seed.nunique() == arm.seeds
+
+
+def test_snapshots_end_with_the_shipped_agent():
+    updates, states = course_data.snapshots("sorl")
+    _, state, info = course_data.agent("sorl")
+    assert updates[-1] == info.updates
+    leaf = lambda s: np.asarray(s.critic["params"]["VmapMLP_0"]["Dense_0"]["kernel"])  # noqa: E731
+    np.testing.assert_array_equal(leaf(states[-1]), leaf(state))
+    assert not np.array_equal(leaf(states[0]), leaf(state))
+
+
+def test_trajectories_end_at_the_goal_where_they_succeed():
+    from sorl_edu.plotting import maze_geometry
+
+    maze = maze_geometry(course_data.ENVIRONMENT)
+    for went in course_data.trajectories("sorl").values():
+        for path, success in zip(went.positions, went.success, strict=True):
+            end = path[np.isfinite(path[:, 0])][-1]
+            reached = np.hypot(*(end - maze.goal)) <= maze.goal_radius + 0.1
+            assert reached == success
+
+
+def test_unknown_names_and_missing_parts_are_refused_in_words():
+    with pytest.raises(UnknownName, match="Did you mean"):
+        course_data.agent("sorll")
+    with pytest.raises(ConfigError, match="kept for some arms only"):
+        course_data.trajectories("minimum")
+    with pytest.raises(UnknownName):
+        course_data.retrain("nothing like it")
+
+
+def test_retraining_makes_what_the_lessons_then_read(tmp_path):
+    shipped = course_data.episodes("minimum")
+    try:
+        course_data.retrain(
+            "minimum", folder=tmp_path, seeds=2, updates=1000, episodes=1, steps=(1,),
+            candidates=(1,),
+        )  # fmt: skip
+        assert len(course_data.episodes("minimum")) == 2
+        assert course_data.agent("minimum")[2].updates == 1000
+    finally:
+        course_data._RETRAINED.clear()
+    assert len(course_data.episodes("minimum")) == len(shipped)
