@@ -6,7 +6,7 @@ BIN := .venv/bin
 comma := ,
 PACKAGE := $(if $(wildcard .venv/.all),.venv/.all,.venv/.demo)
 
-.PHONY: help demo lab test bench claims
+.PHONY: help demo lab notebooks test bench claims course-data
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -14,8 +14,12 @@ help: ## show this list
 demo: $(PACKAGE) ## train SORL on OGBench PointMaze, evaluate and draw it, in runs/demo/ (minutes)
 	$(BIN)/python -m sorl_edu.studies.demo
 
-lab: .venv/.all ## open JupyterLab, on the notebooks
-	$(BIN)/python -m jupyter lab $(wildcard notebooks)
+lab: .venv/.all ## open JupyterLab on the first notebook
+	$(BIN)/python -m jupyter lab notebooks/00_welcome.ipynb
+
+notebooks: .venv/.all ## write the notebooks from their text, and check both
+	$(BIN)/sorl-edu course sync
+	$(BIN)/sorl-edu course check
 
 test: .venv/.all ## check the style and run the tests
 	$(BIN)/python -m ruff check
@@ -27,6 +31,9 @@ bench: $(PACKAGE) ## measure the speed of training and acting
 
 claims: $(PACKAGE) ## run the studies behind the course's claims (hours; goes on where it stopped)
 	$(BIN)/python -m sorl_edu.studies.claims
+
+course-data: $(PACKAGE) ## train and measure what the notebooks show (1.5 hours; goes on, too)
+	$(BIN)/python -m sorl_edu.studies.course
 
 # From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.
 define install

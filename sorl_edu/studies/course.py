@@ -9,7 +9,7 @@ Every arm is one configuration on the shipped PointMaze data, trained over sever
     NAME_trajectories.npz    where one seed's agent went, at every setting (some arms)
     NAME_snapshots.safetensors   one seed's field and critic while they learn (one arm)
 
-and `milliseconds.csv`, what a setting costs on the machine that made it. What is trained or
+and `milliseconds.csv`, what a setting costs on the machine that made it, and the README's picture. What is trained or
 measured is kept in runs/course/, so a study that is stopped goes on where it was.
 """
 
@@ -293,9 +293,35 @@ def measure_milliseconds(out: Path, repeats: int = 200) -> None:
     )
 
 
+def draw_main_widget(out: Path) -> None:
+    """The README's picture."""
+    from sorl_edu import course_data
+    from sorl_edu.widgets import ActionDistributionExplorer
+
+    agent, state, info = course_data.agent("sorl")
+    explorer = ActionDistributionExplorer(
+        agent,
+        state,
+        info.environment,
+        trajectories=course_data.trajectories("sorl"),
+        steps=(8,),
+        candidates=(32,),
+    )
+    with appearing(out / "main_widget.png") as beside:
+        beside.write_bytes(explorer.frame().png)
+    add_to_manifest(
+        out,
+        "main_widget.png",
+        command="make course-data  # this one: python -m sorl_edu.studies.course main_widget",
+    )
+
+
+OTHERS = {"milliseconds": measure_milliseconds, "main_widget": draw_main_widget}
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = [*ARMS, "milliseconds"]
+    known = [*ARMS, *OTHERS]
     parser.add_argument("pieces", nargs="*", metavar="PIECE", help=", ".join(known))
     parser.add_argument("--runs", type=Path, default=Path("runs/course"))
     parser.add_argument("--out", type=Path, default=Path("data/course"))
@@ -304,8 +330,8 @@ def main(arguments: list[str] | None = None) -> None:
         if name not in known:
             raise UnknownName("piece", name, known)
     for name in options.pieces or known:
-        if name == "milliseconds":
-            measure_milliseconds(options.out)
+        if name in OTHERS:
+            OTHERS[name](options.out)
         else:
             run_arm(name, options.runs, options.out)
 
