@@ -291,9 +291,9 @@ def check_facts(kind, seen):
 
 def test_every_cell_ran(notebook):
     cells = [cell for cell in notebook.outputs if cell["cell_type"] == "code"]
-    assert all(cell["execution_count"] for cell in cells if "".join(cell["source"]).strip())
     wrong = [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"]
-    assert not wrong
+    assert not wrong, [(o["ename"], o["evalue"]) for o in wrong]
+    assert all(cell["execution_count"] for cell in cells if "".join(cell["source"]).strip())
 
 
 def test_explorers_answer_in_jupyterlab(notebook):

@@ -9,8 +9,9 @@ Every arm is one configuration on the shipped PointMaze data, trained over sever
     NAME_trajectories.npz    where one seed's agent went, at every setting (some arms)
     NAME_snapshots.safetensors   one seed's field and critic while they learn (one arm)
 
-and `milliseconds.csv`, what a setting costs on the machine that made it, and the README's picture. What is trained or
-measured is kept in runs/course/, so a study that is stopped goes on where it was.
+and `milliseconds.csv`, what a setting costs on the machine that made it, and the README's picture.
+What is trained or measured is kept in runs/course/, so a study that is stopped goes on where it
+was.
 """
 
 from __future__ import annotations
