@@ -48,6 +48,7 @@ if importlib.util.find_spec("sorl_edu") is None:
 
 # %% tags=["imports"]
 import functools
+import functools
 import time
 
 import jax
@@ -572,7 +573,7 @@ maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
 #
 # ## Recap
 # - One stage, three losses: high value ($L_Q$), the data's actions ($L_{FM}$), the same action in few steps as in many ($L_{SC}$).
-# - Q's gradient goes through every step; that costs in proportion to the steps, which is why $M_{BTT}$ bounds them.
+# - Q's gradient goes through every step; that costs more with every step, which is why $M_{BTT}$ bounds them.
 # - $w_Q$ against $w_{FM}$ sets greed against faithfulness, and either extreme can fail.
 # - Only the smallest step is held to the data by flow matching, so the fewer the steps, the greedier the policy; $w_{SC}$ sets how much.
 #
