@@ -5,11 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 comma := ,
 PACKAGE := $(if $(wildcard .venv/.all),.venv/.all,.venv/.demo)
+COLAB := .venv-colab/bin
+COLAB_TESTS := tests/test_widgets_core.py tests/test_exercise_core.py \
+  $(wildcard tests/test_widget_*.py tests/test_exercises_*.py)
 
-.PHONY: help demo lab notebooks test bench claims course-data
+.PHONY: help demo lab notebooks test test-colab bench claims course-data
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(PACKAGE) ## train SORL on OGBench PointMaze, evaluate and draw it, in runs/demo/ (minutes)
 	$(BIN)/python -m sorl_edu.studies.demo
@@ -26,6 +29,10 @@ test: .venv/.all ## check the style and run the tests
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m pytest
 
+test-colab: .venv-colab/.all ## run the notebooks and the widgets' tests with Google Colab's versions
+	$(COLAB)/python -m pytest $(COLAB_TESTS)
+	$(COLAB)/sorl-edu course run
+
 bench: $(PACKAGE) ## measure the speed of training and acting
 	$(BIN)/python -m sorl_edu.studies.bench
 
@@ -36,10 +43,11 @@ course-data: $(PACKAGE) ## train and measure what the notebooks show (1.5 hours;
 	$(BIN)/python -m sorl_edu.studies.course
 
 # From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 define install
-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.$(1)'
-@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("ogbench") is None)' || \
-  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps ogbench dm_control
+@$(@D)/bin/python $(PIP_INSTALL) --no-compile $(2) --editable '.$(1)'
+@$(@D)/bin/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("ogbench") is None)' || \
+  $(@D)/bin/python $(PIP_INSTALL) --no-deps ogbench dm_control
 @touch $@
 endef
 
@@ -57,4 +65,15 @@ endef
 	    "as in: make demo PYTHON=python3.12" >&2; exit 1; }
 	@echo "Making .venv with $(PYTHON) ..."
 	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv-colab/.all: pyproject.toml tests/constraints-colab.txt | .venv-colab/.made
+	@echo "Installing sorl-edu with Colab's versions into .venv-colab, which takes minutes ..."
+	$(call install,[lab$(comma)test],--constraint tests/constraints-colab.txt)
+
+# Colab has Python 3.13; without one, the versions are still Colab's.
+.venv-colab/.made:
+	@for python in python3.13 "$$HOME/.pyenv/versions/3.13.0/bin/python" python3.11 $(PYTHON); do \
+	  if "$$python" -c '' 2>/dev/null; then break; fi; done; \
+	  echo "Making .venv-colab with $$("$$python" --version) ..."; "$$python" -m venv .venv-colab
 	@touch $@
