@@ -502,7 +502,7 @@ actions_of(
 
 # %% [markdown]
 # With a weak tie the 8-step policy covers the square like the data, and the 1-step policy sits on the edge: *the fewer steps, the greedier*. With a strong tie
-# they are nearly the same policy. These are single seeds at one state; over seeds, the figure with the weights shows it as success at $w_{SC} = 0.1$, where 1 step always arrives and 8 do not.
+# they are nearly the same policy. These are single seeds at one state; over seeds, the figure with the weights shows it as success at $w_{SC} = 0.1$, where 1 step always arrives and 8 steps do not always.
 #
 # The losses say why. This is what trains the field at each step size:
 #
