@@ -163,10 +163,10 @@ pictures.crossing_paths(noise, data, point=(0.4, 0.15), times=(0.2, 0.5, 0.8))
 
 
 # %%
-def train(key, data, updates=3000, batch=256):
+def train(key, data, updates=6000, batch=256):
     """Parameters of a velocity field that is learned from data, (n, 2)."""
     network, obs = VelocityField((64, 64, 64), action_dim=2), jnp.zeros((batch, 1))
-    optimizer = optax.adam(optax.cosine_decay_schedule(1e-3, updates))
+    optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, updates))
 
     def loss(params, a_1, key):
         noise_key, time_key = jax.random.split(key)

@@ -337,20 +337,23 @@ def crossing_paths(
         near = np.linalg.norm((1 - t) * a_0 + t * a_1 - place, axis=-1) < radius
         check(bool(near.any()), f"no path comes within {radius} of {point} at t = {t}")
         lines = np.stack([a_0[near], a_1[near]], axis=1)
-        axes.add_collection(LineCollection(lines[:200], colors=BLUE, linewidths=0.5, alpha=0.4))
-        axes.scatter(*a_0[near][:200].T, s=8, color=ORANGE, label="noise $a_0$")
-        axes.scatter(*a_1[near][:200].T, s=8, color=GREEN, label="data $a_1$")
+        axes.add_collection(LineCollection(lines[:200], colors="0.6", linewidths=0.5, alpha=0.5))
+        axes.scatter(*a_0[near][:200].T, s=8, color=ORANGE, alpha=0.7, label="noise $a_0$")
+        axes.scatter(*a_1[near][:200].T, s=8, color=GREEN, alpha=0.7, label="data $a_1$")
         velocity = (a_1 - a_0)[near].mean(0)
         axes.annotate(
             "",
             place + velocity,
             place,
-            arrowprops=dict(arrowstyle="-|>", color=RED, lw=2.5, mutation_scale=16),
+            arrowprops=dict(
+                arrowstyle="-|>", color=RED, lw=2.5, mutation_scale=16, shrinkA=0, shrinkB=0
+            ),
+            zorder=6,
         )
         axes.plot(*place, "o", color=RED, markeredgecolor="white", markersize=8, zorder=5)
         axes.plot([], [], color=RED, linewidth=2.5, label="their average velocity")
         axes.set(title=f"t = {t:g}: {near.sum()} paths", xlabel="x (action)", aspect="equal")
-        axes.set(xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
+        axes.set(xlim=(-1.8, 1.8), ylim=(-1.8, 1.8))
     panels[0].set_ylabel("y (action)")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=3)
