@@ -84,7 +84,7 @@ plotting.samples_2d(
 
 # %% [markdown]
 # Half way the noise still blurs the eight clouds into one; late in the journey they stand apart.
-# Whoever reverses nothing and just follows the crowd ends at the data. In the paper's notation
+# In the paper's notation
 #
 # $$ a_t = (1 - t)\, a_0 + t\, a_1, \qquad
 #    v = \frac{\mathrm{d} a_t}{\mathrm{d} t} = a_1 - a_0 . $$
@@ -146,8 +146,8 @@ pictures.crossing_paths(noise, data, point=(0.4, 0.15), times=(0.2, 0.5, 0.8))
 
 # %% [markdown]
 # Early on, a path through the dot may lead to any of the eight clouds, and the average of their
-# velocities leads to none in particular. Late, almost all of them lead to the nearest cloud, and the
-# average is as good as a choice. Follow the average everywhere and the crowd as a whole moves as it
+# velocities leads to none of them: it points back to the middle. Late, almost all lead to the two
+# clouds nearby, and the average points outwards, between the two. Follow the average everywhere and the crowd as a whole moves as it
 # would have along its own paths: that is the theorem that flow matching rests on (Lipman et al.,
 # theorem 1).
 #
@@ -235,9 +235,9 @@ gaussian_fields = [
 pictures.velocity_slices(exact_field, gaussian_fields)
 
 # %% [markdown]
-# Five networks that saw only single paths, each with its own noise, agree with the formula wherever
-# there is data to learn from; far out in the tails of $a_t$ no path comes by and they are on their
-# own. Early, the velocity falls with $x$: whoever is too far right must come back. The
+# Five networks that saw only single paths, each its own, agree with the formula wherever paths come
+# by. Late and far to the left hardly any do, and there the networks part from it and from each
+# other: nothing has told them. Early, the velocity falls with $x$: whoever is too far right must come back. The
 # formula is the mean of one Gaussian variable given another, $\mathbb{E}[v | a_t] = \mathbb{E}[v] +
 # \mathrm{Cov}(v, a_t) \mathrm{Var}(a_t)^{-1} (a_t - \mathbb{E}[a_t])$:
 #
@@ -266,8 +266,8 @@ plotting.flow_paths(
 
 # %% [markdown]
 # One step puts everything into the middle, where there is no data at all. Four find the ring, and
-# many small ones find the clouds. Look at the grey paths on the right: they start towards the middle
-# and bend away late. A long step goes straight on where the path bends.
+# many small ones the clouds, with a few stragglers between. The paths head for the middle first and
+# turn to a cloud late (the slider below shows it). A long step goes straight on where the path bends.
 #
 # The five lines that did it, checked against the library's:
 
@@ -306,7 +306,7 @@ np.testing.assert_allclose(
 def euler(velocity, noise, steps):
     a = noise
     for i in range(steps):
-        t = ...
+        t = i * ...
         column = t * jnp.ones((len(noise), 1))
         a = ...
     return a
@@ -322,7 +322,7 @@ exercises.euler(euler)
 # def euler(velocity, noise, steps):
 #     a = noise
 #     for i in range(steps):
-#         t = i / steps
+#         t = i * (1 / steps)
 #         column = t * jnp.ones((len(noise), 1))
 #         a = a + velocity(a, column) / steps
 #     return a

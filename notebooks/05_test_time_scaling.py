@@ -51,6 +51,7 @@ if importlib.util.find_spec("sorl_edu") is None:
 # %% tags=["imports"]
 import jax
 import jax.numpy as jnp
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure

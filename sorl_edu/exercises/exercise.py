@@ -127,6 +127,9 @@ class Exercise:
         else:
             where = ""
         message = (str(error).strip().splitlines() or [""])[0]
+        if Ellipsis in getattr(getattr(answer, "__code__", None), "co_consts", ()):
+            empty = self._empty(answer)
+            return Feedback("empty", f"{empty.text} ({type(error).__name__}: {message})")
         return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
 
 

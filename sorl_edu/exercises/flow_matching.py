@@ -91,7 +91,7 @@ path = Exercise(
 # ------------------------------------------------------------------------- 1.2 the Euler sampler
 
 
-def _swirl(a_t: Float[Array, "batch action"], t: Float[Array, "batch 1"]) -> Array:
+def _swirl(a_t: Array, t: Array) -> Array:
     """A field that depends on both of its arguments and has no symmetry in t."""
     return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] - 0.4
 

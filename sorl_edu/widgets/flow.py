@@ -262,6 +262,27 @@ def distances_to_data(
     return np.asarray(run(params))
 
 
+def distances_over_training(
+    apply: Callable,
+    params: Any,
+    data: Float[Array, "n 2"],
+    *,
+    key: PRNGKeyArray,
+    steps: int = 1,
+    samples: int = 400,
+) -> Float[np.ndarray, "seed snapshot"]:
+    """As `distances_to_data` at one number of steps m (told 1/m), for snapshots of the parameters.
+
+    `params` has two leading axes: seeds, then snapshots.
+    """
+    noise, obs = jax.random.normal(key, (samples, 2)), jnp.zeros((samples, 1))
+
+    def distance(params: Any) -> Array:
+        return energy_distance(integrate(bind(apply, params), obs, noise, steps), data[-samples:])
+
+    return np.asarray(jax.jit(jax.vmap(lambda seed: jax.lax.map(distance, seed)))(params))
+
+
 def distance_floor(data: Float[Array, "n 2"], samples: int = 600) -> float:
     """The distance that chance leaves between two samples of the data itself."""
     return float(_distance(data[:samples], data[-samples:]))
