@@ -103,14 +103,15 @@ class ExerciseCells:
 class Failure:
     """A cell that did not run."""
 
-    cell: int
-    source: str
+    cell: int | None
+    """Its index; None for an error that belongs to no one cell."""
+    line: str
+    """The line at which it stopped, or its first."""
     error: str
 
     def __str__(self) -> str:
-        lines = self.source.strip().splitlines()
-        shown = "\n".join(f"    | {line}" for line in lines[:12])
-        return f"cell {self.cell}:\n{shown}\n    {self.error}"
+        where = "" if self.cell is None else f"cell {self.cell}, at `{self.line.strip()}`: "
+        return where + self.error
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,8 @@ def execute(notebook: Notebook, *, kernel: str = "python3") -> Execution:
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     node = parsed(notebook.text())
-    env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    env = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # which else warns of its debugger
+    env.pop("MPLBACKEND", None)
     failures = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "notebooks"
@@ -266,16 +268,19 @@ def execute(notebook: Notebook, *, kernel: str = "python3") -> Execution:
         try:
             client.execute(env=env)
         except (CellTimeoutError, DeadKernelError) as error:
-            failures.append(Failure(-1, "", f"{type(error).__name__}: {error}"))
+            failures.append(Failure(None, "", f"{type(error).__name__}: {error}"))
         seconds = time.perf_counter() - start
     for i, cell in enumerate(node.cells):
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
-                failures.append(Failure(i, cell.source, f"{output.ename}: {output.evalue}"))
+                text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback))
+                stopped = re.search(r"^-+> \d+ (.*)$", text, re.MULTILINE)
+                line = stopped[1] if stopped else cell.source.partition("\n")[0]
+                failures.append(Failure(i, line, f"{output.ename}: {output.evalue}"))
     for state in client.widget_state.values():
         shown = re.search(r'class="sorl-error">(.*?)</p>', str(state.get("value", "")))
         if shown:
-            failures.append(Failure(-1, "", f"an explorer shows: {shown[1]}"))
+            failures.append(Failure(None, "", f"an explorer shows: {shown[1]}"))
     return Execution(notebook, seconds, tuple(failures), node)
 
 

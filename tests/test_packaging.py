@@ -82,6 +82,16 @@ def test_bounds_admit_what_colab_has():
     assert Version(COLAB_PYTHON) in Requirement(f"x{requires_python()}").specifier
 
 
+def test_the_constraints_of_test_colab_are_what_colab_has():
+    lines = (ROOT / "tests" / "constraints-colab.txt").read_text().splitlines()
+    pinned = {r.name: str(r.specifier) for r in map(Requirement, filter(None, map(bare, lines)))}
+    assert COLAB.items() <= {name: pin.removeprefix("==") for name, pin in pinned.items()}.items()
+
+
+def bare(line):
+    return line.partition("#")[0].strip()
+
+
 def test_every_extra_that_names_jax_keeps_its_bound():
     bounds = {r.name: r.specifier for r in map(Requirement, PYPROJECT["project"]["dependencies"])}
     cuda = Requirement(*PYPROJECT["project"]["optional-dependencies"]["cuda"])
@@ -98,7 +108,7 @@ def test_conda_environment_has_the_bounds_of_pyproject():
         r for r in map(Requirement, PYPROJECT["project"]["dependencies"]) if r.name == "ogbench"
     )
     last = re.fullmatch(r'python_version < "(.*)"', str(ogbench.marker))[1]
-    lines = [line.partition("#")[0].strip() for line in environment_lines()]
+    lines = list(map(bare, environment_lines()))
     entries = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     python = f"python{requires_python()},<{last}"
     assert entries == ["conda-forge", python, "pip", "pip:", "-e .[lab]"]
@@ -115,12 +125,13 @@ def make(*words):
 def test_make_lists_its_targets_and_help_is_the_default():
     helped = make("help")
     assert helped.returncode == 0 and helped.stdout == make().stdout
-    for target in ("help", "demo", "lab", "test", "bench", "claims"):
+    targets = ("help", "demo", "lab", "notebooks", "test", "test-colab", "bench", "claims")
+    for target in (*targets, "course-data"):
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
 
 def test_make_runs_what_is_there(tmp_path):
-    modules = {"demo": "demo", "bench": "bench", "claims": "claims"}
+    modules = {"demo": "demo", "bench": "bench", "claims": "claims", "course-data": "course"}
     for target, module in modules.items():
         planned = make("--dry-run", target).stdout
         assert f"python -m sorl_edu.studies.{module}" in planned

@@ -275,7 +275,9 @@ def _png(figure: Figure) -> tuple[bytes, int, int]:
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", dpi=figure.dpi)
     with Image.open(raw) as image:
-        image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+        image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(
+            small, "png", optimize=True
+        )
         return small.getvalue(), *image.size
 
 
