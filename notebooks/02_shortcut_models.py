@@ -51,7 +51,6 @@ if importlib.util.find_spec("sorl_edu") is None:
 # %matplotlib inline
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from sorl_edu import plotting, shortcut
@@ -108,7 +107,7 @@ plotting.flow_paths(
 
 # %% [markdown]
 # One jump does it, if the field knows its length. With the velocity alone, one step collapses to
-# the mean, even here.
+# the mean, as in lesson 1.
 #
 # ## 2. Who teaches it the long jumps?
 #
@@ -133,6 +132,8 @@ plotting.flow_paths(
 }
 
 # %% [markdown]
+# In action units, that is how far one jump and two half jumps land from each other, on average.
+#
 # ### Exercise 2.1 · Tell the field its step · ★☆☆ · 10 min · 1 point
 # `sample(field, obs, noise, m, M)` carries `noise` `(batch, action)` to the data in $m$ steps.
 # `field(obs, a, t, h)` takes $t$ and $h$ as columns `(batch, 1)`. The field was trained at steps
@@ -236,7 +237,7 @@ M, network = 8, ShortcutField((64, 64, 64), action_dim=2)
 data = toy.eight_gaussians(jax.random.key(0), 20_000)
 
 
-def train(key, weight=1.0, tau=0.005, updates=4000, batch=256):
+def train(key, weight=1.0, tau=0.005, updates=3000, batch=256):
     """Parameters before training and after every 100 updates, on a leading axis."""
     schedule, obs = optax.cosine_decay_schedule(5e-3, updates), jnp.zeros((batch, 1))
     optimizer = optax.adam(schedule)
@@ -300,7 +301,14 @@ distances = {
 pictures.curves(distances, steps, floor=pictures.distance_floor(data))
 
 # %% [markdown]
-# LOOK1
+# The shortcut at one step is about as good as the flow at eight, and up to four steps it is far ahead
+# of it at the same price. With many steps the two are level: there the shortcut *is* a flow, told
+# $h = 1/M$, and it is no better than its own small steps. (The flow loss here draws $t$ from $[0, 1]$, so
+# that it may take more than $M$ steps; SORL draws it from the grid of $1/M$, the only times that its
+# sampler visits.)
+#
+# The same in pictures, with the first seed. **A goal for the sliders:** the least $m$ at which the
+# flow's samples can't be told from the shortcut's at $m = 1$.
 
 # %%
 first = [jax.tree.map(lambda leaf: leaf[0], params) for params in last]  # of the first seed
@@ -309,10 +317,16 @@ explorer = FlowExplorer(fields, data, key=jax.random.key(3), denoise_steps=M, st
 explorer
 
 # %% [markdown]
-# LOOK2
+# With one step the flow's particles pile up in the middle; the shortcut's are spread over the clouds
+# already, with some between them that more steps would have put right.
+#
+# ## 4. What happens while it learns?
+#
+# **Predict, then run.** Before any training, is one jump far from two half jumps? When is the gap
+# widest?
 
 # %%
-chosen = (0, 1, 2, 4, 8, 12, 20, 30, 40)
+chosen = (0, 1, 2, 4, 8, 12, 20, 30)
 snapshots = [jax.tree.map(lambda leaf, i=i: leaf[0, i], shortcut_history) for i in chosen]
 gaps = SelfConsistencyExplorer(
     ([100 * i for i in chosen], [bind(network.apply, params) for params in snapshots]),
@@ -323,7 +337,60 @@ gaps = SelfConsistencyExplorer(
 gaps
 
 # %% [markdown]
-# LOOK3
+# Drag **update** from the left. Before training, the gap is small: a network that says nearly the
+# same everywhere agrees with itself, and carries the noise nowhere. Self-consistency alone is easy to
+# fulfil; it is flow matching that ties it to the data. Then the flow is learned, paths bend, and the
+# gap widens, before the long jumps have caught up with the short ones. It does not vanish: what is
+# left is what a network of this size, trained this long, can't do.
+#
+# ### Exercise 2.3 · Where do jumps start? · ★★☆ · 10 min · 2 points
+# The loss needs, for each row of a batch, a time and a step. Level $j$ stands for a large jump
+# $2h = 1/2^j$. `times(u, level)` gets uniform random numbers from $[0, 1)$ and levels, both
+# `(batch, 1)`, and returns $t$ and $h$ of the same shape: $t$ uniform over the times at which a
+# sampler that makes jumps of $2h$ starts one.
+#
+# <details><summary>Hint 1</summary>
+#
+# A sampler with jumps of 1/4 starts them at 0, 1/4, 1/2 and 3/4. Which $u$ should become which?
+#
+# <details><summary>Hint 2</summary>
+#
+# `jnp.floor(u / jump)` is the number of the step.
+#
+# </details>
+# </details>
+
+
+# %% tags=["exercise-2.3"]
+def times(u, level):
+    jump = ...
+    t = ...
+    return t, jump / 2
+
+
+# %% tags=["check-2.3"]
+exercises.times(times)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def times(u, level):
+#     jump = 2.0**-level
+#     t = jnp.floor(u / jump) * jump
+#     return t, jump / 2
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## 5. What is the EMA for?
+#
+# The target moves while one aims at it: each update changes the half jumps too. A moving average
+# moves more slowly, and shakes less. With $\tau = 1$ the target is the field itself, as it is now
+# (the gradient is still stopped).
+#
+# **Predict, then run.** Without the average, is one-step sampling better, worse, or unstable?
 
 # %%
 no_ema_history = jax.jit(jax.vmap(lambda key: train(key, tau=1.0)))(seeds)
@@ -333,11 +400,65 @@ over_training = {
 }
 pictures.curves(
     {name: rows[:, ::2] for name, rows in over_training.items()},
-    range(0, 4001, 200),
+    range(0, 3001, 200),
     xlabel="updates",
     ylabel="distance at one step (action units)",
     doubling=False,
 )
 
 # %% [markdown]
-# LOOK4
+# On this problem the average is not needed. Without it the long jumps learn *sooner*, since they
+# don't wait for a target that lags behind, and at the end the two are close, with the average no
+# better. Nothing diverges. So take it for what it is: an insurance. Frans et al. use it, and so does
+# SORL's code (its paper writes the target with $s$ itself); there the networks are larger, the data
+# harder, and a critic pulls at the same field. What is *not* optional is the stop-gradient: a target
+# that gives way is no target. When you build your own, switch each part off, over several seeds, and
+# look.
+#
+# ## Recap
+#
+# - A shortcut field is told the step, $s(a_t, t, h)$, and answers with the average velocity over it.
+# - Small steps learn from data (flow matching), each larger one from two of half its size.
+# - The gap between one jump and two shows what has been learned; it is also small for a field that
+#   has learned nothing.
+# - At one step the shortcut is far better than the flow; with many they are alike.
+# - An EMA target slows learning here, and has nothing to steady.
+#
+# ## Three questions
+#
+# **1.** With $M = 8$, how many levels are there, and how many network evaluations does one row of the
+# self-consistency loss take?
+#
+# <details><summary>Answer</summary>
+#
+# Jumps of 1, 1/2 and 1/4 are taught by half jumps, and 1/8 by flow matching. A row takes three
+# evaluations: two for the target, and one that learns.
+#
+# </details>
+#
+# **2.** Can a one-step sample be better than the $M$-step samples of the same field?
+#
+# <details><summary>Answer</summary>
+#
+# Not by what it is taught: its target is where $M$ small steps lead, with the errors of every level
+# on top. Chance, and the smoothness of a network, may make it so here and there.
+#
+# </details>
+#
+# **3.** Why is the network fed $\log_2(1/h)$ and not $h$?
+#
+# <details><summary>Answer</summary>
+#
+# The levels 0, 1, ..., $\log_2 M$ are equally far apart. In $h$ the small steps crowd together near
+# 0, and a small network can hardly tell 1/64 from 1/128.
+#
+# </details>
+#
+# ## Further reading
+#
+# - Frans et al., *One Step Diffusion via Shortcut Models*, 2024, [arXiv 2410.12557](https://arxiv.org/abs/2410.12557)
+# - Song et al., *Consistency Models*, 2023, [arXiv 2303.01469](https://arxiv.org/abs/2303.01469): every point of a path
+#   learns to say where the path ends
+# - Espinosa-Dice et al., *Scaling Offline RL via Efficient and Expressive Shortcut Models*, 2025,
+#   [arXiv 2505.22866](https://arxiv.org/abs/2505.22866): SORL, which lesson 4 builds
+# - Liu et al., *Rectified Flow*, 2023, [arXiv 2209.03003](https://arxiv.org/abs/2209.03003): fewer steps by straighter paths

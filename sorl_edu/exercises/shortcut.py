@@ -1,4 +1,4 @@
-"""Lesson 2's exercises: the sampler that tells its step, the target, and what is left of a gap."""
+"""Lesson 2's exercises: the sampler that tells its step, the target, where jumps start."""
 
 from __future__ import annotations
 
@@ -235,93 +235,83 @@ target = Exercise(
 )
 
 
-# ----------------------------------------------------------------------- 2.3 the exact shortcut
+# -------------------------------------------------------------------------- 2.3 where jumps start
 
 
-def _gaussians(key: PRNGKeyArray) -> list[tuple]:
-    """(a_t, t, h, mu, s) with t + h up to 1."""
+def _draws(key: PRNGKeyArray) -> list[tuple]:
+    """(u, level): uniform numbers and the level j of the jump 2h = 1/2^j, each (batch, 1)."""
     cases = []
-    for mu, s in ((jnp.array([0.4, -0.2]), 0.3), (jnp.array([-0.5, 0.1]), 0.7)):
-        key, a_key, t_key, h_key = jax.random.split(key, 4)
-        t = jax.random.uniform(t_key, (6, 1), minval=0.1, maxval=0.6)
-        h = (1 - t) * jax.random.uniform(h_key, (6, 1), minval=0.3)
-        cases.append((jax.random.normal(a_key, (6, 2)), t, h, mu, s))
+    for levels in ((0, 0, 1, 1, 2, 2, 2, 2), (3, 1, 3, 2, 3, 3)):
+        key, u_key = jax.random.split(key)
+        level = jnp.array(levels, jnp.float32)[:, None]
+        cases.append((jax.random.uniform(u_key, level.shape), level))
     return cases
 
 
-def _std(t: Array, s: float) -> Array:
-    return jnp.sqrt((1 - t) ** 2 + (t * s) ** 2)
+def _times_with(start: Callable, jump: Callable = lambda level: 2.0**-level) -> Callable:
+    """Times `start(u, 2h)` and half jumps h, with 2h = `jump(level)`."""
+
+    def times(u: Array, level: Array) -> tuple[Array, Array]:
+        return start(u, jump(level)), jump(level) / 2
+
+    return times
 
 
-def _shortcut_with(landing: Callable, divide: Callable = lambda way, h: way / h) -> Callable:
-    def shortcut(a_t: Array, t: Array, h: Array, mu: Array, s: float) -> Array:
-        return divide(landing(a_t, t, h, mu, s) - a_t, h)
-
-    return shortcut
+def _on_grid(u: Array, jump: Array) -> Array:
+    return jnp.floor(u / jump) * jump
 
 
-def _landing(a_t: Array, t: Array, h: Array, mu: Array, s: float) -> Array:
-    return (t + h) * mu + _std(t + h, s) / _std(t, s) * (a_t - t * mu)
-
-
-def _velocity_here(a_t: Array, t: Array, h: Array, mu: Array, s: float) -> Array:
-    return mu + (t * s**2 - (1 - t)) / _std(t, s) ** 2 * (a_t - t * mu)
-
-
-exact_shortcut = Exercise(
+times = Exercise(
     "2.3",
-    _shortcut_with(_landing),
-    _gaussians,
-    right="Right: where the flow is at t + h, minus where it is, over h. This is what a shortcut "
-    "field learns, without the learning.",
-    tolerance=1e-3,
+    _times_with(_on_grid),
+    _draws,
+    right="Right: jumps of 2h start at multiples of 2h, the only times at which the sampler makes "
+    "them, and none of them leads past t = 1.",
     misconceptions=(
         Misconception(
-            "velocity here and now",
-            "that is the flow's velocity at t, which is right for h -> 0 only. The shortcut is the "
-            "average velocity from t to t + h.",
-            _velocity_here,
+            "not on the grid",
+            "your times lie anywhere from 0 to 1, so that a jump of 2h can lead past the data at "
+            "t = 1. A sampler with 1/(2h) steps only ever starts at multiples of 2h.",
+            _times_with(lambda u, jump: u),
         ),
         Misconception(
-            "landing point instead of velocity",
-            "you return where the jump lands. The velocity is the way there over the time that it "
-            "takes.",
-            _landing,
+            "grid of the half jumps",
+            "your jumps of 2h start at multiples of h: the last one would start at t = 1 - h and "
+            "lead past the data.",
+            _times_with(lambda u, jump: _on_grid(u, jump / 2)),
         ),
         Misconception(
-            "way instead of velocity",
-            "you return how far the jump goes. Divide by the time that it takes.",
-            _shortcut_with(_landing, divide=lambda way, h: way),
+            "rounded to the nearest",
+            "some of your jumps start at t = 1, where the way is over. Round down.",
+            _times_with(lambda u, jump: jnp.round(u / jump) * jump),
         ),
         Misconception(
-            "scaled by the variance",
-            "you scale a particle's distance to the mean by the ratio of the variances. Distances "
-            "scale with the standard deviation, its root.",
-            _shortcut_with(
-                lambda a, t, h, mu, s: (
-                    (t + h) * mu + (_std(t + h, s) / _std(t, s)) ** 2 * (a - t * mu)
-                )
-            ),
+            "rounded up",
+            "none of your jumps starts at t = 0, where every sample does, and some start at t = 1, "
+            "where the way is over. Round down.",
+            _times_with(lambda u, jump: jnp.ceil(u / jump) * jump),
         ),
         Misconception(
-            "ratio upside down",
-            "you scale by the standard deviation at t over the one at t + h: the cloud grows where "
-            "it should shrink.",
-            _shortcut_with(
-                lambda a, t, h, mu, s: (t + h) * mu + _std(t, s) / _std(t + h, s) * (a - t * mu)
-            ),
+            "scaled to fit, not on the grid",
+            "no jump leads past t = 1, but they start at times that the sampler never visits. "
+            "Round down to a multiple of 2h.",
+            _times_with(lambda u, jump: u * (1 - jump)),
         ),
         Misconception(
-            "mean stands still",
-            "your cloud's mean stays at t mu. At t + h it is at (t + h) mu.",
-            _shortcut_with(
-                lambda a, t, h, mu, s: t * mu + _std(t + h, s) / _std(t, s) * (a - t * mu)
-            ),
+            "number of the step instead of its time",
+            "you return which step it is, 0, 1, 2, ... Its time is that number times 2h.",
+            _times_with(lambda u, jump: jnp.floor(u / jump)),
         ),
         Misconception(
-            "jump to the end",
-            "you jump to t = 1 whatever h is. The jump ends at t + h.",
-            _shortcut_with(lambda a, t, h, mu, s: _landing(a, t, 1 - t, mu, s)),
+            "level taken for the half jump's",
+            "level j is that of the large jump, 2h = 1/2^j; you made it the half jump's, or halved "
+            "once too often.",
+            _times_with(_on_grid, jump=lambda level: 2.0 ** -(level + 1)),
+        ),
+        Misconception(
+            "level upside down",
+            "your jumps get longer with the level, 2^j. Level j is a jump of 1/2^j.",
+            _times_with(_on_grid, jump=lambda level: 2.0**level),
         ),
     ),
 )

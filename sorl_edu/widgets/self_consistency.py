@@ -95,20 +95,13 @@ class SelfConsistencyExplorer(Explorer):
         actions = jnp.asarray(self.data[: len(self.noise)])
         landings: dict[float, list] = {size: [] for size in self.jumps}
         for field in self.fields:
-
-            @jax.jit
-            def jump_with(noise: Array, field: Field = field) -> list[dict[str, Array]]:
-                jumped = []
-                for size in self.jumps:
-                    t, h = 1 - size, size / 2
-                    a_t = interpolate(noise, actions, jnp.full((len(noise), 1), t))
-                    middle = euler_step(field, obs, a_t, t, h)
-                    two = euler_step(field, obs, middle, t + h, h)
-                    one = euler_step(field, obs, a_t, t, 2 * h)
-                    jumped.append({"start": a_t, "middle": middle, "two": two, "one": one})
-                return jumped
-
-            for size, found in zip(self.jumps, jump_with(self.noise), strict=True):
+            for size in self.jumps:
+                t, h = 1 - size, size / 2
+                a_t = interpolate(self.noise, actions, jnp.full((len(actions), 1), t))
+                middle = euler_step(field, obs, a_t, t, h)
+                two = euler_step(field, obs, middle, t + h, h)
+                one = euler_step(field, obs, a_t, t, 2 * h)
+                found = {"start": a_t, "middle": middle, "two": two, "one": one}
                 landings[size].append({name: np.asarray(a) for name, a in found.items()})
         for size, rows in landings.items():
             distances = [np.linalg.norm(row["one"] - row["two"], axis=-1) for row in rows]
@@ -182,7 +175,9 @@ class SelfConsistencyExplorer(Explorer):
         top = max(float(gaps.max()) for gaps in self._gaps.values())
         axes.set(ylim=(0, 1.08 * top or 1.0), xlabel="updates", ylabel="gap (action units)")
         if len(self.updates) > 2 and self.updates[0] == 0:
-            axes.set_xscale("symlog", linthresh=self.updates[1], linscale=0.5)
+            first, last = self.updates[1], self.updates[-1]
+            axes.set_xscale("symlog", linthresh=first, linscale=0.5)
+            axes.set_xlim(-0.2 * first, 1.3 * last)
         axes.legend(loc="upper right")
 
     def caption(self, *, update: int, jump: float) -> str:
