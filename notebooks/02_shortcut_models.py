@@ -284,7 +284,7 @@ flow_history = jax.jit(jax.vmap(lambda key: train(key, weight=0)))(seeds)
 shortcut_history = jax.jit(jax.vmap(train))(seeds)
 
 # %% [markdown]
-# The flow knows one step size only; it is told that one whatever the step is.
+# The flow was trained at one step size, 1/M, and is told that one whatever step it takes.
 
 
 # %%

@@ -49,7 +49,7 @@ def blank_marginal_field(data, a_t, t):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    "exercise, answer", zip(EXERCISES, [path, euler, marginal_field], strict=True)
+    "exercise, answer", list(zip(EXERCISES, [path, euler, marginal_field], strict=True))
 )
 def test_a_right_answer_passes_however_it_is_written(exercise, answer, seed):
     assert exercise(answer, seed=seed).status == "right"
@@ -63,7 +63,8 @@ def test_each_usual_mistake_is_named(exercise, known, seed):
 
 
 @pytest.mark.parametrize(
-    "exercise, answer", zip(EXERCISES, [blank_path, blank_euler, blank_marginal_field], strict=True)
+    "exercise, answer",
+    list(zip(EXERCISES, [blank_path, blank_euler, blank_marginal_field], strict=True)),
 )
 def test_a_blank_is_asked_to_be_filled(exercise, answer):
     feedback = exercise(answer)

@@ -69,7 +69,7 @@ def test_each_usual_mistake_is_named(exercise, known, seed):
 
 
 @pytest.mark.parametrize(
-    "exercise, answer", zip(EXERCISES, [blank_sample, blank_target, blank_times], strict=True)
+    "exercise, answer", list(zip(EXERCISES, [blank_sample, blank_target, blank_times], strict=True))
 )
 def test_a_blank_is_asked_to_be_filled(exercise, answer):
     feedback = exercise(answer)
