@@ -342,7 +342,7 @@ exercises.euler(euler)
 # from wherever it started. The mean of eight clouds is nobody's place. Think of an agent before an
 # obstacle, whose data go left and right in equal parts.
 #
-# **Predict, then run.** How close do samples come to the data with 2, 8, 128 steps? The *energy
+# **Predict, then run.** How close do samples come to the data as the steps double? The *energy
 # distance* compares two clouds of points: 0 for the same distribution, in the unit of the actions.
 # Two samples of the data itself are not at 0 either; that is the dotted line.
 

@@ -301,9 +301,10 @@ distances = {
 pictures.curves(distances, steps, floor=pictures.distance_floor(data))
 
 # %% [markdown]
-# The shortcut at one step is about as good as the flow at eight, and up to four steps it is far ahead
-# of it at the same price. With many steps the two are level: there the shortcut *is* a flow, told
-# $h = 1/M$, and it is no better than its own small steps. (The flow loss here draws $t$ from $[0, 1]$, so
+# Up to four steps the shortcut is ahead of the flow at the same price, at one step by far; its one
+# step is nearly as good as eight. From eight on the flow is level with it or slightly ahead: there the
+# shortcut *is* a flow, told $h = 1/M$, and one network has more to learn. Neither reaches the dotted
+# line: training is short, so that it fits in a lesson. (The flow loss here draws $t$ from $[0, 1]$, so
 # that it may take more than $M$ steps; SORL draws it from the grid of $1/M$, the only times that its
 # sampler visits.)
 #
@@ -317,8 +318,10 @@ explorer = FlowExplorer(fields, data, key=jax.random.key(3), denoise_steps=M, st
 explorer
 
 # %% [markdown]
-# With one step the flow's particles pile up in the middle; the shortcut's are spread over the clouds
-# already, with some between them that more steps would have put right.
+# With one step the flow's particles pile up in the middle, and the shortcut's are out on the ring
+# already. Neither field, trained for so short a time, parts the eight clouds cleanly, however many
+# steps it takes (lesson 1's flow had twice the updates): a shortcut saves steps, and is no better than
+# the flow that it shortens.
 #
 # ## 4. What happens while it learns?
 #
@@ -340,8 +343,9 @@ gaps
 # Drag **update** from the left. Before training, the gap is small: a network that says nearly the
 # same everywhere agrees with itself, and carries the noise nowhere. Self-consistency alone is easy to
 # fulfil; it is flow matching that ties it to the data. Then the flow is learned, paths bend, and the
-# gap widens, before the long jumps have caught up with the short ones. It does not vanish: what is
-# left is what a network of this size, trained this long, can't do.
+# gap widens, before the long jumps catch up with the short ones. It falls again without vanishing,
+# and for the shortest jump it ends about where it began: a gap means something only beside the
+# middle picture, which shows where the jumps land. (This is one seed.)
 #
 # ### Exercise 2.3 · Where do jumps start? · ★★☆ · 10 min · 2 points
 # The loss needs, for each row of a batch, a time and a step. Level $j$ stands for a large jump
@@ -408,8 +412,8 @@ pictures.curves(
 
 # %% [markdown]
 # On this problem the average is not needed. Without it the long jumps learn *sooner*, since they
-# don't wait for a target that lags behind, and at the end the two are close, with the average no
-# better. Nothing diverges. So take it for what it is: an insurance. Frans et al. use it, and so does
+# don't wait for a target that lags behind, and at the end they are still a little ahead. Nothing
+# diverges; the price is a wider interval on the way. So take the average for what it is: an insurance. Frans et al. use it, and so does
 # SORL's code (its paper writes the target with $s$ itself); there the networks are larger, the data
 # harder, and a critic pulls at the same field. What is *not* optional is the stop-gradient: a target
 # that gives way is no target. When you build your own, switch each part off, over several seeds, and
@@ -421,7 +425,7 @@ pictures.curves(
 # - Small steps learn from data (flow matching), each larger one from two of half its size.
 # - The gap between one jump and two shows what has been learned; it is also small for a field that
 #   has learned nothing.
-# - At one step the shortcut is far better than the flow; with many they are alike.
+# - At one step the shortcut is far better than the flow; with many it is no better.
 # - An EMA target slows learning here, and has nothing to steady.
 #
 # ## Three questions
