@@ -325,10 +325,11 @@ def test_every_control_has_a_name(notebook):
         )
         assert not unnamed.findall(root.aria_snapshot()), root.aria_snapshot()
         for control in live_controls(root):
-            label = control.locator("label").inner_text()
+            label = control.locator("label").text_content().strip()
+            assert label
             role = "combobox" if control.locator("select").count() else "slider"
             named = root.get_by_role(role, name=label, exact=True)
-            assert named.count() == 1
+            playwright.expect(named).to_have_count(1)
             if role == "slider":  # the value itself is read out, not its index
                 readout = control.locator(".widget-readout").inner_text()
                 assert named.get_attribute("aria-valuetext") == readout

@@ -239,7 +239,7 @@ def evaluate_arm(arm: Arm, states: State, folder: Path) -> tuple[pd.DataFrame, d
             write_csv(table, kept)
         tables.append(pd.read_csv(kept).assign(training_seed=seed, steps=m, candidates=n))
         if record:
-            track = np.load(track_file)
+            track = np.load(track_file, allow_pickle=False)
             tracks[f"m{m}_N{n}"] = thin(track)
             success = tables[-1].success.to_numpy()[:SHOWN_EPISODES]
             tracks[f"m{m}_N{n}_success"] = success.astype(bool)

@@ -6,8 +6,8 @@ import functools
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import ipywidgets
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +34,9 @@ from sorl_edu.plotting import (
     styled,
 )
 from sorl_edu.widgets.explorer import Explorer, Parameter, as_tuple
+
+if TYPE_CHECKING:
+    from ipywidgets import IntProgress
 
 FRESH_EPISODES = 8
 AXIS = np.linspace(-1, 1, 41)
@@ -236,7 +239,7 @@ class ActionDistributionExplorer(Explorer):
         self.parameters = (replace(place, values=names, names=names), *others)
         return name
 
-    def run_episodes(self, steps: int, candidates: int, bar: ipywidgets.IntProgress | None = None):
+    def run_episodes(self, steps: int, candidates: int, bar: IntProgress | None = None):
         """Fresh episodes in the environment at one setting, which replace those on display."""
         policy = functools.partial(
             evaluation.act, self.agent, self.state, steps=steps, candidates=candidates
@@ -260,6 +263,8 @@ class ActionDistributionExplorer(Explorer):
             del self._frames[at]
 
     def extras(self, view) -> list:
+        import ipywidgets
+
         left, right, bottom, top = self.maze.extent
         text = dict(style={"description_width": "initial"}, layout={"width": "9em"}, step=0.5)
         x = ipywidgets.BoundedFloatText(0.0, min=left, max=right, description="x (m)", **text)
