@@ -25,7 +25,7 @@
 # **You should know** gradients, the normal distribution, and the JAX of lesson 0 (keys, `scan`,
 # `vmap`).
 #
-# **Time** about 60 s to run on 2 CPU cores, 50 minutes to read and do.
+# **Time** about 55 s to run on 2 CPU cores, 50 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.

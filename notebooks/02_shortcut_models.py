@@ -24,7 +24,7 @@
 #
 # **You should know** lesson 1: path, velocity, Euler steps.
 #
-# **Time** about 60 s to run on 2 CPU cores, 50 minutes to read and do.
+# **Time** about 75 s to run on 2 CPU cores, 50 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.

@@ -23,7 +23,7 @@
 #
 # **You should know** lesson 1, and what a discounted return is.
 #
-# **Time** about 60 s to run on 2 CPU cores, 50 minutes to read and do.
+# **Time** about 45 s to run on 2 CPU cores, 50 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.

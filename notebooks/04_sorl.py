@@ -23,7 +23,7 @@
 #
 # **You should know** flow matching (lesson 1), self-consistency (lesson 2), the critic (lesson 3).
 #
-# **Time** about 60 s to run on 2 CPU cores, 60 minutes to read and do.
+# **Time** about 80 s to run on 2 CPU cores, 60 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.

@@ -28,6 +28,21 @@ import pytest  # noqa: E402
 
 from sorl_edu.datasets.transitions import Transitions  # noqa: E402
 
+MEASURED = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def measured(pytestconfig):
+    """Adds a line to what is printed at the end. Times are told there; no test fails of them."""
+    return pytestconfig.stash.setdefault(MEASURED, []).append
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if lines := config.stash.get(MEASURED, []):
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
+
 
 @pytest.fixture(scope="session")
 def transitions() -> Transitions:
