@@ -1,0 +1,19 @@
+"""What several test modules need and no fixture gives."""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Sequence
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+HAS_BROWSER = CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
+
+
+def checks_that_do_not_wait(cells: Sequence[dict]) -> list[str]:
+    """Of a notebook that was run with its blanks empty: the checks that didn't say so."""
+    return [
+        cell["source"]
+        for cell in cells
+        if any(tag.startswith("check-") for tag in cell["metadata"].get("tags", ()))
+        and "waits for you" not in json.dumps(cell["outputs"])
+    ]
