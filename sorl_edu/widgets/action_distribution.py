@@ -271,10 +271,14 @@ class ActionDistributionExplorer(Explorer):
         y = ipywidgets.BoundedFloatText(0.0, min=bottom, max=top, description="y (m)", **text)
         x.value, y.value = self.maze.start
         look = ipywidgets.Button(
-            description="Look at (x, y)", tooltip="actions at a state of yours"
+            description="Look at (x, y)",
+            tooltip="actions at a state of yours",
+            layout={"width": "auto"},
         )
         run = ipywidgets.Button(
-            description=f"Run {FRESH_EPISODES} new episodes", tooltip="in the maze, at this setting"
+            description=f"Run {FRESH_EPISODES} new episodes",
+            tooltip="in the maze, at this setting",
+            layout={"width": "auto"},
         )
 
         def look_there(_) -> None:

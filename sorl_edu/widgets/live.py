@@ -58,11 +58,12 @@ class View:
         self.bar = ipywidgets.IntProgress(description="drawing", layout={"display": "none"})
         for control in self.controls.values():
             control.observe(self._moved, "value")
-        rows = [*self.controls.values(), *explorer.extras(self)]
+        row = {"flex_flow": "row wrap"}
         self.box = ipywidgets.VBox(
             [
                 ipywidgets.HTML(f"<b>{html.escape(explorer.title)}</b>"),
-                ipywidgets.HBox(rows, layout={"flex_flow": "row wrap"}),
+                ipywidgets.HBox(list(self.controls.values()), layout=row),
+                ipywidgets.HBox(list(explorer.extras(self)), layout=row),
                 self.bar,
                 self.message,
                 self.picture,
