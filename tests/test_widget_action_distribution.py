@@ -114,8 +114,7 @@ def test_an_agent_without_values_shows_one_candidate():
 
 def test_buttons_in_the_live_view(explorer):
     view = View(explorer)
-    look = next(w for w in view.box.children[1].children if "sorl-look" in w._dom_classes)
-    x, y = (w for w in view.box.children[1].children if w.description in ("x (m)", "y (m)"))
+    x, y, look, _ = view.box.children[2].children
     x.value, y.value = 8.0, 0.0  # in a wall
     look.click()
     assert "in a wall" in view.message.value
