@@ -1,4 +1,4 @@
-"""The command line: `sorl-edu train | evaluate | sweep | collect | course | doctor`.
+"""The command line: `sorl-edu train | evaluate | sweep | benchmark | collect | ...`.
 
 A command is a frozen dataclass whose fields are its flags, read by tyro, and whose `run` first
 checks everything that can be checked without work. What the library refuses (an unknown name, an
@@ -14,7 +14,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,10 +33,12 @@ usage: sorl-edu COMMAND ...
 
 Offline reinforcement learning with shortcut models (SORL) on OGBench.
 
-  sorl-edu collect   make a PointMaze dataset on this machine
+  sorl-edu collect   make a PointMaze, cube or scene dataset on this machine
   sorl-edu train     train an agent, several seeds at once
   sorl-edu evaluate  run a trained agent in its environment
   sorl-edu sweep     evaluate a grid of inference steps x N, over training seeds
+  sorl-edu video     film two settings of an agent side by side
+  sorl-edu benchmark train and evaluate on a suite, beside the published table
   sorl-edu course    write, check and execute the notebooks (in a checkout of the repository)
   sorl-edu doctor    say what is wrong with this installation, and the fix
 
@@ -252,20 +254,87 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Collect:
-    """Make a PointMaze dataset, by OGBench's own oracle and recipe, in its file format.
+class Video:
+    """Film an agent under two settings side by side, from the same start.
 
-    A tenth as many episodes again are collected for validation.
+    Each frame has the setting (steps m and N), the environment step, the critic's Q of the chosen
+    action and the outcome. Both settings run the episodes that `sorl-edu evaluate` counts for the
+    same seed and number of episodes.
+
+    Robots are drawn by MuJoCo, which needs OpenGL: without a screen, libegl1 and libgl1-mesa-dri
+    (apt-get install), 6 to 14 frames a second. Pointmazes need nothing.
+    """
+
+    agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]
+    """The agent's file."""
+    out: Path
+    """Folder for video.mp4, video.gif and contact_sheet.png (moments of both, side by side)."""
+    steps: tuple[int, int] = (1, 8)
+    """Inference steps m of the left and of the right setting, powers of two."""
+    candidates: tuple[int, int] = (1, 1)
+    """N of the left and of the right setting."""
+    episodes: int = 1
+    """How many, shown one after the other."""
+    seed: int = 0
+    """Of the starts and of the actions."""
+    size: int = 320
+    """Pixels along each edge of a setting's picture, even."""
+    every: int = 1
+    """Environment steps between frames, of which the MP4 shows 20 a second."""
+
+    examples = """
+    sorl-edu video runs/demo/agent.safetensors --out runs/demo_video
+    sorl-edu video runs/demo/agent.safetensors --out runs/best_of_32 \\
+        --steps 8 8 --candidates 1 32 --episodes 3 --seed 1
+    sorl-edu video runs/cube/agent_seed0.safetensors --out runs/cube_video --size 480
+    """
+
+    def run(self) -> int:
+        _check_evaluation(self.steps, self.candidates, self.episodes, self.seed)
+        out = _usable_folder(self.out)
+        agent, state, info = _load_agents([self.agent], self.steps, self.candidates)[0]
+
+        from sorl_edu.video import FILES, film
+
+        settings = film(
+            agent,
+            state,
+            info.environment,
+            out,
+            steps=self.steps,
+            candidates=self.candidates,
+            episodes=self.episodes,
+            seed=self.seed,
+            size=self.size,
+            every=self.every,
+        )
+        print(f"{self.agent}: {info.environment}, seed {info.seed}, {info.updates:,} updates")
+        for recordings in settings:
+            outcomes = "; ".join(recording.outcome() for recording in recordings)
+            print(f"{recordings[0].setting()}: {outcomes}")
+        print(f"{out} has {FILES[0]}, {FILES[1]} and {FILES[2]}.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Make a PointMaze, cube or scene dataset, by OGBench's own oracles and recipes.
+
+    The files are in OGBench's format; a tenth as many episodes again are for validation.
+
+    Finished episodes are kept: a collection that was stopped goes on with the same command.
     """
 
     name: Positional[Annotated[str, arg(metavar="DATASET")]]
-    """OGBench's name of the dataset, such as pointmaze-medium-navigate-v0."""
+    """OGBench's name of the dataset, such as cube-single-play-v0."""
     out: Path
-    """Folder for the files."""
+    """Folder for the files, and until they are there for DATASET.parts."""
     episodes: int | None = None
-    """Training episodes; by default as many as the official dataset has (takes minutes)."""
+    """Training episodes; by default as many as the official dataset has."""
+    workers: int | None = None
+    """Processes, of 0.7 GB each for robots; by default one per core. The data are the same."""
     noise: float | None = None
-    """Standard deviation of the action noise; by default the official 0.5."""
+    """Standard deviation, on actions (play: on plans; noisy: the largest); official by default."""
     seed: int = 0
     """The same seed gives the same data."""
     overwrite: bool = False
@@ -274,10 +343,13 @@ class Collect:
     examples = """
     sorl-edu collect pointmaze-medium-navigate-v0 --episodes 200 --out DIR
     sorl-edu collect pointmaze-large-stitch-v0 --out data/large --noise 0.2 --seed 1
+    sorl-edu collect cube-single-play-v0 --episodes 250 --out data/cube
+    sorl-edu collect scene-noisy-v0 --workers 2 --out data/scene
     """
 
     def run(self) -> int:
         from sorl_edu.datasets.collect import collect
+        from sorl_edu.doctor import usable_cpus
 
         _check_seed(self.seed)
         paths = collect(
@@ -286,6 +358,7 @@ class Collect:
             episodes=self.episodes,
             noise=self.noise,
             seed=self.seed,
+            workers=usable_cpus() if self.workers is None else self.workers,
             overwrite=self.overwrite,
         )
         print("Wrote", " and ".join(map(str, paths)))
@@ -293,6 +366,80 @@ class Collect:
         task = self.name.replace("-v0", "-singletask-v0")
         train = ["sorl-edu", "train", task, "--data", folder, "--out", "runs/collected"]
         print("Next:", shlex.join(train))
+        return 0
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Train and evaluate on a whole suite, and put the table beside the published one.
+
+    All seeds and tasks of an environment are trained at once, on all GPUs that are there. It says
+    beforehand how long it will take. What was done is kept: the same command goes on where it was
+    stopped.
+    """
+
+    out: Path
+    """Folder for results.csv, table.md and, for each environment, agents and learning curves."""
+    suite: str = "ogbench-sorl"
+    """The paper's forty tasks, or 'pointmaze', five that a laptop does."""
+    tasks: tuple[str, ...] = ()
+    """Environments or single tasks of the suite, by name; all of it unless given."""
+    seeds: int = 8
+    """Training seeds of every task."""
+    updates: int = 1_000_000
+    """Of each; agents are evaluated after 80%, 90% and all of them."""
+    steps: tuple[int, ...] = (1, 2, 4, 8)
+    """Inference steps m, powers of two."""
+    candidates: tuple[int, ...] = (1, 8, 32)
+    """N, the candidate actions of which the critic chooses one."""
+    episodes: int = 50
+    """For each setting, agent and evaluation."""
+    preset: str | None = None
+    """Hyper-parameters for all; the published ones of each environment unless given."""
+    data: Path | None = None
+    """Folder in which to look for the datasets first."""
+    checkpoint_every: int = 10_000
+    """Updates between checkpoints, from which a stopped run goes on."""
+    estimate_only: bool = False
+    """Say how long it would take, and stop."""
+
+    examples = """
+    sorl-edu benchmark --out runs/ogbench
+    sorl-edu benchmark --out runs/ogbench --estimate-only
+    sorl-edu benchmark --suite pointmaze --out runs/mazes --seeds 3 --updates 10000
+    sorl-edu benchmark --tasks cube-single-play --data runs/data --out runs/cube \\
+        --preset cube-single-small --seeds 3 --updates 50000 --steps 1 8 --candidates 1 32
+    """
+
+    def run(self) -> int:
+        from sorl_edu import benchmark
+
+        names = [field.name for field in fields(benchmark.Plan)]
+        plan = benchmark.Plan(**{name: getattr(self, name) for name in names})
+        if self.data is not None:
+            check(self.data.expanduser().is_dir(), f"there is no folder '{self.data}'")
+        out = _usable_folder(self.out)
+
+        print("From a short measurement on this machine:")
+        training = evaluation = 0.0
+        for env, numbers in plan.environments():
+            guess = benchmark.estimate(plan, env, numbers)
+            training, evaluation = training + guess.training, evaluation + guess.evaluation
+            print(
+                f"  {env.name}: {len(numbers)} task(s) x {plan.seeds} seed(s) at "
+                f"{guess.updates_per_second:.3g} updates/s, {guess.training / 3600:.2g} h; "
+                f"evaluation at most {guess.evaluation / 3600:.2g} h",
+                flush=True,
+            )
+        print(
+            f"In all {training / 3600:.2g} h of training and at most {evaluation / 3600:.2g} h of "
+            "evaluation, less what is done already."
+        )
+        if self.estimate_only:
+            return 0
+        results = benchmark.run(plan, out, data=self.data)
+        print(benchmark.as_markdown(plan, results))
+        print(f"{out} has results.csv and table.md, and a folder for each environment.")
         return 0
 
 
@@ -366,6 +513,8 @@ COMMANDS: dict[str, type] = {
     "train": Train,
     "evaluate": Evaluate,
     "sweep": Sweep,
+    "video": Video,
+    "benchmark": Benchmark,
     "collect": Collect,
     "course": Course,
     "doctor": Doctor,
@@ -380,7 +529,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # tyro's help (0) and its refusals (2), which it has printed
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
-        return _say("interrupted; the same command goes on from a last checkpoint, if any", 130)
+        return _say("interrupted; the same command goes on from what was kept, if anything", 130)
     except ConfigError as error:
         return _say(f"{error}", 2)
     except (DataError, CheckpointError, OSError) as error:

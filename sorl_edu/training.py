@@ -27,11 +27,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Key, PRNGKeyArray
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int, Key, PRNGKeyArray
 
 from sorl_edu import checkpoints
 from sorl_edu.agents.protocol import Agent, Metrics, State
-from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.datasets.transitions import Batch, TaskSet, Transitions
 from sorl_edu.errors import CheckpointError, check
 from sorl_edu.progress import progress_bar
 
@@ -96,11 +97,12 @@ def train(
 
 def train_seeds(
     agent: Agent,
-    data: Transitions,
+    data: Transitions | Sequence[Transitions],
     *,
     updates: int,
     keys: Key[Array, " seeds"],
-    validation: Transitions | None = None,
+    tasks: Sequence[int] | None = None,
+    validation: Transitions | Sequence[Transitions] | None = None,
     log_every: int = 1000,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 10_000,
@@ -111,10 +113,13 @@ def train_seeds(
 
     Args:
         agent: hyper-parameters and update rule.
-        data: what to learn from; it is held once, whatever the number of seeds.
+        data: what to learn from; it is held once, whatever the number of seeds. Several tasks on
+            the same trajectories (OGBench's five, say) are trained at once: a sequence.
         updates: how many, in all (a resumed run counts those it has).
         keys: (seeds,) typed PRNG keys.
-        validation: a held-out split whose losses are logged beside the training ones.
+        tasks: with a sequence, the index of each seed's task.
+        validation: a held-out split whose losses are logged beside the training ones, of the same
+            tasks.
         log_every: updates between rows of the history.
         checkpoint_dir: where the training state is kept; a run that finds its own goes on from it.
         checkpoint_every: updates between checkpoints.
@@ -122,7 +127,8 @@ def train_seeds(
         progress: show a progress bar.
 
     Raises:
-        ConfigError: a count below 1.
+        ConfigError: a count below 1, or tasks that don't go with the keys.
+        DataError: tasks that are not on the same trajectories.
         CheckpointError: `checkpoint_dir` holds another run's state.
         NonFiniteLoss: a metric became NaN or infinite; the last good state comes with it, and is
             the checkpoint's if there is a `checkpoint_dir`.
@@ -139,6 +145,15 @@ def train_seeds(
         f"checkpoint_every ({checkpoint_every}) must be a multiple of log_every ({log_every}), so "
         "that a checkpoint holds the whole history before it",
     )
+    several = not isinstance(data, Transitions)
+    check(
+        several == (tasks is not None) and (tasks is None or len(tasks) == len(keys)),
+        "a sequence of tasks needs `tasks`, the index of each key's; one dataset takes none",
+    )
+    check(
+        tasks is None or all(0 <= task < len(data) for task in tasks),
+        f"tasks are {tasks}; they index {len(data)} datasets",
+    )
     started = time.perf_counter()
     identity = {
         "agent": type(agent).__name__,
@@ -148,10 +163,13 @@ def train_seeds(
         "validation data": _fingerprint(validation),
         "log_every": log_every,
     }
-    prepared = agent.prepare(data)
-    held_out = None if validation is None else agent.prepare(validation)
+    if several:
+        identity["tasks"] = list(tasks)
+        tasks = jnp.asarray(tasks, jnp.int32)
+    prepared = _prepare(agent, data)
+    held_out = None if validation is None else _prepare(agent, validation)
 
-    state = init_seeds(agent, keys, data)
+    state = init_seeds(agent, keys, data[0] if several else data)
     done, history = 0, []
     resume_file = None if checkpoint_dir is None else Path(checkpoint_dir) / RESUME_FILE
     if resume_file is not None and resume_file.exists():
@@ -162,13 +180,14 @@ def train_seeds(
             CheckpointError,
         )
 
+    state, keys, tasks, prepared, held_out = spread(state, keys, tasks, prepared, held_out)
     pending: list[dict[str, np.ndarray]] = []
     bar = progress_bar(total=updates, initial=done, unit="update", show=progress, smoothing=0.1)
     try:
         while done < updates:
             length = _next_stop(done, updates, CHUNK, log_every) - done
             good = jax.tree.map(jnp.copy, state)  # `state` is donated to the call
-            state, metrics = run_chunk(agent, length, state, prepared, keys, done)
+            state, metrics = run_chunk(agent, length, state, prepared, keys, done, tasks)
             metrics = {name: np.asarray(value) for name, value in metrics.items()}
             try:
                 _check_finite(metrics, state, done, good)
@@ -187,7 +206,7 @@ def train_seeds(
                 pending.clear()
                 history += _rows("train", done, means)
                 if held_out is not None:
-                    losses = _validation_losses(agent, state, held_out, keys)
+                    losses = _validation_losses(agent, state, held_out, keys, tasks)
                     history += _rows("validation", done, losses)
                 bar.set_postfix({name: f"{value.mean():.3g}" for name, value in means.items()})
                 if on_log is not None:
@@ -211,25 +230,29 @@ def run_chunk(
     agent: Agent,
     length: int,
     states: State,
-    data: Transitions,
+    data: Transitions | TaskSet,
     keys: Key[Array, " seeds"],
     first: int | Array,
+    tasks: Int[Array, " seeds"] | None = None,
 ) -> tuple[State, Metrics]:
     """`length` updates of every seed; metrics come back as (seeds, length)."""
 
-    def updates_of_one_seed(state: State, key: PRNGKeyArray) -> tuple[State, Metrics]:
+    def updates_of_one_seed(
+        state: State, key: PRNGKeyArray, task: Array | None
+    ) -> tuple[State, Metrics]:
         def one_update(state: State, u: jax.Array) -> tuple[State, Metrics]:
             batch_key, update_key = jax.random.split(jax.random.fold_in(key, u))
             shared_key = jax.random.fold_in(jax.random.key(SHARED_SEED), u)
-            batch = data.sample(batch_key, agent.batch_size)
+            batch = _sample(data, batch_key, agent.batch_size, task)
             return agent.update(state, batch, update_key, shared_key)
 
         return jax.lax.scan(one_update, state, first + jnp.arange(length))
 
     if len(keys) > 1:
-        return jax.vmap(updates_of_one_seed)(states, keys)
+        return jax.vmap(updates_of_one_seed)(states, keys, tasks)
     # Alone, without vmap: matrix products in a batch of one are a quarter slower on a CPU.
-    alone = updates_of_one_seed(seed_state(states, 0), keys[0])
+    task = None if tasks is None else tasks[0]
+    alone = updates_of_one_seed(seed_state(states, 0), keys[0], task)
     return jax.tree.map(lambda leaf: leaf[None], alone)
 
 
@@ -238,21 +261,50 @@ VALIDATION_BATCHES = 8
 
 @partial(jax.jit, static_argnames="agent")
 def _validation_losses(
-    agent: Agent, states: State, data: Transitions, keys: Key[Array, " seeds"]
+    agent: Agent,
+    states: State,
+    data: Transitions | TaskSet,
+    keys: Key[Array, " seeds"],
+    tasks: Int[Array, " seeds"] | None,
 ) -> Metrics:
     """Mean losses on held-out batches, (seeds,) each; the batches are the same at every call."""
 
-    def of_one_seed(state: State, key: PRNGKeyArray) -> Metrics:
+    def of_one_seed(state: State, key: PRNGKeyArray, task: Array | None) -> Metrics:
         def one_batch(_: None, i: jax.Array) -> tuple[None, Metrics]:
             batch_key, loss_key = jax.random.split(jax.random.fold_in(key, i))
             shared_key = jax.random.fold_in(jax.random.key(SHARED_SEED), i)
-            batch = data.sample(batch_key, agent.batch_size)
+            batch = _sample(data, batch_key, agent.batch_size, task)
             return None, agent.losses(state, batch, loss_key, shared_key)
 
         metrics = jax.lax.scan(one_batch, None, jnp.arange(VALIDATION_BATCHES))[1]
         return jax.tree.map(jnp.mean, metrics)
 
-    return jax.vmap(of_one_seed)(states, keys)
+    return jax.vmap(of_one_seed)(states, keys, tasks)
+
+
+def _prepare(agent: Agent, data: Transitions | Sequence[Transitions]) -> Transitions | TaskSet:
+    if isinstance(data, Transitions):
+        return agent.prepare(data)
+    return TaskSet.create([agent.prepare(task) for task in data])
+
+
+def _sample(
+    data: Transitions | TaskSet, key: PRNGKeyArray, batch_size: int, task: Array | None
+) -> Batch:
+    if task is None:
+        return data.sample(key, batch_size)
+    return data.sample(key, batch_size, task)
+
+
+def spread(states: State, keys: Array, tasks: Array | None, *data: Transitions | TaskSet | None):
+    """Seeds dealt out over this machine's devices, as evenly as goes; the data on each of them."""
+    devices = jax.local_devices()
+    count = max(n for n in range(1, len(devices) + 1) if len(keys) % n == 0)
+    if count == 1:
+        return states, keys, tasks, *data
+    mesh = Mesh(np.array(devices[:count]), ("seeds",))
+    dealt = jax.device_put((states, keys, tasks), NamedSharding(mesh, PartitionSpec("seeds")))
+    return *dealt, *jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
 
 
 def _next_stop(done: int, updates: int, *periods: int) -> int:
@@ -292,7 +344,7 @@ def _rows(split: str, done: int, metrics: dict[str, np.ndarray | Array]) -> list
     ]
 
 
-def _fingerprint(data: Transitions | None) -> int:
+def _fingerprint(data: Transitions | Sequence[Transitions] | None) -> int:
     """A checksum of a dataset, to know it again."""
     checksum = 0
     for leaf in jax.tree.leaves(data):

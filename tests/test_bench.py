@@ -11,7 +11,7 @@ from sorl_edu.studies import bench
 
 def test_operations_are_those_that_xla_counts():
     agent = SORL(field_hidden=(96, 96), critic_hidden=(64, 64), batch_size=64)
-    data = bench.random_data(7, 3, rows=200)
+    data = bench.random_transitions(7, 3, rows=200)
     state = agent.init(jax.random.key(0), data)
     batch = data.sample(jax.random.key(1), agent.batch_size)
 

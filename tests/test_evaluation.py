@@ -18,7 +18,7 @@ import pytest
 from scipy import stats
 
 from sorl_edu.agents import SORL
-from sorl_edu.datasets.collect import shortest_path_oracle
+from sorl_edu.datasets.maze_episodes import shortest_path_oracle
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, DataError, UnknownName
 from sorl_edu.evaluation import (

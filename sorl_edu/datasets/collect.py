@@ -1,59 +1,71 @@
-"""Making offline data: OGBench's PointMaze datasets, by its own oracle and published recipe.
+"""Making offline data: OGBench's datasets, by its own oracles and published recipes.
 
-A script of OGBench (`data_gen_scripts/generate_locomaze.py`) made the official files; this module
-follows the same recipe, so that the course has real data without a download:
+Scripts of OGBench made the official files; this module follows the same recipes, so that the course
+has real data without a download. What happens in an episode is told in `maze_episodes.py` and
+`manipulation_episodes.py`; here is what they share:
 
-    for each episode:
-        start in a random free cell, with a random goal
-        repeat until the time limit:
-            direction = unit vector to the next cell on the shortest path to the goal   (the oracle)
-            action    = clip(direction + noise * N(0, I), -1, 1)
-            navigate: a goal that is reached is replaced by a new one, so an episode sees many
-            stitch:   the goal is 4 cells away and stays, so an episode sees a short piece of maze
+    for each episode, on any of the cores:
+        seeds = SeedSequence(seed, split, number of the episode)
+        write what the collector makes of them to OUT/NAME.parts/
+    join the parts there, move both files to OUT, remove the parts
 
-The noise is what makes the data worth learning from: it covers the maze and is no expert.
-
-Every episode has its own random seed, so it does not depend on the episodes before it: the first k
-episodes of a large collection are the collection of k episodes.
+Every episode has its own seeds and depends on nothing else. So the result is the same however many
+cores take part, the first k episodes of a large collection are the collection of k episodes, and a
+collection that was stopped, at whatever moment, goes on from the parts that are there.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
+import json
+import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import shutil
+import signal
+import threading
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from sorl_edu.errors import UnknownName, check
+from sorl_edu import __version__
+from sorl_edu.datasets.manipulation_episodes import ManipulationCollector
+from sorl_edu.datasets.maze_episodes import MazeCollector
+from sorl_edu.errors import DataError, UnknownName, check
 from sorl_edu.files import appearing, make_folder
 from sorl_edu.progress import progress_bar
+
+Part = tuple[int, int]  # split (0: training, 1: validation) and number of an episode
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one official dataset is made.
-
-    Attributes:
-        env: Gymnasium id of the environment.
-        kind: how goals are drawn, 'navigate' or 'stitch'.
-        episodes: number of training episodes; a tenth as many more are for validation.
-        max_episode_steps: states per episode (one more than its transitions).
-        noise: standard deviation of the Gaussian action noise; actions live in [-1, 1].
-    """
+    """How one official dataset is made."""
 
     env: str
+    """Gymnasium id of the environment."""
     kind: str
+    """In mazes how goals are drawn, 'navigate' or 'stitch'; else the oracle, 'play' or 'noisy'."""
     episodes: int
+    """Number of training episodes; a tenth as many more are for validation."""
     max_episode_steps: int
-    noise: float = 0.5
+    """States per episode (one more than its transitions)."""
+    noise: float
+    """How noisy actions are, which live in [-1, 1]; what it means, the collectors say."""
+    row_bytes: int
+    """Bytes of a row in memory, and in a part."""
+    random_actions: float = 0.0
+    """The share of actions that are drawn at random."""
 
 
 RECIPES: dict[str, Recipe] = {
-    f"pointmaze-{maze}-{kind}-v0": Recipe(f"pointmaze-{maze}-v0", kind, episodes, steps)
+    f"pointmaze-{maze}-{kind}-v0": Recipe(f"pointmaze-{maze}-v0", kind, episodes, steps, 0.5, 33)
     for maze, kind, episodes, steps in [
         ("medium", "navigate", 1000, 1001),
         ("large", "navigate", 1000, 1001),
@@ -64,14 +76,14 @@ RECIPES: dict[str, Recipe] = {
         ("giant", "stitch", 5000, 201),
         ("teleport", "stitch", 5000, 201),
     ]
+} | {
+    f"{env}-{kind}-v0": Recipe(f"{env}-v0", kind, 1000, 1001, 0.1, row_bytes, random_actions)
+    for env, row_bytes in [("cube-single", 297), ("cube-double", 385), ("scene", 393)]
+    for kind, random_actions in [("play", 0.0), ("noisy", 0.1)]
 }
 """Official dataset name -> recipe, from OGBench's `data_gen_scripts/commands.sh`."""
 
-STITCH_DISTANCE = 4
-"""Cells between start and goal of a stitch episode."""
-
-Cell = tuple[int, int]
-Oracle = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (position, goal) -> action
+TOLD = "collection.json"  # in the folder of the parts: of which collection they are
 
 
 def collect(
@@ -81,29 +93,40 @@ def collect(
     episodes: int | None = None,
     noise: float | None = None,
     seed: int = 0,
+    workers: int = 1,
     overwrite: bool = False,
     progress: bool = True,
 ) -> tuple[Path, Path]:
     """Collect a dataset and write it in OGBench's file format.
+
+    Finished episodes are kept in `out/NAME.parts/` until all are there; a call that finds those of
+    its own collection goes on with the others.
 
     Args:
         name: an official dataset name, one of `RECIPES`.
         out: folder for the files, made if it isn't there.
         episodes: training episodes (at least 1); a tenth as many more (at least 1) are for
             validation. None is the official count.
-        noise: standard deviation of the action noise (at least 0). None is the official 0.5.
+        noise: how noisy actions are (at least 0). None is the official value.
         seed: the same seed (at least 0) and versions give the same arrays, bit for bit.
-        overwrite: replace files of the same name; otherwise they are refused.
-        progress: show a progress bar.
+        workers: processes that collect at once (at least 1), of 0.7 GB each for robots; what they
+            make does not depend on their number. A script that asks for several needs
+            `if __name__ == "__main__":`, since they import it.
+        overwrite: replace files of the same name; otherwise a collection that begins refuses them.
+        progress: say what is collected, and show a progress bar with the time left.
 
     Returns:
-        The paths `out/NAME.npz` and `out/NAME-val.npz`. They appear when they are whole, or never.
+        The paths `out/NAME.npz` and `out/NAME-val.npz`, each a whole file as soon as it is there.
         Rows are states in time order: observations (T, S), actions (T, A), qpos (T, P), qvel
-        (T, V), all float32, and terminals (T,) bool, True in the row of an episode's last state.
+        (T, V), all float32, and terminals (T,) bool, True in the row of an episode's last state; in
+        scenes also button_states (T, 2), int64.
 
     Raises:
         UnknownName: no recipe of this name.
-        ConfigError: a number out of range, or a folder that can't be written to.
+        ConfigError: a number out of range, a folder that can't be written to, or one that holds the
+            parts of another collection.
+        DataError: a part is damaged, or there is too much noise for a healthy episode.
+        ChildProcessError: a worker was killed.
     """
     if name not in RECIPES:
         raise UnknownName("dataset to collect", name, RECIPES)
@@ -113,148 +136,166 @@ def collect(
     check(episodes >= 1, f"episodes is {episodes}; it must be at least 1")
     check(0 <= noise < np.inf, f"noise is {noise}; it must be a finite number, at least 0")
     check(seed >= 0, f"seed is {seed}; it must be at least 0")
-    paths = _writable_paths(Path(out).expanduser(), name, overwrite)
+    check(workers >= 1, f"workers is {workers}; it must be at least 1")
+    folder = Path(out).expanduser()
+    validation, train = folder / f"{name}-val.npz", folder / f"{name}.npz"
+    parts = folder / f"{name}.parts"
+    _begin(parts, name, float(noise), int(seed), [] if overwrite else [validation, train])
 
-    env, oracle = _make_env_and_oracle(recipe)
     counts = (episodes, max(1, episodes // 10))
-    splits = []
-    with progress_bar(total=sum(counts), desc=name, unit="episode", show=progress) as bar:
-        for split, count in enumerate(counts):
-            collected = []
-            for episode in range(count):
-                seeds = np.random.SeedSequence(seed, spawn_key=(split, episode))
-                collected.append(collect_episode(env, oracle, recipe, noise, seeds))
-                bar.update()
-            splits.append({k: np.concatenate([e[k] for e in collected]) for k in collected[0]})
-    env.close()
-    with appearing(paths[0]) as train, appearing(paths[1]) as validation:
-        for beside, arrays in zip((train, validation), splits, strict=True):
-            np.savez_compressed(beside, **arrays)
-    return paths
-
-
-def collect_episode(
-    env, oracle: Oracle, recipe: Recipe, noise: float, seeds: np.random.SeedSequence
-) -> dict[str, np.ndarray]:
-    """One episode of `recipe.max_episode_steps` rows, a function of its arguments alone.
-
-    Args:
-        env: the unwrapped OGBench maze environment of the recipe.
-        oracle: the action, before noise, that leads from a position to a goal.
-        recipe: what to collect.
-        noise: standard deviation of the action noise.
-        seeds: source of all randomness of the episode, the environment's included.
-    """
-    rng = np.random.default_rng(seeds)
-    free, vertices = free_cells(env.maze_map), vertex_cells(env.maze_map)
-    with numpy_seeded(rng.integers(2**32, size=4)):
-        env.action_space.seed(int(rng.integers(2**31)))
-        start = _draw(rng, free)
-        if recipe.kind == "navigate":
-            goal = _draw(rng, vertices)
-        else:
-            goal = _draw(rng, cells_at_distance(env.maze_map, start, STITCH_DISTANCE) or [start])
-        observation, _ = env.reset(
-            seed=int(rng.integers(2**31)),
-            options={"task_info": {"init_ij": start, "goal_ij": goal}},
+    wanted = [(split, i) for split, count in enumerate(counts) for i in range(count)]
+    missing = [part for part in wanted if not _part_file(parts, part).exists()]
+    there = len(wanted) - len(missing)
+    if progress:
+        size = len(wanted) * recipe.max_episode_steps * recipe.row_bytes / 1e6
+        print(
+            f"{name}: {counts[0]} episodes of {recipe.max_episode_steps} rows and {counts[1]} for "
+            f"validation. Finished ones are kept in {parts} ({size:.0f} MB in all): stop at any "
+            "time, and the same command goes on." + f" {there} are there." * (there > 0),
+            flush=True,
         )
-
-        rows = []
-        for _ in range(recipe.max_episode_steps):
-            direction = oracle(env.get_xy(), np.asarray(env.cur_goal_xy))
-            action = np.clip(direction + noise * rng.standard_normal(2), -1, 1)
-            next_observation, _, _, _, info = env.step(action)
-            rows.append((observation, action, info["prev_qpos"], info["prev_qvel"]))
-            observation = next_observation
-            if info["success"] and recipe.kind == "navigate":
-                env.set_goal(goal_xy=env.add_noise(env.ij_to_xy(_draw(rng, vertices))))
-
-    keys = ("observations", "actions", "qpos", "qvel")
-    episode = {
-        key: np.asarray(column, np.float32)
-        for key, column in zip(keys, zip(*rows, strict=True), strict=True)
-    }
-    episode["terminals"] = np.arange(len(rows)) == len(rows) - 1
-    return episode
+    with progress_bar(
+        total=len(wanted), initial=there, desc=name, unit="episode", show=progress
+    ) as bar:
+        _make_parts(recipe, noise, seed, parts, missing, workers, bar.update)
+        bar.set_description(f"{name}: joining")
+        for path, split in [(validation, 1), (train, 0)]:
+            with appearing(parts / path.name) as beside:
+                np.savez_compressed(beside, **_joined(parts, split, counts[split]))
+    for path in (validation, train):  # only now: whoever sees the training file sees both
+        os.replace(parts / path.name, path)
+    os.replace(parts, _trash(parts))
+    shutil.rmtree(_trash(parts))
+    return train, validation
 
 
-def shortest_path_oracle(env) -> Oracle:
-    """Unit vector (2,) to the centre of the next cell on the shortest path; 0 at that centre.
-
-    Without a path (one cell of the teleport maze can only be teleported into) it stays in its cell.
-    `env.get_oracle_subgoal` searches the maze, and its answer depends on the cells of the position
-    and the goal alone, so each pair of cells is searched once.
-    """
-
-    @functools.cache
-    def next_centre(cell: Cell, goal_cell: Cell) -> np.ndarray:
-        return env.get_oracle_subgoal(env.ij_to_xy(cell), env.ij_to_xy(goal_cell))[0]
-
-    def oracle(position: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        direction = next_centre(env.xy_to_ij(position), env.xy_to_ij(goal)) - position
-        return direction / (np.linalg.norm(direction) + 1e-6)
-
-    return oracle
+def make_collector(recipe: Recipe) -> MazeCollector | ManipulationCollector:
+    """What makes the episodes of a recipe."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # GLFW's, where there is no display; nothing is drawn here
+        return (MazeCollector if "maze" in recipe.env else ManipulationCollector)(recipe)
 
 
-def _make_env_and_oracle(recipe: Recipe):
-    """The bare environment, without a time limit (we count the steps), and its oracle."""
-    import gymnasium
-    import ogbench.locomaze  # noqa: F401  (registers the environments)
-
-    env = gymnasium.make(recipe.env, terminate_at_goal=False, disable_env_checker=True).unwrapped
-    return env, shortest_path_oracle(env)
+def as_arrays(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The rows of one episode as columns of the official types, with its terminals."""
+    types = dict.fromkeys(rows[0], np.float32) | {"button_states": np.int64}
+    episode = {key: np.array([row[key] for row in rows], types[key]) for key in rows[0]}
+    return episode | {"terminals": np.arange(len(rows)) == len(rows) - 1}
 
 
-def free_cells(maze: np.ndarray) -> list[Cell]:
-    return [tuple(map(int, cell)) for cell in np.argwhere(maze == 0)]
+def _make_parts(
+    recipe: Recipe,
+    noise: float,
+    seed: int,
+    folder: Path,
+    parts: list[Part],
+    workers: int,
+    done: Callable[[], object],
+) -> None:
+    """Makes and writes episodes, in no particular order; calls `done` after each."""
+    workers = min(workers, len(parts))
+    if workers == 1:
+        _take(recipe)
+        for part in parts:
+            _make_part(noise, seed, folder, part)
+            done()
+    elif workers > 1:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, _start_worker, (recipe,)) as pool:
+            try:
+                futures = [pool.submit(_make_part, noise, seed, folder, part) for part in parts]
+                for future in as_completed(futures):
+                    future.result()
+                    done()
+            except BrokenProcessPool:
+                raise ChildProcessError(
+                    "a worker was killed, perhaps for want of memory; the same command goes on, "
+                    "and fewer workers need less memory"
+                ) from None
+            finally:  # after an interrupt the episodes in progress are finished, and no more begun
+                pool.shutdown(cancel_futures=True)
 
 
-def vertex_cells(maze: np.ndarray) -> list[Cell]:
-    """Free cells that are corners, junctions or dead ends: not the middle of a straight hallway."""
-
-    def is_hallway(i: int, j: int) -> bool:
-        walls = (maze[i - 1, j], maze[i + 1, j], maze[i, j - 1], maze[i, j + 1])
-        return walls in [(0, 0, 1, 1), (1, 1, 0, 0)]
-
-    return [cell for cell in free_cells(maze) if not is_hallway(*cell)]
+_collector: MazeCollector | ManipulationCollector  # of this process
 
 
-def cells_at_distance(maze: np.ndarray, start: Cell, distance: int) -> list[Cell]:
-    """Cells whose shortest path from `start` has `distance` moves (breadth-first search)."""
-    seen, frontier = {start}, [start]
-    for _ in range(distance):
-        reached = []
-        for i, j in frontier:
-            for cell in [(i - 1, j), (i, j - 1), (i, j + 1), (i + 1, j)]:
-                if maze[cell] == 0 and cell not in seen:
-                    seen.add(cell)
-                    reached.append(cell)
-        frontier = reached
-    return frontier
+def _take(recipe: Recipe) -> None:
+    global _collector
+    _collector = make_collector(recipe)
 
 
-def _draw(rng: np.random.Generator, cells: list[Cell]) -> Cell:
-    return cells[rng.integers(len(cells))]
+def _start_worker(recipe: Recipe) -> None:
+    """A worker leaves interrupts to the process that started it, and ends when that one does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _take(recipe)
 
 
-@contextlib.contextmanager
-def numpy_seeded(seed: int | np.ndarray) -> Iterator[None]:
-    """Seed numpy's global generator, which OGBench's mazes draw from, and put it back after."""
-    state = np.random.get_state()
-    np.random.seed(seed)
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _make_part(noise: float, seed: int, folder: Path, part: Part) -> None:
+    episode = as_arrays(_collector.episode(noise, np.random.SeedSequence(seed, spawn_key=part)))
+    with appearing(_part_file(folder, part)) as beside:
+        np.savez(beside, **episode)
+
+
+def _part_file(folder: Path, part: Part) -> Path:
+    split, episode = part
+    return folder / f"{('train', 'val')[split]}-{episode:05d}.npz"
+
+
+def _joined(folder: Path, split: int, count: int) -> dict[str, np.ndarray]:
+    """The episodes of a split, one after the other."""
+    episodes = [_read(_part_file(folder, (split, i))) for i in range(count)]
+    return {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
+
+
+def _read(file: Path) -> dict[str, np.ndarray]:
     try:
-        yield
-    finally:
-        np.random.set_state(state)
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"'{file}' is damaged ({error}): delete it, and the same command makes it again"
+        ) from None
 
 
-def _writable_paths(folder: Path, name: str, overwrite: bool) -> tuple[Path, Path]:
-    make_folder(folder)
-    paths = folder / f"{name}.npz", folder / f"{name}-val.npz"
-    for path in paths:
+def _begin(parts: Path, name: str, noise: float, seed: int, keep: list[Path]) -> None:
+    """Makes the folder of the parts, or finds that of the same collection.
+
+    Raises ConfigError for another collection's folder, or, if this one begins, for a file to keep.
+    """
+    ours = {"dataset": name, "noise": noise, "seed": seed, "sorl-edu": __version__} | {
+        package: version(package) for package in ("numpy", "scipy", "mujoco", "ogbench")
+    }
+    shutil.rmtree(_trash(parts), ignore_errors=True)
+    told = parts / TOLD
+    if told.exists():
+        theirs = json.loads(told.read_text())
+        differing = [f"{key} {theirs.get(key)}" for key in ours if theirs.get(key) != ours[key]]
         check(
-            overwrite or not path.exists(),
+            not differing,
+            f"'{parts}' holds a collection that was begun with {', '.join(differing)}: finish it "
+            "so, or delete that folder",
+        )
+        return
+    for path in keep:
+        check(
+            not path.exists(),
             f"'{path}' is there already; choose another folder, or allow it to be overwritten",
         )
-    return paths
+    make_folder(parts)
+    check(
+        all(file.name.startswith(".") for file in parts.iterdir()),
+        f"'{parts}' holds other things than a collection; move them away, or choose another folder",
+    )
+    with appearing(told) as beside:
+        beside.write_text(json.dumps(ours))
+
+
+def _trash(parts: Path) -> Path:
+    """What a folder of parts is renamed to when it is done with: one moment it is there, or not."""
+    return parts.with_name(f".{parts.name}")

@@ -26,9 +26,11 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
-from sorl_edu.datasets.collect import RECIPES, numpy_seeded
+from sorl_edu.datasets.collect import RECIPES
+from sorl_edu.datasets.seeding import numpy_seeded
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, DataError, UnknownName, check
 from sorl_edu.files import file_sha256, make_folder
@@ -117,7 +119,32 @@ def load(
         ConfigError: a name without a task, or a folder that isn't there.
         DataError: the files are nowhere, or are damaged, or do not fit the environment.
     """
-    dataset, env_id = parse_name(name)
+    return load_tasks(
+        [name], folder=folder, download=download, progress=progress, cache=cache, mirrors=mirrors
+    )[0]
+
+
+def load_tasks(
+    names: Sequence[str],
+    *,
+    folder: str | os.PathLike | None = None,
+    download: bool = True,
+    progress: bool = True,
+    cache: str | os.PathLike = CACHE,
+    mirrors: Sequence[str] = MIRRORS,
+) -> list[OfflineDataset]:
+    """Load several tasks of one dataset, as `load` does; they share all but rewards and masks.
+
+    Raises:
+        ConfigError: the names are of different datasets, or none.
+    """
+    parsed = [parse_name(name) for name in names]
+    datasets = sorted({dataset for dataset, _ in parsed})
+    check(
+        len(datasets) == 1,
+        f"tasks of one dataset are loaded together; these are of {datasets or 'none'}",
+    )
+    (dataset,) = datasets
     files = f"{dataset}.npz", f"{dataset}-val.npz"
     folders = [shipped_data(), Path(cache).expanduser()]
     if folder is not None:
@@ -138,13 +165,14 @@ def load(
     elif folder is not None and found != folders[0]:
         warnings.warn(f"'{folder}' lacks {files[0]} or {files[1]}; using '{found}'", stacklevel=2)
 
-    env = _make_env(env_id)
-    try:
-        train, validation = (_read(found / file, env_id, env) for file in files)
-    finally:
-        env.close()
+    env_ids = [env_id for _, env_id in parsed]
+    train, validation = (_read(found / file, env_ids) for file in files)
     path = found / files[0]
-    return OfflineDataset(name, env_id, train, validation, path, file_sha256(path))
+    sha256 = file_sha256(path)
+    return [
+        OfflineDataset(name, env_id, *splits, path, sha256)
+        for name, env_id, *splits in zip(names, env_ids, train, validation, strict=True)
+    ]
 
 
 def parse_name(name: str) -> tuple[str, str]:
@@ -301,42 +329,60 @@ def _make_env(env_id: str):
     return gymnasium.make(env_id)
 
 
-def _read(path: Path, env_id: str, env) -> Transitions:
-    """Read one file and give it the rewards and masks of the environment's task."""
+def _read(path: Path, env_ids: Sequence[str]) -> list[Transitions]:
+    """Read one file and give it the rewards and masks of every environment's task."""
     from ogbench.relabel_utils import relabel_dataset
 
+    tasks: list[Transitions] = []
     try:
-        keys = ["observations", "actions", "terminals", "qpos"]
-        keys += ["button_states"] if env_id.startswith(("scene", "puzzle")) else []
-        arrays = _read_arrays(path, keys)
-        widths = {
-            "observations": env.observation_space.shape[0],
-            "actions": env.action_space.shape[0],
-            "qpos": env.unwrapped.model.nq,
-        }
-        for key, width in widths.items():
-            shape = arrays[key].shape
-            check(
-                len(shape) == 2 and shape[1] == width,
-                f"{key} has shape {shape}; '{env_id}' needs (rows, {width})",
-                DataError,
-            )
-        rows = len(arrays["observations"])
-        check(rows > 0, "it has no rows", DataError)
-        for key in keys:
-            found = len(arrays[key])
-            check(found == rows, f"{key} has {found} rows, observations {rows}", DataError)
-        finite = np.isfinite(arrays["qpos"]).all(1)
-        check(bool(finite.all()), f"qpos is NaN or infinite in row {finite.argmin()}", DataError)
-        with numpy_seeded(0):
-            relabel_dataset(env_id, env, arrays)
-        fields = ("observations", "actions", "rewards", "masks", "terminals")
-        return Transitions.create(**{field: arrays[field] for field in fields})
+        for env_id in env_ids:
+            env = _make_env(env_id)
+            try:
+                if not tasks:
+                    arrays = _read_rows(path, env_id, env)
+                with numpy_seeded(0):
+                    relabel_dataset(env_id, env, arrays)
+            finally:
+                env.close()
+            if not tasks:
+                fields = ("observations", "actions", "rewards", "masks", "terminals")
+                tasks.append(Transitions.create(**{field: arrays[field] for field in fields}))
+            else:
+                rewards, masks = (jnp.asarray(arrays[key]) for key in ("rewards", "masks"))
+                tasks.append(tasks[0].replace(rewards=rewards, masks=masks))
     except DataError as error:
         raise DataError(
             f"'{path}' can't be used: {error}. Delete or replace it; then it is looked for "
             "elsewhere, or downloaded, or made with `sorl-edu collect`"
         ) from None
+    return tasks
+
+
+def _read_rows(path: Path, env_id: str, env) -> dict[str, np.ndarray]:
+    """The arrays of a file, of the widths of the environment."""
+    keys = ["observations", "actions", "terminals", "qpos"]
+    keys += ["button_states"] if env_id.startswith(("scene", "puzzle")) else []
+    arrays = _read_arrays(path, keys)
+    widths = {
+        "observations": env.observation_space.shape[0],
+        "actions": env.action_space.shape[0],
+        "qpos": env.unwrapped.model.nq,
+    }
+    for key, width in widths.items():
+        shape = arrays[key].shape
+        check(
+            len(shape) == 2 and shape[1] == width,
+            f"{key} has shape {shape}; '{env_id}' needs (rows, {width})",
+            DataError,
+        )
+    rows = len(arrays["observations"])
+    check(rows > 0, "it has no rows", DataError)
+    for key in keys:
+        found = len(arrays[key])
+        check(found == rows, f"{key} has {found} rows, observations {rows}", DataError)
+    finite = np.isfinite(arrays["qpos"]).all(1)
+    check(bool(finite.all()), f"qpos is NaN or infinite in row {finite.argmin()}", DataError)
+    return arrays
 
 
 def _read_arrays(path: Path, keys: list[str]) -> dict[str, np.ndarray]:

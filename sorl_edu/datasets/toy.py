@@ -165,3 +165,15 @@ def _every_other_row(values: Array) -> np.ndarray:
     rows = np.zeros((2 * len(values), *values.shape[1:]), np.float32)
     rows[::2] = values
     return rows
+
+
+def random_transitions(obs_dim: int, action_dim: int, rows: int = 20_000) -> Transitions:
+    """Transitions without a meaning, to measure speed with."""
+    rng = np.random.default_rng(0)
+    return Transitions.create(
+        rng.normal(size=(rows, obs_dim)),
+        rng.uniform(-1, 1, size=(rows, action_dim)),
+        rng.normal(size=rows),
+        np.ones(rows),
+        np.arange(rows) % 100 == 99,
+    )

@@ -11,6 +11,8 @@ need no second copy (the compact layout of OGBench).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,20 +100,65 @@ class Transitions:
         )
 
     def __len__(self) -> int:
+        """The number of transitions."""
         return len(self.starts)
 
     def at(self, rows: Int[Array, " batch"]) -> Batch:
         """The transitions that start at `rows`."""
-        horizons = self.horizons[rows]
+        return self._batch(rows, self.rewards[rows], self.masks[rows], self.horizons[rows])
+
+    def sample(self, key: PRNGKeyArray, batch_size: int) -> Batch:
+        """A batch of transitions, drawn uniformly with replacement."""
+        return self.at(self.draw(key, batch_size))
+
+    def draw(self, key: PRNGKeyArray, batch_size: int) -> Int[Array, " batch"]:
+        """Rows at which a transition starts."""
+        return self.starts[jax.random.randint(key, (batch_size,), 0, len(self))]
+
+    def _batch(self, rows: Array, rewards: Array, masks: Array, horizons: Array) -> Batch:
         return Batch(
             observations=self.observations[rows],
             actions=self.actions[rows],
-            rewards=self.rewards[rows],
-            masks=self.masks[rows],
+            rewards=rewards,
+            masks=masks,
             horizons=horizons.astype(jnp.float32),
             next_observations=self.observations[rows + horizons],
         )
 
-    def sample(self, key: PRNGKeyArray, batch_size: int) -> Batch:
-        """A batch of transitions, drawn uniformly with replacement."""
-        return self.at(self.starts[jax.random.randint(key, (batch_size,), 0, len(self))])
+
+@struct.dataclass
+class TaskSet:
+    """Several tasks on the same trajectories: what they share once, and a row for each task.
+
+    Only rewards differ between OGBench's tasks of one environment, and what follows from them.
+    """
+
+    shared: Transitions  # whose rewards, masks and horizons are those of the first task
+    rewards: Float[Array, "tasks rows"]
+    masks: Float[Array, "tasks rows"]
+    horizons: Int[Array, "tasks rows"]
+
+    @classmethod
+    def create(cls, tasks: Sequence[Transitions]) -> TaskSet:
+        """Raises DataError if the tasks are not on the same trajectories."""
+        first = tasks[0]
+        for other in tasks[1:]:
+            for name in ("observations", "actions", "last"):
+                ours, theirs = getattr(first, name), getattr(other, name)
+                check(
+                    ours is theirs or bool(jnp.array_equal(ours, theirs)),
+                    f"the tasks differ in {name}: they must be of the same dataset",
+                    DataError,
+                )
+        rows = {
+            name: jnp.stack([getattr(task, name) for task in tasks])
+            for name in ("rewards", "masks", "horizons")
+        }
+        return cls(first, **rows)
+
+    def sample(self, key: PRNGKeyArray, batch_size: int, task: Int[Array, ""]) -> Batch:
+        """A batch of one task's transitions; the same rows for the same key, whatever the task."""
+        rows = self.shared.draw(key, batch_size)
+        return self.shared._batch(
+            rows, self.rewards[task, rows], self.masks[task, rows], self.horizons[task, rows]
+        )

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from sorl_edu.agents import SORL
-from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.datasets.toy import random_transitions
 from sorl_edu.evaluation import act
 from sorl_edu.files import write_csv
 from sorl_edu.presets import preset
@@ -30,18 +30,6 @@ CASES = {
     "course size": (SORL(field_hidden=(128,) * 3, critic_hidden=(128,) * 3), 2, 2, 170.0),
     "demo preset": (preset("pointmaze"), 2, 2, None),
 }
-
-
-def random_data(obs_dim: int, action_dim: int, rows: int = 20_000) -> Transitions:
-    """Transitions of the right widths; speed does not depend on what is in them."""
-    rng = np.random.default_rng(0)
-    return Transitions.create(
-        rng.normal(size=(rows, obs_dim)),
-        rng.uniform(-1, 1, size=(rows, action_dim)),
-        rng.normal(size=rows),
-        np.ones(rows),
-        np.arange(rows) % 100 == 99,
-    )
 
 
 def seconds(call: Callable, repeats: int = 5) -> float:
@@ -87,7 +75,7 @@ def operations_per_update(agent: SORL, obs_dim: int, action_dim: int) -> float:
 def bench_updates(peak: float, updates: int = 100) -> list[dict]:
     rows = []
     for name, (agent, obs_dim, action_dim, promise) in CASES.items():
-        data = random_data(obs_dim, action_dim)
+        data = random_transitions(obs_dim, action_dim)
         prepared, keys = agent.prepare(data), jax.random.split(jax.random.key(0), 1)
         state = init_seeds(agent, keys, data)
         start = time.perf_counter()
@@ -110,7 +98,7 @@ def bench_updates(peak: float, updates: int = 100) -> list[dict]:
 
 def bench_act() -> list[dict]:
     agent, obs_dim, action_dim, _ = CASES["course size"]
-    state = agent.init(jax.random.key(0), random_data(obs_dim, action_dim, 200))
+    state = agent.init(jax.random.key(0), random_transitions(obs_dim, action_dim, 200))
     rows = []
     for batch in (1, 64):
         obs = jnp.zeros((batch, obs_dim))
