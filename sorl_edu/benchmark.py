@@ -16,6 +16,7 @@ results these are: success in percent over 8 seeds and five tasks, as second-han
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -291,7 +292,8 @@ def estimate(
     The data are random: speed does not depend on what is in them.
     """
     agent, task = plan.agent(env), env.task(numbers[0])
-    robots = evaluation.make_environments(task, plan.episodes)
+    size = evaluation.at_once(task, plan.episodes)
+    robots = evaluation.make_environments(task, size)
     obs_dim, action_dim = robots[0].observation_space.shape[0], robots[0].action_space.shape[0]
     members = len(numbers) * plan.seeds
     keys = jax.random.split(jax.random.key(0), members)
@@ -305,11 +307,11 @@ def estimate(
 
     limit = robots[0].spec.max_episode_steps
     seconds_per_step = evaluation.seconds_per_step(task, plan.episodes)
-    obs, cells = jnp.zeros((plan.episodes, obs_dim)), 0.0
+    obs, cells, waves = jnp.zeros((size, obs_dim)), 0.0, math.ceil(plan.episodes / size)
     for m, n in plan.settings:
         act = partial(evaluation.act, agent, one, obs, keys[0], steps=m, candidates=n)
         jax.block_until_ready(act())
-        cells += limit * (_seconds(act) + seconds_per_step)
+        cells += waves * limit * (_seconds(act) + seconds_per_step)
     evaluations = members * len(plan.evaluated_at)
     return Estimate(env.name, rate, plan.updates / rate, evaluations * cells)
 

@@ -32,7 +32,10 @@ from sorl_edu.training import seed_state
 Policy = Callable[[Float[Array, "batch obs"], PRNGKeyArray], Float[Array, "batch action"]]
 
 
-@lru_cache(maxsize=4)
+ROBOTS_AT_ONCE = 16
+
+
+@lru_cache(maxsize=2)
 def make_environments(name: str, count: int) -> tuple:
     """`count` OGBench environments of a dataset's name, kept for the next call with the same.
 
@@ -57,7 +60,9 @@ def rollout(
     seed: int = 0,
     record: bool = False,
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
-    """Runs one episode in each of `episodes` environments, in lock-step.
+    """Runs episodes in lock-step, so that one policy call serves many.
+
+    All mazes run at once. Of robots, which take over 100 MB each, `ROBOTS_AT_ONCE` do, in waves.
 
     Args:
         policy: called once per step with the observations of all environments.
@@ -71,57 +76,90 @@ def rollout(
         counts its time limit); and with `record` the observations (episode, time, obs), NaN after
         an episode's end.
     """
-    environments = make_environments(environment, episodes)
-    limit = environments[0].spec.max_episode_steps
-    key = jax.random.key(seed)
+    environments = make_environments(environment, at_once(environment, episodes))
+    episode_seeds = np.random.SeedSequence(seed).generate_state(episodes)
+    size, tables, tracks = len(environments), [], []
+    with numpy_seeded(seed), _stepper(environment) as step_all:
+        for wave, first in enumerate(range(0, episodes, size)):
+            table, track = _wave(
+                policy,
+                environments,
+                step_all,
+                episode_seeds[first : first + size],
+                jax.random.key(seed),
+                wave,
+            )
+            tables.append(table)
+            tracks.append(track)
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(0, "episode", np.arange(episodes))
+    if not record:
+        return table, None
+    longest = max(track.shape[1] for track in tracks)
+    filled = [
+        np.pad(track, [(0, 0), (0, longest - track.shape[1]), (0, 0)], constant_values=np.nan)
+        for track in tracks
+    ]
+    return table, np.concatenate(filled)
+
+
+def at_once(environment: str, episodes: int) -> int:
+    """How many environments of a kind are stepped together."""
+    return episodes if "maze" in environment else min(episodes, ROBOTS_AT_ONCE)
+
+
+def _wave(
+    policy: Policy,
+    environments: Sequence,
+    step_all: Callable,
+    seeds: np.ndarray,
+    key: PRNGKeyArray,
+    wave: int,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """One episode in each environment, or in the first of them if there are fewer seeds."""
+    episodes, limit = len(seeds), environments[0].spec.max_episode_steps
     success = np.zeros(episodes, bool)
     returns = np.zeros(episodes)
     lengths = np.full(episodes, limit)
     running = np.ones(episodes, bool)
-    episode_seeds = np.random.SeedSequence(seed).generate_state(episodes)
-    obs = []
-    for env, episode_seed in zip(environments, episode_seeds, strict=True):
-        with numpy_seeded(int(episode_seed)):
-            env.action_space.seed(int(episode_seed))
-            obs.append(env.reset(seed=int(episode_seed))[0])
-    obs = np.asarray(obs, np.float32)
-    track = [obs.copy()]
-    with numpy_seeded(seed), _stepper(environment) as step_all:
-        for t in range(limit):
-            actions = np.asarray(policy(obs, jax.random.fold_in(key, t)))
-            stepped = running.copy()
-            alive = np.flatnonzero(stepped)
-            outcomes = step_all([environments[e] for e in alive], actions[alive])
-            for e, (next_obs, reward, terminated, truncated, info) in zip(
-                alive, outcomes, strict=True
-            ):
-                obs[e] = next_obs
-                returns[e] += reward
-                success[e] |= info.get("success", 0) > 0
-                if terminated or truncated:
-                    running[e] = False
-                    lengths[e] = t + 1 if success[e] else limit
-            if record:
-                track.append(np.where(stepped[:, None], obs, np.nan))
-            if not running.any():
-                break
+    # All rows, also those of environments that stand idle: a policy is compiled for one batch size.
+    obs = np.zeros((len(environments), *environments[0].observation_space.shape), np.float32)
+    for e, episode_seed in enumerate(map(int, seeds)):
+        with numpy_seeded(episode_seed):
+            environments[e].action_space.seed(episode_seed)
+            obs[e] = environments[e].reset(seed=episode_seed)[0]
+    track = [obs[:episodes].copy()]
+    for t in range(limit):
+        actions = np.asarray(policy(obs, jax.random.fold_in(key, limit * wave + t)))
+        stepped = running.copy()
+        alive = np.flatnonzero(stepped)
+        outcomes = step_all([environments[e] for e in alive], actions[alive])
+        for e, (next_obs, reward, terminated, truncated, info) in zip(alive, outcomes, strict=True):
+            obs[e] = next_obs
+            returns[e] += reward
+            success[e] |= info.get("success", 0) > 0
+            if terminated or truncated:
+                running[e] = False
+                lengths[e] = t + 1 if success[e] else limit
+        track.append(np.where(stepped[:, None], obs[:episodes], np.nan))
+        if not running.any():
+            break
     table = pd.DataFrame(
         {
-            "episode": np.arange(episodes),
             "success": success.astype(float),
             "return": returns,
             "length": lengths.astype(float),
         }
     )
-    return table, np.stack(track, 1) if record else None
+    return table, np.stack(track, 1)
 
 
 def seconds_per_step(environment: str, episodes: int, *, steps: int = 10) -> float:
-    """How long one step of all environments takes here, without the policy; a measurement."""
-    environments = make_environments(environment, episodes)
+    """How long a step of all that run at once takes here, without the policy; a measurement."""
+    environments = make_environments(environment, at_once(environment, episodes))
     for env in environments:
         env.reset(seed=0)
-    actions = np.zeros((episodes, environments[0].action_space.shape[0]), np.float32)
+    actions = np.zeros((len(environments), environments[0].action_space.shape[0]), np.float32)
     with numpy_seeded(0), _stepper(environment) as step_all:
         start = time.perf_counter()
         for _ in range(steps):
@@ -188,7 +226,7 @@ def evaluate(
 
 def check_environment(state: State, environment: str, episodes: int = 1) -> None:
     """Raises DataError unless the environment's widths are those of the agent."""
-    env = make_environments(environment, episodes)[0]
+    env = make_environments(environment, at_once(environment, episodes))[0]
     theirs = env.observation_space.shape[0], env.action_space.shape[0]
     ours = state.encoder.mean.shape[-1], state.action_dim
     check(

@@ -32,7 +32,12 @@ def test_operations_are_those_that_xla_counts():
 
 def test_a_promise_that_is_not_kept_is_marked():
     rows = pd.DataFrame(
-        [bench.row("fast", 12.0, "1/s", 11.0, "at least"), bench.row("slow", 10.0, "1/s", 11.0)]
+        [
+            bench.row("fast", 12.0, "1/s", 11.0, "at least"),
+            bench.row("slow", 10.0, "1/s", 11.0, "at least"),
+            bench.row("short", 10.0, "s", 11.0, "at most"),
+            bench.row("long", 12.0, "s", 11.0, "at most"),
+        ]
     )
-    assert list(rows.kept) == ["yes", "NO"]
+    assert list(rows.kept) == ["yes", "NO", "yes", "NO"]
     assert bench.row("no promise", 1.0, "s")["kept"] == ""

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from sorl_edu import evaluation
 from sorl_edu.agents import SORL
 from sorl_edu.datasets.maze_episodes import shortest_path_oracle
 from sorl_edu.datasets.transitions import Transitions
@@ -372,3 +373,23 @@ def test_importing_the_package_loads_no_mujoco_and_needs_no_jupyter():
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) >= 18  # modules that were looked at
+
+
+def test_robots_run_in_waves_from_the_same_starts(monkeypatch):
+    """Three episodes, two at once; the idle environment of the second wave changes nothing."""
+    seen = []
+
+    def still(obs, key):
+        seen.append(obs.shape)
+        return np.zeros((len(obs), 5))
+
+    task, tracks = "cube-single-play-singletask-task1-v0", []
+    for size in (2, 3):
+        monkeypatch.setattr(evaluation, "ROBOTS_AT_ONCE", size)
+        table, track = rollout(still, task, episodes=3, seed=4, record=True)
+        assert list(table.episode) == [0, 1, 2] and (table.length == 200).all()
+        assert (table["return"] == -200).all() and not table.success.any()
+        tracks.append(track)
+    assert set(seen) == {(2, 28), (3, 28)}
+    assert tracks[0].shape == (3, 201, 28)
+    np.testing.assert_array_equal(*tracks)
