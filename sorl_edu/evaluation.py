@@ -184,7 +184,7 @@ def _stepper(environment: str) -> Iterator[Callable]:
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
 
-        def step_all(envs: Sequence, actions: Sequence) -> list[tuple]:
+        def step_all(envs: Sequence, actions: np.ndarray) -> list[tuple]:
             pairs = list(zip(envs, actions, strict=True))
             size = -(-len(pairs) // cores)
             shares = [pairs[i : i + size] for i in range(0, len(pairs), size)]
