@@ -103,6 +103,25 @@ def rollout(
     return table, np.concatenate(filled)
 
 
+def start(env, seed: int) -> np.ndarray:
+    """Resets an environment; the same seed gives the same first observation, and what follows.
+
+    A robot's reset takes two random steps with a generator that can't be seeded. All that they
+    leave behind is where MuJoCo's solver begins to look, which shows in the last digits.
+    """
+    with numpy_seeded(seed):
+        env.action_space.seed(seed)
+        obs, _ = env.reset(seed=seed)
+    bare = env.unwrapped
+    if hasattr(bare, "_ik"):  # a robot
+        import mujoco
+
+        bare._data.qacc_warmstart[:] = 0
+        mujoco.mj_forward(bare._model, bare._data)
+        obs = bare.compute_observation()
+    return np.asarray(obs, np.float32)
+
+
 def at_once(environment: str, episodes: int) -> int:
     """How many environments of a kind are stepped together."""
     return episodes if "maze" in environment else min(episodes, ROBOTS_AT_ONCE)
@@ -125,9 +144,7 @@ def _wave(
     # All rows, also those of environments that stand idle: a policy is compiled for one batch size.
     obs = np.zeros((len(environments), *environments[0].observation_space.shape), np.float32)
     for e, episode_seed in enumerate(map(int, seeds)):
-        with numpy_seeded(episode_seed):
-            environments[e].action_space.seed(episode_seed)
-            obs[e] = environments[e].reset(seed=episode_seed)[0]
+        obs[e] = start(environments[e], episode_seed)
     track = [obs[:episodes].copy()]
     for t in range(limit):
         actions = np.asarray(policy(obs, jax.random.fold_in(key, limit * wave + t)))
