@@ -262,7 +262,7 @@ class Video:
     same seed and number of episodes.
 
     Robots are drawn by MuJoCo, which needs OpenGL: without a screen, libegl1 and libgl1-mesa-dri
-    (apt-get install), 6 to 14 frames a second. Pointmazes need nothing.
+    (apt-get install), and without a GPU it draws a few pictures a second. Mazes need nothing.
     """
 
     agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]

@@ -113,7 +113,7 @@ def _package(name: str, bounds, essential: bool) -> Finding:
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        text = "not installed" if essential else "not installed; only the notebooks need it"
+        text = "not installed" if essential else "not installed; only notebooks and videos need it"
         return Finding(name, broken, text, fix)
     if not bounds.contains(version, prereleases=True):
         return Finding(name, broken, f"{version}, but {bounds} is needed", fix)
