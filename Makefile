@@ -27,7 +27,7 @@ notebooks: .venv/.all ## write the notebooks from their text, and check both
 test: .venv/.all ## check the style and run the tests
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-colab: .venv-colab/.all ## run the notebooks and the widgets' tests with Google Colab's versions
 	$(COLAB)/python -m pytest $(COLAB_TESTS)

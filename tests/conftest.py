@@ -37,6 +37,17 @@ def measured(pytestconfig):
     return pytestconfig.stash.setdefault(MEASURED, []).append
 
 
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # one of pytest-xdist's processes, which hands it on
+        session.config.workeroutput["measured"] = session.config.stash.get(MEASURED, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    lines = getattr(node, "workeroutput", {}).get("measured", [])
+    node.config.stash.setdefault(MEASURED, []).extend(lines)
+
+
 def pytest_terminal_summary(terminalreporter, config):
     if lines := config.stash.get(MEASURED, []):
         terminalreporter.section("measured")
