@@ -44,9 +44,9 @@ POINTMAZE = SORL(
     learning_rate=5e-4,
 )
 
-# For robots on two cores: a sixteenth of the published networks' work, ten times their learning
-# rate, and rewards summed over ten steps, half a second. Q's gradient goes back through two steps at
-# most, which is cheaper, and leaves something for more steps to add (lesson 5).
+# For robots on two cores: small networks, ten times the published learning rate, and rewards summed
+# over ten steps, half a second. Q's gradient goes back through two steps at most, which is cheaper,
+# and leaves something for more steps to add (lesson 5).
 SMALL = {
     "field_hidden": (128, 128, 128),
     "critic_hidden": (128, 128, 128),

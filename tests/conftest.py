@@ -38,7 +38,7 @@ def measured(pytestconfig):
 
 
 def pytest_sessionfinish(session):
-    if hasattr(session.config, "workeroutput"):  # one of pytest-xdist's processes, which hands it on
+    if hasattr(session.config, "workeroutput"):  # one of pytest-xdist's processes hands it on
         session.config.workeroutput["measured"] = session.config.stash.get(MEASURED, [])
 
 
