@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from sorl_edu import cli, evaluation, training
+from sorl_edu import cli, doctor, evaluation, training
 from sorl_edu.agents import SORL
 from sorl_edu.checkpoints import load_agent, read_metadata, save_agent
 from sorl_edu.datasets import collect as collecting
@@ -38,7 +38,7 @@ def files_in(folder):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    assert run("collect", DATASET, "--episodes", 1, "--out", folder) == 0
+    assert run("collect", DATASET, "--episodes", 1, "--workers", 1, "--out", folder) == 0
     return folder
 
 
@@ -57,11 +57,27 @@ def agent_file(trained):
 
 
 def test_collect_writes_both_files_and_names_the_next_command(tmp_path, capsys):
-    assert run("collect", DATASET, "--episodes", 1, "--out", tmp_path) == 0
+    assert run("collect", DATASET, "--episodes", 1, "--workers", 1, "--out", tmp_path) == 0
     assert files_in(tmp_path) == {f"{DATASET}.npz", f"{DATASET}-val.npz"}
-    last_line = capsys.readouterr().out.strip().splitlines()[-1]
+    first_line, *_, last_line = capsys.readouterr().out.strip().splitlines()
+    for told in ("1 episodes of 1001 rows", str(tmp_path), "MB in all", "the same command goes on"):
+        assert told in first_line
     command = cli.parse(shlex.split(last_line.removeprefix("Next: sorl-edu ")))
     assert (command.dataset, command.data) == (TASK, tmp_path)
+
+
+def test_collect_uses_all_cores_unless_told(tmp_path, monkeypatch):
+    asked = []
+
+    def collect(name, out, *, workers, **rest):
+        asked.append(workers)
+        return tmp_path / "train", tmp_path / "val"
+
+    monkeypatch.setattr(collecting, "collect", collect)
+    monkeypatch.setattr(doctor, "usable_cpus", lambda: 64)
+    for words in ([], ["--workers", 3]):
+        assert run("collect", "scene-play-v0", "--out", tmp_path, *words) == 0
+    assert asked == [64, 3]
 
 
 def test_train_writes_agents_history_and_curves(trained, data):
@@ -189,6 +205,9 @@ REFUSED = [
     ("collect pointmaze-medum-navigate-v0 --out OUT", f"Did you mean {DATASET}"),
     (f"collect {DATASET} --out OUT --episodes 0", "at least 1"),
     (f"collect {DATASET} --out OUT --noise -1", "at least 0"),
+    (f"collect {DATASET} --out OUT --workers 0", "workers is 0"),
+    ("collect cube-singel-play-v0 --out OUT", "Did you mean cube-single-play-v0"),
+    ("collect antmaze-large-navigate-v0 --out OUT", "is downloaded when it is first loaded"),
     (f"collect {DATASET} --out OUT --sede 1", "--seed"),
     (f"collect {DATASET}", "--out"),
     ("doctor --jsn", "--json"),
@@ -208,7 +227,7 @@ def test_bad_input_is_refused_before_any_work(
 
     monkeypatch.setattr(ogbench, "load", work)
     monkeypatch.setattr(evaluation, "make_environments", work)
-    monkeypatch.setattr(collecting, "_make_env_and_oracle", work)
+    monkeypatch.setattr(collecting, "make_collector", work)
     monkeypatch.chdir(tmp_path)
     code = run(*refused_words(line, tmp_path / "out", agent_file))
     captured = capsys.readouterr()

@@ -1,8 +1,18 @@
-"""Collected data against OGBench's environments, its own loader, and its published figures."""
+"""Collected data against OGBench's environments, its own loader, and its published figures.
+
+Mazes, and what all collections share: `test_collect_manipulation.py` has the robots.
+"""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 import zipfile
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -10,9 +20,10 @@ import ogbench
 import pytest
 
 from sorl_edu.datasets import collect as collecting
-from sorl_edu.datasets.collect import RECIPES, Recipe, collect, collect_episode
+from sorl_edu.datasets import maze_episodes
+from sorl_edu.datasets.collect import RECIPES, Recipe, collect
 from sorl_edu.datasets.ogbench import DATASETS, shipped_data
-from sorl_edu.errors import ConfigError
+from sorl_edu.errors import ConfigError, DataError
 from sorl_edu.files import add_to_manifest, file_sha256
 
 MEDIUM = "pointmaze-medium-navigate-v0"
@@ -47,10 +58,15 @@ def episodes_of(path, key):
 
 
 def test_recipes_give_the_published_sizes():
-    assert set(RECIPES) == {name for name in DATASETS if name.startswith("pointmaze")}
-    for recipe in RECIPES.values():
+    """A million transitions each; the robots' files have 1,001,000 rows."""
+    made_here = ("pointmaze", "cube-single", "cube-double", "scene")
+    assert set(RECIPES) == {name for name in DATASETS if name.startswith(made_here)}
+    for name, recipe in RECIPES.items():
         assert recipe.episodes * (recipe.max_episode_steps - 1) == 1_000_000
         assert recipe.env in gymnasium.registry
+        assert recipe.random_actions == (0.1 if "noisy" in name else 0)
+        if not name.startswith("pointmaze"):
+            assert recipe.episodes * recipe.max_episode_steps == 1_001_000
 
 
 def test_the_same_seed_gives_the_same_arrays_whatever_numpys_global_state(medium, tmp_path):
@@ -99,6 +115,7 @@ def test_files_have_the_official_layout(medium):
     np.testing.assert_array_equal(np.flatnonzero(arrays["terminals"]), [1000, 2001])
     np.testing.assert_array_equal(arrays["observations"], arrays["qpos"])
     assert np.abs(arrays["actions"]).max() <= 1
+    assert sum(array.nbytes for array in arrays.values()) == 2002 * RECIPES[MEDIUM].row_bytes
 
 
 def test_ogbench_loads_the_files(medium):
@@ -137,16 +154,13 @@ def test_stitch_episodes_start_and_end_four_cells_apart_without_noise(tmp_path):
 
 
 def test_noise_is_gaussian_around_the_oracles_unit_vector():
-    recipe = Recipe("pointmaze-medium-v0", "stitch", 1, 2)
-    env, oracle = collecting._make_env_and_oracle(recipe)
+    collector = maze_episodes.MazeCollector(Recipe("pointmaze-medium-v0", "stitch", 1, 2, 0.5, 33))
 
     def first_actions(noise):
         seeds = np.random.SeedSequence(0).spawn(500)
-        episodes = [collect_episode(env, oracle, recipe, noise, seed) for seed in seeds]
-        return np.array([episode["actions"][0] for episode in episodes])
+        return np.array([collector.episode(noise, seed)[0]["actions"] for seed in seeds])
 
     clean, noisy = first_actions(0.0), first_actions(0.1)
-    env.close()
     np.testing.assert_allclose(np.linalg.norm(clean, axis=1), 1, atol=1e-5)
     residual = (noisy - clean)[np.abs(clean) < 0.5]  # far from where actions are clipped
     assert abs(residual.mean()) < 5 * 0.1 / np.sqrt(residual.size)
@@ -156,9 +170,9 @@ def test_noise_is_gaussian_around_the_oracles_unit_vector():
 @pytest.mark.parametrize("maze", ["medium", "giant", "teleport"])
 def test_the_cached_oracle_is_ogbenchs(maze):
     env = gymnasium.make(f"pointmaze-{maze}-v0").unwrapped
-    oracle = collecting.shortest_path_oracle(env)
+    oracle = maze_episodes.shortest_path_oracle(env)
     rng = np.random.default_rng(0)
-    cells = collecting.free_cells(env.maze_map)
+    cells = maze_episodes.free_cells(env.maze_map)
     for _ in range(300):
         position, goal = (
             np.add(env.ij_to_xy(cells[rng.integers(len(cells))]), rng.uniform(-1.9, 1.9, 2))
@@ -172,11 +186,11 @@ def test_the_cached_oracle_is_ogbenchs(maze):
 
 def test_cells_at_a_distance_are_those_of_ogbenchs_search():
     env = gymnasium.make("pointmaze-large-v0").unwrapped
-    for start in collecting.free_cells(env.maze_map):
+    for start in maze_episodes.free_cells(env.maze_map):
         xy = env.ij_to_xy(start)
         distances = env.get_oracle_subgoal(xy, xy)[1]
         for distance in (1, 4, 9):
-            found = collecting.cells_at_distance(env.maze_map, start, distance)
+            found = maze_episodes.cells_at_distance(env.maze_map, start, distance)
             assert sorted(found) == sorted(map(tuple, np.argwhere(distances == distance)))
     env.close()
 
@@ -192,7 +206,7 @@ def test_vertices_leave_out_the_middle_of_hallways():
         ]
     )
     # Dead ends (1, 1), (1, 4) and (3, 3), the junction (1, 3); not (1, 2), (2, 3).
-    assert collecting.vertex_cells(maze) == [(1, 1), (1, 3), (1, 4), (3, 3)]
+    assert maze_episodes.vertex_cells(maze) == [(1, 1), (1, 3), (1, 4), (3, 3)]
 
 
 def test_navigate_goals_change_when_reached_and_stitch_goals_stay(medium, stitch):
@@ -209,11 +223,17 @@ def test_navigate_goals_change_when_reached_and_stitch_goals_stay(medium, stitch
     "change, message",
     [
         ({"name": "pointmaze-medium-navigat-v0"}, f"Did you mean {MEDIUM}"),
-        ({"name": "antmaze-medium-navigate-v0"}, "pointmaze-medium-navigate-v0"),
+        ({"name": "antmaze-medium-navigate-v0"}, "is downloaded when it is first loaded"),
+        ({"name": "humanoidmaze-medium-stitch-v0"}, "is downloaded"),
+        ({"name": "antsoccer-arena-navigate-v0"}, "is downloaded"),
+        ({"name": "puzzle-3x3-play-v0"}, "unknown dataset to collect"),
         ({"episodes": 0}, "episodes is 0"),
         ({"noise": -0.1}, "noise is -0.1"),
         ({"noise": float("nan")}, "noise is nan"),
+        ({"noise": float("inf")}, "noise is inf"),
         ({"seed": -1}, "seed is -1"),
+        ({"workers": 0}, "workers is 0"),
+        ({"workers": -2}, "workers is -2"),
     ],
 )
 def test_bad_input_is_refused_before_any_work(change, message, tmp_path):
@@ -239,19 +259,250 @@ def test_files_that_are_there_are_kept_unless_told_otherwise(tmp_path):
     assert zipfile.is_zipfile(validation)
 
 
-def test_an_interrupted_collection_leaves_no_file(tmp_path, monkeypatch):
+# What was stopped goes on
+
+
+def contents(folder):
+    """Names and bytes of all that a folder holds, hidden files too."""
+    return {path.name: path.read_bytes() if path.is_file() else None for path in folder.iterdir()}
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Stitch episodes of three rows."""
+    recipe = Recipe("pointmaze-medium-v0", "stitch", 5000, 3, 0.5, 33)
+    monkeypatch.setitem(RECIPES, STITCH, recipe)
+
+
+@pytest.fixture
+def unstopped(short, tmp_path):
+    collect(STITCH, tmp_path / "unstopped", episodes=2, progress=False)
+    return contents(tmp_path / "unstopped")
+
+
+class Killed(BaseException):
+    pass
+
+
+class Disk:
+    """Counts the operations that change what is on the disk; from the `limit`-th on none is done.
+
+    So nothing is tidied up afterwards, as after SIGKILL.
+    """
+
+    def __init__(self, limit, monkeypatch):
+        self.limit, self.count = limit, 0
+        for place, name in [
+            (os, "replace"),
+            (os, "rmdir"),
+            (os, "unlink"),
+            (Path, "unlink"),
+            (Path, "mkdir"),
+            (Path, "write_text"),
+            (np, "savez"),
+            (np, "savez_compressed"),
+        ]:
+            monkeypatch.setattr(place, name, self.counted(getattr(place, name)))
+
+    def counted(self, operation):
+        def run(*args, **kwargs):
+            self.count += 1
+            if self.count > self.limit:
+                raise Killed
+            return operation(*args, **kwargs)
+
+        return run
+
+
+def test_killed_at_any_point_it_goes_on_to_the_same_files(unstopped, tmp_path):
+    killed, limit = True, 0
+    while killed:
+        folder = tmp_path / f"killed{limit}"
+        with pytest.MonkeyPatch.context() as patch:
+            disk = Disk(limit, patch)
+            try:
+                collect(STITCH, folder, episodes=2, progress=False)
+                killed = False
+            except Killed:
+                killed = True
+        with suppress(ConfigError):  # all is there already
+            collect(STITCH, folder, episodes=2, progress=False)
+        assert contents(folder) == unstopped, limit
+        limit += 1
+    assert limit > 20 and disk.count == limit - 1
+
+
+def test_a_full_disk_leaves_the_parts_to_go_on_from(unstopped, tmp_path, monkeypatch):
     save = np.savez_compressed
 
-    def disk_full_at_the_second_file(file, **arrays):
-        if "val" in file.name:
+    def disk_full_at_the_training_file(file, **arrays):
+        if "val" not in file.name:
             file.write_bytes(b"half")
             raise OSError("no space left on device")
         save(file, **arrays)
 
-    monkeypatch.setattr(np, "savez_compressed", disk_full_at_the_second_file)
+    monkeypatch.setattr(np, "savez_compressed", disk_full_at_the_training_file)
     with pytest.raises(OSError, match="no space left"):
+        collect(STITCH, tmp_path / "new", episodes=2, progress=False)
+    assert set(contents(tmp_path / "new")) == {f"{STITCH}.parts"}
+    monkeypatch.setattr(np, "savez_compressed", save)
+    collect(STITCH, tmp_path / "new", episodes=2, progress=False)
+    assert contents(tmp_path / "new") == unstopped
+
+
+def running(group):
+    """Processes of a group that are no zombies."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(stat.parent.name)
+    return found
+
+
+def wait_until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_process_that_was_killed_takes_its_workers_along_and_goes_on(tmp_path):
+    """SIGKILL in the middle, SIGINT (Ctrl-C) in the middle of the rest; here it goes on."""
+    folder, episodes = tmp_path / "killed", 150
+    program = [sys.executable, "-c", "import sys; from sorl_edu.cli import main; sys.exit(main())"]
+    words = ["collect", STITCH, "--episodes", str(episodes), "--workers", "2", "--out", str(folder)]
+
+    def start():
+        return subprocess.Popen(
+            [*program, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def parts():
+        return len(list((folder / f"{STITCH}.parts").glob("[tv]*.npz")))
+
+    process = start()
+    wait_until(lambda: parts() >= 5)
+    process.kill()
+    process.communicate()
+    if Path("/proc").exists():
+        wait_until(lambda: not running(process.pid))
+    killed_at = parts()
+    assert 5 <= killed_at < episodes
+    assert set(contents(folder)) == {f"{STITCH}.parts"}
+
+    process = start()
+    wait_until(lambda: parts() >= killed_at + 5)
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: to the workers, too
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on" in errors and "Traceback" not in errors
+    assert f"{killed_at} are there." in output and "MB in all" in output.splitlines()[0]
+    assert killed_at + 5 <= parts() < episodes + episodes // 10
+
+    for there in (folder, tmp_path / "unstopped"):
+        collect(STITCH, there, episodes=episodes, progress=False)
+    assert contents(folder) == contents(tmp_path / "unstopped")
+
+
+def stop_after(parts, monkeypatch):
+    """A collection is stopped when so many parts are written."""
+    make, made = collecting._make_part, []
+
+    def make_some(*args):
+        if len(made) == parts:
+            raise KeyboardInterrupt
+        make(*args)
+        made.append(args)
+
+    monkeypatch.setattr(collecting, "_make_part", make_some)
+
+
+@pytest.fixture
+def begun(short, tmp_path):
+    """A folder with two parts of three."""
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            collect(STITCH, tmp_path / "begun", episodes=2, progress=False)
+    return tmp_path / "begun"
+
+
+def test_only_what_is_missing_is_made(begun, unstopped, monkeypatch, capsys):
+    stop_after(1, monkeypatch)
+    collect(STITCH, begun, episodes=2)
+    assert "2 are there" in capsys.readouterr().out
+    assert contents(begun) == unstopped
+
+
+def test_more_episodes_can_be_asked_for_on_the_way(begun, tmp_path):
+    collect(STITCH, begun, episodes=4, progress=False)
+    collect(STITCH, tmp_path / "four", episodes=4, progress=False)
+    assert contents(begun) == contents(tmp_path / "four")
+
+
+@pytest.mark.parametrize(
+    "change, theirs", [({"noise": 0.25}, "noise 0.5"), ({"seed": 7}, "seed 0")]
+)
+def test_the_parts_of_another_collection_are_refused(change, theirs, begun):
+    before = contents(begun / f"{STITCH}.parts")
+    with pytest.raises(ConfigError, match=f"begun with {theirs}: finish it so, or delete"):
+        collect(STITCH, begun, episodes=2, progress=False, **change)
+    assert contents(begun / f"{STITCH}.parts") == before
+
+
+def test_parts_of_other_versions_are_refused(begun):
+    told = begun / f"{STITCH}.parts" / collecting.TOLD
+    told.write_text(told.read_text().replace(version("mujoco"), "3.1.6"))
+    with pytest.raises(ConfigError, match="begun with mujoco 3.1.6: finish it so, or delete"):
+        collect(STITCH, begun, episodes=2, progress=False)
+
+
+def test_a_folder_of_other_things_is_refused(short, tmp_path):
+    (tmp_path / f"{STITCH}.parts").mkdir()
+    (tmp_path / f"{STITCH}.parts" / "thesis.tex").write_text("mine")
+    with pytest.raises(ConfigError, match="holds other things"):
         collect(STITCH, tmp_path, episodes=1, progress=False)
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path / f"{STITCH}.parts") == {"thesis.tex": b"mine"}
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "text"])
+def test_a_damaged_part_is_named_and_made_again_once_deleted(damage, begun, unstopped):
+    part = begun / f"{STITCH}.parts" / "train-00001.npz"
+    whole = part.read_bytes()
+    damaged = {
+        "empty": b"",
+        "cut": whole[: len(whole) // 2],
+        "flipped": whole[:180] + bytes([whole[180] ^ 255]) + whole[181:],
+        "text": b"no zip at all",
+    }
+    part.write_bytes(damaged[damage])
+    with pytest.raises(DataError, match="train-00001.npz' is damaged .*: delete it"):
+        collect(STITCH, begun, episodes=2, progress=False)
+    part.unlink()
+    collect(STITCH, begun, episodes=2, progress=False)
+    assert contents(begun) == unstopped
+
+
+def test_a_damaged_sign_is_told_in_words(begun):
+    (begun / f"{STITCH}.parts" / collecting.TOLD).write_bytes(b"")
+    with pytest.raises(DataError, match="collection.json' is damaged: delete .*parts'"):
+        collect(STITCH, begun, episodes=2, progress=False)
+
+
+def test_a_killed_worker_is_told_in_words(short, tmp_path, monkeypatch):
+    class Pool(collecting.ProcessPoolExecutor):
+        def submit(self, *args):
+            return super().submit(os._exit, 1)
+
+    monkeypatch.setattr(collecting, "ProcessPoolExecutor", Pool)
+    with pytest.raises(ChildProcessError, match="the same command goes on"):
+        collect(STITCH, tmp_path, episodes=2, workers=2, progress=False)
 
 
 def shipped_manifest():

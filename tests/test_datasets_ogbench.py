@@ -1,6 +1,7 @@
 """Loading against OGBench's own loader and environments, downloads against a local server."""
 
 import contextlib
+import io
 import json
 import re
 import subprocess
@@ -294,9 +295,9 @@ def test_a_host_without_ranges_starts_again(serve, content, tmp_path):
     assert path.read_bytes() == content[FILE]
 
 
-def flip_a_byte(content):
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+def flip_a_byte(content, at=None):
+    at = len(content) // 2 if at is None else at
+    return content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :]
 
 
 @pytest.mark.parametrize("trouble", ["down", "404", "503", "corrupt", "web page", "always cut"])
@@ -312,6 +313,61 @@ def test_the_next_mirror_is_tried(trouble, serve, content, tmp_path):
     second = serve(Mirror(content))
     path = download_file(FILE, tmp_path, mirrors=[first, second], progress=False)
     assert path.read_bytes() == content[FILE] and names(tmp_path) == [FILE]
+
+
+def walk(env_id):
+    """A few random steps of an ant or a humanoid, then at its goal; as a file, and the rewards."""
+    env = gymnasium.make(env_id)
+    env.action_space.seed(0)
+    observation, _ = env.reset(seed=0)
+    maze, rows, rewards = env.unwrapped, [], []
+    for step in range(6):
+        if step == 4:
+            state = maze.data.qpos.copy(), maze.data.qvel.copy()
+            at = -7 if "soccer" in env_id else 0  # the ball's place, or the agent's
+            state[0][at : at + 2 or None] = maze.cur_goal_xy
+            maze.set_state(*state)
+            observation = maze.get_ob()
+        action = env.action_space.sample()
+        state = maze.data.qpos.copy(), maze.data.qvel.copy()
+        rows.append((observation, action, step == 5, *state))
+        observation, reward, *_ = env.step(action)
+        rewards.append(reward)
+    env.close()
+    keys = ("observations", "actions", "terminals", "qpos", "qvel")
+    file = io.BytesIO()
+    np.savez_compressed(
+        file, **dict(zip(keys, map(np.array, zip(*rows, strict=True)), strict=True))
+    )
+    return file.getvalue(), rewards
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        "antmaze-large-navigate",
+        "antmaze-giant-stitch",
+        "humanoidmaze-medium-navigate",
+        "antsoccer-arena-navigate",
+    ],
+)
+def test_learned_experts_data_come_through_corrupt_and_cut_transfers(dataset, serve, tmp_path):
+    """One host's files are corrupt, the other's transfers are cut, and an earlier run's was."""
+    name = f"{dataset}-singletask-v0"
+    file, rewards = walk(parse_name(name)[1])
+    content = {f"{dataset}-v0{split}.npz": file for split in ("", "-val")}
+    corrupt = Mirror({name: flip_a_byte(file, at=300) for name in content})
+    cut = Mirror(content, cut_after=500, cuts=1)
+    left = tmp_path / f"{dataset}-v0-val.npz.part"  # by an earlier run that was interrupted
+    left.write_bytes(file[:700])
+    data = load(name, cache=tmp_path, mirrors=[serve(corrupt), serve(cut)], progress=False)
+    assert names(tmp_path) == sorted(content)
+    assert (f"{dataset}-v0.npz", 500) in cut.requests
+    assert (f"{dataset}-v0-val.npz", 700) in corrupt.requests
+    assert data.path.read_bytes() == file
+    assert len(data.train) == len(data.validation) == 5
+    assert rewards[3:5] == [-1, 0]
+    np.testing.assert_array_equal(data.train.rewards, rewards)
 
 
 def test_a_host_that_lacks_the_file_is_asked_once_and_a_troubled_one_again(serve, tmp_path):

@@ -25,7 +25,7 @@ import threading
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -123,11 +123,15 @@ def collect(
 
     Raises:
         UnknownName: no recipe of this name.
-        ConfigError: a number out of range, a folder that can't be written to, or one that holds the
-            parts of another collection.
+        ConfigError: a dataset that comes by download, a number out of range, a folder that can't be
+            written to, or one that holds the parts of another collection.
         DataError: a part is damaged, or there is too much noise for a healthy episode.
         ChildProcessError: a worker was killed.
     """
+    check(
+        not name.startswith(("antmaze", "humanoidmaze", "antsoccer")),
+        f"'{name}' was made by experts that were learned: it is downloaded when it is first loaded",
+    )
     if name not in RECIPES:
         raise UnknownName("dataset to collect", name, RECIPES)
     recipe = RECIPES[name]
@@ -138,9 +142,9 @@ def collect(
     check(seed >= 0, f"seed is {seed}; it must be at least 0")
     check(workers >= 1, f"workers is {workers}; it must be at least 1")
     folder = Path(out).expanduser()
-    validation, train = folder / f"{name}-val.npz", folder / f"{name}.npz"
+    paths = folder / f"{name}.npz", folder / f"{name}-val.npz"
     parts = folder / f"{name}.parts"
-    _begin(parts, name, float(noise), int(seed), [] if overwrite else [validation, train])
+    _begin(parts, name, float(noise), int(seed), () if overwrite else paths)
 
     counts = (episodes, max(1, episodes // 10))
     wanted = [(split, i) for split, count in enumerate(counts) for i in range(count)]
@@ -159,14 +163,8 @@ def collect(
     ) as bar:
         _make_parts(recipe, noise, seed, parts, missing, workers, bar.update)
         bar.set_description(f"{name}: joining")
-        for path, split in [(validation, 1), (train, 0)]:
-            with appearing(parts / path.name) as beside:
-                np.savez_compressed(beside, **_joined(parts, split, counts[split]))
-    for path in (validation, train):  # only now: whoever sees the training file sees both
-        os.replace(parts / path.name, path)
-    os.replace(parts, _trash(parts))
-    shutil.rmtree(_trash(parts))
-    return train, validation
+        _finish(parts, counts, paths)
+    return paths
 
 
 def make_collector(recipe: Recipe) -> MazeCollector | ManipulationCollector:
@@ -247,6 +245,21 @@ def _part_file(folder: Path, part: Part) -> Path:
     return folder / f"{('train', 'val')[split]}-{episode:05d}.npz"
 
 
+def _finish(parts: Path, counts: tuple[int, int], paths: tuple[Path, Path]) -> None:
+    """Joins the parts into both files, moves these to their places, removes the parts.
+
+    When it is stopped on the way and called again, it ends the same: the files are moved when both
+    are whole (the training file last: who sees that sees both), and the parts stay until then.
+    """
+    for split, path in enumerate(paths):
+        with appearing(parts / path.name) as beside:
+            np.savez_compressed(beside, **_joined(parts, split, counts[split]))
+    for path in reversed(paths):
+        os.replace(parts / path.name, path)
+    os.replace(parts, _trash(parts))
+    shutil.rmtree(_trash(parts))
+
+
 def _joined(folder: Path, split: int, count: int) -> dict[str, np.ndarray]:
     """The episodes of a split, one after the other."""
     episodes = [_read(_part_file(folder, (split, i))) for i in range(count)]
@@ -263,7 +276,7 @@ def _read(file: Path) -> dict[str, np.ndarray]:
         ) from None
 
 
-def _begin(parts: Path, name: str, noise: float, seed: int, keep: list[Path]) -> None:
+def _begin(parts: Path, name: str, noise: float, seed: int, keep: Iterable[Path]) -> None:
     """Makes the folder of the parts, or finds that of the same collection.
 
     Raises ConfigError for another collection's folder, or, if this one begins, for a file to keep.
@@ -274,7 +287,10 @@ def _begin(parts: Path, name: str, noise: float, seed: int, keep: list[Path]) ->
     shutil.rmtree(_trash(parts), ignore_errors=True)
     told = parts / TOLD
     if told.exists():
-        theirs = json.loads(told.read_text())
+        try:
+            theirs = json.loads(told.read_text())
+        except ValueError:
+            raise DataError(f"'{told}' is damaged: delete '{parts}', and begin again") from None
         differing = [f"{key} {theirs.get(key)}" for key in ours if theirs.get(key) != ours[key]]
         check(
             not differing,

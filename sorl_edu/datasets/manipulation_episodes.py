@@ -35,7 +35,7 @@ MIN_NORM = 0.4  # metres: a reacting oracle moves as if the way were at least th
 NOISY_YAW, NOISY_GRIPPER = 3, 10  # how much more noise these two of the five actions get
 STACKING = {"cube-single": (0.0, 0.0), "cube-double": (0.0, 0.25), "scene": (0.5, 0.5)}
 """Between what an episode's probability of stacking one cube on another is drawn."""
-MAX_ATTEMPTS = 100  # at a healthy episode; at the official noise about one in {UNHEALTHY} is not
+MAX_ATTEMPTS = 100  # at a healthy episode; of the official noisy ones about 2% are not
 
 
 class ManipulationCollector:
@@ -115,7 +115,11 @@ class ManipulationCollector:
 
 
 def make_oracles(env, kind: str, noise: float) -> dict:
-    """OGBench's oracles by the task that they do: 'play' follows plans, 'noisy' reacts."""
+    """OGBench's oracles by the task that they do: 'play' follows plans, 'noisy' reacts.
+
+    (OGBench's script gives the reacting cube oracle 100 steps at most in scenes, but the oracle
+    takes 200 whatever it is given. So there is no such number here.)
+    """
     if kind == "play":
         from ogbench.manipspace.oracles.plan.button_plan import ButtonPlanOracle as Button
         from ogbench.manipspace.oracles.plan.cube_plan import CubePlanOracle as Cube
