@@ -265,21 +265,14 @@ def q_landscape(
     """
     maze = maze_geometry(environment)
     check(reduce in ("mean", "max"), f"reduce must be 'mean' or 'max', got {reduce!r}")
-    check(
-        maze.observation_width == 2,
-        f"the landscape is drawn over positions (x, y), but observations of '{environment}' are "
-        f"{maze.observation_width} wide: a position alone is no state there. Use a pointmaze",
-    )
+    check_positions(maze, environment)
     check(per_cell >= 1, f"per_cell must be at least 1, got {per_cell}")
     points, free = maze.points(per_cell)
     key = jax.random.key(0) if key is None else key
     proposal = _propose(
         agent, state, jnp.asarray(points[free]), key, steps=steps, candidates=samples
     )
-    check(
-        bool(jnp.isfinite(proposal.q).all()),
-        f"{type(agent).__name__} gives its candidates no values: it has no critic to draw",
-    )
+    check_values(agent, proposal.q)
     values = np.full(free.shape, np.nan)
     values[free] = proposal.q.mean(0) if reduce == "mean" else proposal.q.max(0)
 
@@ -291,27 +284,53 @@ def q_landscape(
         actions = np.zeros(points.shape)
         actions[free] = proposal.actions.mean(0) if reduce == "mean" else proposal.action
         grid = np.s_[every // 2 :: every, every // 2 :: every]
-        shown = free[grid]
-        axes.quiver(
-            *points[grid][shown].T,
-            *actions[grid][shown].T,
-            angles="xy",
-            scale_units="xy",
-            scale=1 / (0.33 * maze.cell),
-            pivot="mid",
-            color="white",
-            edgecolor="black",
-            linewidth=0.5,
-            width=0.005,
-            headwidth=4,
-            headlength=4,
-            headaxislength=4,
-        )
+        draw_arrows(axes, maze, points[grid][free[grid]], actions[grid][free[grid]])
     figure.colorbar(image, ax=axes, label="V(o), expected discounted return")
     which = "mean" if reduce == "mean" else f"best-of-{samples}"
     title = f"{maze.name}: Q of the {steps}-step policy, {which}"
     axes.set_title(f"{title}\narrows: its {which} action" if arrows else title)
     return figure
+
+
+def draw_arrows(
+    axes: Axes,
+    maze: MazeGeometry,
+    points: Float[Numbers, "places 2"],
+    actions: Float[Numbers, "places 2"],
+) -> None:
+    """An arrow for the action at each place; one of length 1 takes a third of a cell."""
+    axes.quiver(
+        *points.T,
+        *actions.T,
+        angles="xy",
+        scale_units="xy",
+        scale=1 / (0.33 * maze.cell),
+        pivot="mid",
+        color="white",
+        edgecolor="black",
+        linewidth=0.5,
+        width=0.005,
+        headwidth=4,
+        headlength=4,
+        headaxislength=4,
+    )
+
+
+def check_positions(maze: MazeGeometry, name: str) -> None:
+    """Raises ConfigError unless a position in the maze is a whole observation."""
+    check(
+        maze.observation_width == 2,
+        f"the landscape is drawn over positions (x, y), but observations of '{name}' are "
+        f"{maze.observation_width} wide: a position alone is no state there. Use a pointmaze",
+    )
+
+
+def check_values(agent: Agent, values: Array) -> None:
+    """Raises ConfigError for the values of an agent's candidates if it has no critic."""
+    check(
+        bool(jnp.isfinite(values).all()),
+        f"{type(agent).__name__} gives its candidates no values: it has no critic to draw",
+    )
 
 
 # -------------------------------------------------------------------- the picture of the course

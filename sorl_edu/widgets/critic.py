@@ -28,6 +28,9 @@ from sorl_edu.plotting import (
     START,
     WIDTH,
     MazeGeometry,
+    check_positions,
+    check_values,
+    draw_arrows,
     draw_maze,
     maze_geometry,
     styled,
@@ -88,7 +91,7 @@ class CriticExplorer(Explorer):
             check_budget(m, SAMPLES)
         self.agent, self.states = agent, list(states)
         self.maze = maze_geometry(environment)
-        _check_positions(self.maze)
+        check_positions(self.maze, self.maze.name)
         self.key = jax.random.key(0) if key is None else key
         self.title = "What the critic expects, and where the policy goes"
         self.parameters = (
@@ -116,7 +119,7 @@ class CriticExplorer(Explorer):
             expect = jax.jit(partial(_expect, self.agent, steps=m))
             for update, state in zip(updates, self.states, strict=True):
                 v, a = expect(state, jnp.asarray(self.places), self.key)
-                _check_finite(self.agent, v)
+                check_values(self.agent, v)
                 values[update, m], actions[update, m] = np.asarray(v), np.asarray(a)
         everything = np.stack(list(values.values()))[:, :-2]
         self._limits = float(everything.min()), float(everything.max())
@@ -192,14 +195,14 @@ def compare_landscapes(
     check(len(arms) > 0, "arms must name at least one agent")
     check_budget(steps, SAMPLES)
     maze = maze_geometry(environment)
-    _check_positions(maze)
+    check_positions(maze, maze.name)
     points, free = maze.points(PER_CELL)
     key = jax.random.key(0) if key is None else key
     found = {}
     for name, (agent, state) in arms.items():
         expect = jax.jit(partial(_expect, agent, steps=steps))
         found[name] = expect(state, jnp.asarray(points[free]), key)
-        _check_finite(agent, found[name][0])
+        check_values(agent, found[name][0])
     lowest = min(float(values.min()) for values, _ in found.values())
     highest = max(float(values.max()) for values, _ in found.values())
     figure = Figure(figsize=(WIDTH, 0.8 + 8.8 / max(len(arms), 2)), layout="compressed")
@@ -243,40 +246,10 @@ def _draw_landscape(
     )
     draw_maze(axes, maze)
     every = np.s_[1::2, 1::2]  # two or three arrows along a cell
-    shown = free[every]
-    axes.quiver(
-        *points[every][shown].T,
-        *arrows[every][shown].T,
-        angles="xy",
-        scale_units="xy",
-        scale=1 / (0.33 * maze.cell),
-        pivot="mid",
-        color="white",
-        edgecolor="black",
-        linewidth=0.5,
-        width=0.005,
-        headwidth=4,
-        headlength=4,
-        headaxislength=4,
-    )
+    draw_arrows(axes, maze, points[every][free[every]], arrows[every][free[every]])
     axes.plot(*maze.start, **START | {"markersize": 9}, zorder=5)
     return image
 
 
 def _steps(steps: int) -> str:
     return "1-step policy" if steps == 1 else f"{steps}-step policy"
-
-
-def _check_positions(maze: MazeGeometry) -> None:
-    check(
-        maze.observation_width == 2,
-        f"the landscape is drawn over positions (x, y), but observations of '{maze.name}' are "
-        f"{maze.observation_width} wide: a position alone is no state there. Use a pointmaze",
-    )
-
-
-def _check_finite(agent: Agent, values: Array) -> None:
-    check(
-        bool(jnp.isfinite(values).all()),
-        f"{type(agent).__name__} gives its candidates no values: it has no critic to draw",
-    )
