@@ -7,7 +7,7 @@ comma := ,
 PACKAGE := $(if $(wildcard .venv/.all),.venv/.all,.venv/.demo)
 COLAB := .venv-colab/bin
 COLAB_TESTS := tests/test_widgets_core.py tests/test_exercise_core.py \
-  $(wildcard tests/test_widget_*.py tests/test_exercises_*.py)
+  $(wildcard tests/test_widget_*.py tests/test_exercises*.py)
 
 .PHONY: help demo lab notebooks test test-colab bench claims course-data
 

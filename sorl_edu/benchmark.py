@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,13 +32,13 @@ from sorl_edu.agents import Agent
 from sorl_edu.agents.protocol import State
 from sorl_edu.checkpoints import AgentInfo, load_agent, save_agent
 from sorl_edu.datasets.ogbench import OfflineDataset, load_tasks
-from sorl_edu.datasets.toy import random_transitions
 from sorl_edu.errors import UnknownName, check
 from sorl_edu.files import appearing, write_csv
 from sorl_edu.inference import check_budget
 from sorl_edu.presets import preset, preset_for
 from sorl_edu.progress import progress_bar
-from sorl_edu.training import init_seeds, run_chunk, seed_state, spread, train_seeds
+from sorl_edu.speed import TimedTraining, seconds
+from sorl_edu.training import seed_state, train_seeds
 
 TASKS = range(1, 6)
 EVALUATED_AT = (0.8, 0.9, 1.0)  # of the updates
@@ -258,17 +257,18 @@ def evaluate(
         show=progress,
     )
     with bar:
-        for key in missing:
-            _, number, seed, updates, m, n = key
+        for (_, number, seed, updates), keys in itertools.groupby(missing, lambda key: key[:4]):
             task = env.task(number)
             agent, state, _ = load_agent(agent_file(folder, task, seed, updates))
-            episodes, _ = evaluation.evaluate(
-                agent, state, task, steps=m, candidates=n, episodes=plan.episodes, seed=updates
-            )
-            means = episodes[["success", "return", "length"]].mean()
-            rows.append(dict(zip(KEY, key, strict=True)) | {"episodes": plan.episodes, **means})
-            write_csv(pd.DataFrame(rows, columns=COLUMNS), results)
-            bar.update()
+            for key in keys:
+                m, n = key[4:]
+                episodes, _ = evaluation.evaluate(
+                    agent, state, task, steps=m, candidates=n, episodes=plan.episodes, seed=updates
+                )
+                means = episodes[["success", "return", "length"]].mean()
+                rows.append(dict(zip(KEY, key, strict=True)) | {"episodes": plan.episodes, **means})
+                write_csv(pd.DataFrame(rows, columns=COLUMNS), results)
+                bar.update()
 
 
 @dataclass(frozen=True)
@@ -287,39 +287,25 @@ class Estimate:
 def estimate(
     plan: Plan, env: Environment, numbers: Sequence[int], *, updates: int = 40
 ) -> Estimate:
-    """Measures a few updates and a few steps of an environment, and multiplies.
-
-    The data are random: speed does not depend on what is in them.
-    """
+    """Measures a few updates and a few steps of an environment, and multiplies."""
     agent, task = plan.agent(env), env.task(numbers[0])
     size = evaluation.at_once(task, plan.episodes)
     robots = evaluation.make_environments(task, size)
     obs_dim, action_dim = robots[0].observation_space.shape[0], robots[0].action_space.shape[0]
     members = len(numbers) * plan.seeds
-    keys = jax.random.split(jax.random.key(0), members)
-    data = random_transitions(obs_dim, action_dim)
-    states = init_seeds(agent, keys, data)
-    one = jax.tree.map(jnp.copy, seed_state(states, 0))
-    states, keys, _, data = spread(states, keys, None, agent.prepare(data))
-    compiled = run_chunk.lower(agent, updates, states, data, keys, 0).compile()
-    states, _ = jax.block_until_ready(compiled(states, data, keys, 0))
-    rate = updates / _seconds(lambda: compiled(states, data, keys, updates)[1])
+    training = TimedTraining(agent, obs_dim, action_dim, members, chunk=updates)
+    rate = updates / training.seconds_per_chunk()
+    one, key = seed_state(training.states, 0), jax.random.key(0)
 
     limit = robots[0].spec.max_episode_steps
     seconds_per_step = evaluation.seconds_per_step(task, plan.episodes)
     obs, cells, waves = jnp.zeros((size, obs_dim)), 0.0, math.ceil(plan.episodes / size)
     for m, n in plan.settings:
-        act = partial(evaluation.act, agent, one, obs, keys[0], steps=m, candidates=n)
+        act = partial(evaluation.act, agent, one, obs, key, steps=m, candidates=n)
         jax.block_until_ready(act())
-        cells += waves * limit * (_seconds(act) + seconds_per_step)
+        cells += waves * limit * (seconds(act) + seconds_per_step)
     evaluations = members * len(plan.evaluated_at)
     return Estimate(env.name, rate, plan.updates / rate, evaluations * cells)
-
-
-def _seconds(call: Callable) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - start
 
 
 def read_results(file: Path) -> pd.DataFrame:

@@ -5,6 +5,10 @@ import json
 import shutil
 from collections.abc import Sequence
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HAS_BROWSER = CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
 
@@ -17,3 +21,10 @@ def checks_that_do_not_wait(cells: Sequence[dict]) -> list[str]:
         if any(tag.startswith("check-") for tag in cell["metadata"].get("tags", ()))
         and "waits for you" not in json.dumps(cell["outputs"])
     ]
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """What a figure looks like: (height, width, RGBA)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())

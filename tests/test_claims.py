@@ -122,7 +122,7 @@ def test_data_without_rewards_pay_nothing_and_never_end(transitions):
 def test_a_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, transitions):
     calls = []
 
-    def evaluated(agent, states, seeds, steps, candidates):
+    def evaluated(agent, states, steps, candidates):
         calls.append((steps, candidates))
         if len(calls) == 2:
             raise KeyboardInterrupt

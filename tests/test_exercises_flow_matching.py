@@ -1,4 +1,4 @@
-"""Lesson 1's checks: right answers pass, each usual mistake is named, and nothing is raised."""
+"""Lesson 1's checks: answers written otherwise, and blanks as the notebook has them."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,6 @@ import pytest
 from sorl_edu.exercises import flow_matching as exercises
 
 EXERCISES = [exercises.path, exercises.euler, exercises.marginal_field]
-MISTAKES = [(exercise, known) for exercise in EXERCISES for known in exercise.misconceptions]
 
 
 def path(noise, actions, t):
@@ -55,13 +54,6 @@ def test_a_right_answer_passes_however_it_is_written(exercise, answer, seed):
     assert exercise(answer, seed=seed).status == "right"
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("exercise, known", MISTAKES, ids=lambda x: getattr(x, "name", ""))
-def test_each_usual_mistake_is_named(exercise, known, seed):
-    feedback = exercise(known.answer, seed=seed)
-    assert (feedback.status, feedback.misconception) == ("wrong", known.name)
-
-
 @pytest.mark.parametrize(
     "exercise, answer",
     list(zip(EXERCISES, [blank_path, blank_euler, blank_marginal_field], strict=True)),
@@ -70,18 +62,6 @@ def test_a_blank_is_asked_to_be_filled(exercise, answer):
     feedback = exercise(answer)
     assert feedback.status == "empty"
     assert f"`{answer.__name__}`" in feedback.text
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)
-def test_an_error_and_a_wrong_shape_are_said_in_words(exercise):
-    def divides(*case):
-        return 1 / 0
-
-    def wrong_shape(*case):
-        return jax.tree.map(lambda x: x[:1], exercise.solution(*case))
-
-    assert "ZeroDivisionError" in exercise(divides).text
-    assert "shape should be" in exercise(wrong_shape).text
 
 
 def test_the_marginal_field_of_one_point_leads_straight_to_it():

@@ -1,4 +1,4 @@
-"""Lesson 2's checks: right answers pass, each usual mistake is named, and nothing is raised."""
+"""Lesson 2's checks: answers written otherwise, and blanks as the notebook has them."""
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +7,6 @@ import pytest
 from sorl_edu.exercises import shortcut as exercises
 from sorl_edu.flow_matching import integrate
 from sorl_edu.shortcut import self_consistency_target
-
-EXERCISES = [exercises.sample, exercises.target, exercises.times]
-MISTAKES = [(exercise, known) for exercise in EXERCISES for known in exercise.misconceptions]
 
 
 def sample(field, obs, noise, m, M):
@@ -61,32 +58,18 @@ def test_a_right_answer_passes_however_it_is_written(exercise, answer, seed):
     assert exercise(answer, seed=seed).status == "right"
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("exercise, known", MISTAKES, ids=lambda x: getattr(x, "name", ""))
-def test_each_usual_mistake_is_named(exercise, known, seed):
-    feedback = exercise(known.answer, seed=seed)
-    assert (feedback.status, feedback.misconception) == ("wrong", known.name)
-
-
 @pytest.mark.parametrize(
-    "exercise, answer", list(zip(EXERCISES, [blank_sample, blank_target, blank_times], strict=True))
+    "exercise, answer",
+    [
+        (exercises.sample, blank_sample),
+        (exercises.target, blank_target),
+        (exercises.times, blank_times),
+    ],
 )
 def test_a_blank_is_asked_to_be_filled(exercise, answer):
     feedback = exercise(answer)
     assert feedback.status == "empty"
     assert f"`{answer.__name__}`" in feedback.text
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)
-def test_an_error_and_a_wrong_shape_are_said_in_words(exercise):
-    def divides(*case):
-        return 1 / 0
-
-    def wrong_shape(*case):
-        return jax.tree.map(lambda x: x[:1], exercise.solution(*case))
-
-    assert "ZeroDivisionError" in exercise(divides).text
-    assert "shape should be" in exercise(wrong_shape).text
 
 
 def test_a_target_that_only_lacks_the_stop_gradient_has_the_right_numbers():

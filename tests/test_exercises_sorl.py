@@ -1,4 +1,4 @@
-"""Lesson 4's checks: right answers pass, usual mistakes are named, blanks are told what to do."""
+"""Lesson 4's checks agree with the library, and know a blank, as the notebook has it."""
 
 import jax
 import jax.numpy as jnp
@@ -6,22 +6,6 @@ import pytest
 
 from sorl_edu import shortcut
 from sorl_edu.exercises import sorl as exercises
-
-EXERCISES = [exercises.q_loss, exercises.policy_action, exercises.policy_loss]
-MISTAKES = [(exercise, m) for exercise in EXERCISES for m in exercise.misconceptions]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_solution_is_right(exercise, seed):
-    assert exercise(exercise.solution, seed=seed)
-
-
-@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=lambda x: getattr(x, "name", None))
-def test_each_mistake_is_named(exercise, mistake):
-    found = exercise(mistake.answer)
-    assert found.status == "wrong"
-    assert found.misconception == mistake.name
 
 
 def test_the_action_is_the_library_s():
@@ -80,12 +64,3 @@ def test_a_blank_is_told_what_to_do(exercise, answer):
     found = exercise(answer)
     assert found.status == "empty"
     assert "replace the dots" in found.text
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)
-def test_an_exception_and_a_wrong_shape_are_explained(exercise):
-    def stops(*case):
-        raise ValueError("no such thing")
-
-    assert "ValueError: no such thing" in exercise(stops).text
-    assert "shape should be" in exercise(lambda *case: jnp.zeros((3, 1))).text

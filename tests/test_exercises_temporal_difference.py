@@ -1,4 +1,4 @@
-"""Lesson 3's checks: right answers pass, usual mistakes are named, blanks are told what to do."""
+"""Lesson 3's checks agree with the library, and know a blank, as the notebook has it."""
 
 import jax
 import jax.numpy as jnp
@@ -7,23 +7,6 @@ import pytest
 from sorl_edu import temporal_difference
 from sorl_edu.datasets.transitions import Batch, Transitions
 from sorl_edu.exercises import temporal_difference as exercises
-
-EXERCISES = [exercises.td_target, exercises.n_step_target]
-MISTAKES = [(exercise, m) for exercise in EXERCISES for m in exercise.misconceptions]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_solution_is_right(exercise, seed):
-    assert exercise(exercise.solution, seed=seed)
-
-
-@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=lambda x: getattr(x, "name", None))
-@pytest.mark.parametrize("seed", [0, 1])
-def test_each_mistake_is_named(exercise, mistake, seed):
-    found = exercise(mistake.answer, seed=seed)
-    assert found.status == "wrong"
-    assert found.misconception == mistake.name
 
 
 def test_the_target_is_the_library_s():
@@ -100,12 +83,3 @@ def test_a_blank_is_told_what_to_do(exercise, answer):
     found = exercise(answer)
     assert found.status == "empty"
     assert "replace the dots" in found.text
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)
-def test_an_exception_and_a_wrong_shape_are_explained(exercise):
-    def stops(*case):
-        raise ValueError("no such thing")
-
-    assert "ValueError: no such thing" in exercise(stops).text
-    assert "shape should be" in exercise(lambda *case: jnp.zeros((3, 1))).text

@@ -1,6 +1,5 @@
 """The main widget shows what the agent proposes, and nothing else."""
 
-import io
 import itertools
 import json
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import pixels
 
 from sorl_edu import course_data
 from sorl_edu.errors import ConfigError, UnknownName
@@ -40,12 +40,6 @@ def explorer(course):
         trajectories=course_data.trajectories("sorl"),
         **SETTINGS,
     )
-
-
-def pixels(figure):
-    raw = io.BytesIO()
-    figure.savefig(raw, format="raw")
-    return np.frombuffer(raw.getvalue(), np.uint8)
 
 
 @pytest.mark.parametrize(("steps", "candidates"), [(1, 1), (8, 4), (16, 8)])

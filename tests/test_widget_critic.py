@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from helpers import pixels
 
 from sorl_edu import preset
 from sorl_edu.datasets.transitions import Transitions
@@ -31,12 +31,6 @@ def states():
 @pytest.fixture(scope="module")
 def explorer(states):
     return CriticExplorer(AGENT, states, (100, 200), ENVIRONMENT, steps=(1, 2))
-
-
-def pixels(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())
 
 
 def test_render_is_pure_and_shows_each_parameter(explorer):

@@ -1,10 +1,9 @@
 """The steps x N surface shows the table it was given, at its cost."""
 
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import pixels
 
 from sorl_edu.errors import ConfigError
 from sorl_edu.evaluation import summarize
@@ -53,20 +52,18 @@ def test_the_front_holds_no_dearer_setting_that_is_no_better(explorer):
 
 
 def test_every_parameter_changes_the_picture(explorer):
-    def pixels(**setting):
-        raw = io.BytesIO()
-        explorer.render(**setting).savefig(raw, format="raw")
-        return np.frombuffer(raw.getvalue(), np.uint8)
+    def drawn(**setting):
+        return pixels(explorer.render(**setting))
 
-    base = pixels()
-    np.testing.assert_array_equal(base, pixels())
+    base = drawn()
+    np.testing.assert_array_equal(base, drawn())
     for change in (
         dict(steps=2),
         dict(candidates=4),
         dict(metric="length"),
         dict(cost="milliseconds"),
     ):
-        other = pixels(**change)
+        other = drawn(**change)
         assert other.shape == base.shape
         assert (base != other).any(), change
 

@@ -13,8 +13,6 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -28,7 +26,7 @@ from sorl_edu.datasets.toy import random_transitions
 from sorl_edu.evaluation import act, evaluate
 from sorl_edu.files import write_csv
 from sorl_edu.presets import preset
-from sorl_edu.training import init_seeds, run_chunk
+from sorl_edu.speed import TimedTraining, seconds
 
 CASES = {
     "paper size": (SORL(), 28, 5, 11.0),
@@ -37,22 +35,12 @@ CASES = {
 }
 
 
-def seconds(call: Callable, repeats: int = 5) -> float:
-    """The median time of a call whose result is waited for."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
 def ceiling(width: int = 2048) -> float:
     """Floating-point operations per second of a large float32 matrix product."""
     a = jax.random.normal(jax.random.key(0), (width, width))
     product = jax.jit(lambda a: a @ a)
     product(a).block_until_ready()
-    return 2 * width**3 / seconds(lambda: product(a))
+    return 2 * width**3 / seconds(lambda: product(a), 5)
 
 
 def operations_per_update(agent: SORL, obs_dim: int, action_dim: int) -> float:
@@ -77,38 +65,10 @@ def operations_per_update(agent: SORL, obs_dim: int, action_dim: int) -> float:
     return td + q + flow + consistency
 
 
-@dataclass
-class Training:
-    """Training of some seeds, compiled, to be timed chunk by chunk."""
-
-    agent: SORL
-    obs_dim: int
-    action_dim: int
-    seeds: int = 1
-    chunk: int = 100
-
-    def __post_init__(self) -> None:
-        data = random_transitions(self.obs_dim, self.action_dim)
-        keys = jax.random.split(jax.random.key(0), self.seeds)
-        self.state = init_seeds(self.agent, keys, data)
-        self.inputs, self.done = (self.agent.prepare(data), keys), 0
-        start = time.perf_counter()
-        lowered = run_chunk.lower(self.agent, self.chunk, self.state, *self.inputs, 0)
-        self.compiled = lowered.compile()
-        self.compile_seconds = time.perf_counter() - start
-        self.seconds_per_chunk()  # the first one is slower
-
-    def seconds_per_chunk(self) -> float:
-        start = time.perf_counter()
-        self.state, _ = jax.block_until_ready(self.compiled(self.state, *self.inputs, self.done))
-        self.done += self.chunk
-        return time.perf_counter() - start
-
-
 def bench_updates(peak: float) -> list[dict]:
     rows = []
     for name, (agent, obs_dim, action_dim, promise) in CASES.items():
-        training = Training(agent, obs_dim, action_dim)
+        training = TimedTraining(agent, obs_dim, action_dim)
         rate = training.chunk / np.median([training.seconds_per_chunk() for _ in range(3)])
         share = rate * operations_per_update(agent, obs_dim, action_dim) / peak
         rows += [
@@ -122,7 +82,7 @@ def bench_updates(peak: float) -> list[dict]:
 def bench_seeds(rounds: int = 5) -> list[dict]:
     """Four seeds at once against one, in turns; the m that a chunk draws is the same for both."""
     agent, obs_dim, action_dim, _ = CASES["course size"]
-    one, four = (Training(agent, obs_dim, action_dim, seeds) for seeds in (1, 4))
+    one, four = (TimedTraining(agent, obs_dim, action_dim, seeds) for seeds in (1, 4))
     ratios = [four.seconds_per_chunk() / one.seconds_per_chunk() for _ in range(rounds)]
     return [row("course size: time of four seeds over one", np.median(ratios), "", 3.2, "at most")]
 
@@ -162,7 +122,7 @@ def bench_paper_size(updates: int) -> list[dict]:
     agent, obs_dim, action_dim, _ = CASES["paper size"]
     minutes = {}
     for seeds, promise in ((1, 10.0), (8, None)):
-        training = Training(agent, obs_dim, action_dim, seeds, chunk=1000)
+        training = TimedTraining(agent, obs_dim, action_dim, seeds, chunk=1000)
         chunks = [training.seconds_per_chunk() for _ in range(math.ceil(updates / 1000))]
         minutes[seeds] = row(
             f"paper size, {seeds} seed(s): 1M updates, extrapolated from {len(chunks)}k",

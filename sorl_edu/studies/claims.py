@@ -28,11 +28,11 @@ from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import load, shipped_data
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import UnknownName
-from sorl_edu.evaluation import evaluate, paired_difference
+from sorl_edu.evaluation import paired_difference, sweep
 from sorl_edu.files import add_to_manifest, write_csv
 from sorl_edu.inference import best_of_n
 from sorl_edu.presets import preset
-from sorl_edu.training import seed_state, train_seeds
+from sorl_edu.training import train_seeds
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 DATASET = "pointmaze-medium-navigate-v0"
@@ -224,7 +224,7 @@ def run_arm(name: str, folder: Path) -> pd.DataFrame:
         for steps, candidates in settings:
             file = folder / f"steps{steps}_N{candidates}_{verifier}.csv"
             if not file.exists():
-                write_csv(evaluate_seeds(agent, run.state, arm.seeds, steps, candidates), file)
+                write_csv(evaluate_seeds(agent, run.state, steps, candidates), file)
             tables.append(pd.read_csv(file).assign(**setting(name, steps, candidates, verifier)))
     return pd.concat(tables, ignore_index=True)
 
@@ -239,29 +239,24 @@ def arm_data(arm: Arm, folder: Path) -> Path | None:
     return where
 
 
-def evaluate_seeds(
-    agent: Agent, states: State, seeds: int, steps: int, candidates: int
-) -> pd.DataFrame:
+def evaluate_seeds(agent: Agent, states: State, steps: int, candidates: int) -> pd.DataFrame:
     """Every training seed at one setting, from the same starts."""
-    tables = []
-    for seed in range(seeds):
-        table, _ = evaluate(
-            agent,
-            seed_state(states, seed),
-            ENVIRONMENT,
-            steps=steps,
-            candidates=candidates,
-            episodes=EPISODES,
-            seed=EVALUATION_SEED,
-        )
-        tables.append(table.assign(training_seed=seed))
-    table = pd.concat(tables, ignore_index=True)
+    table = sweep(
+        agent,
+        states,
+        ENVIRONMENT,
+        steps=[steps],
+        candidates=[candidates],
+        episodes=EPISODES,
+        seed=EVALUATION_SEED,
+        progress=False,
+    )
     print(
         f"  {steps} steps, N = {candidates}: success {table.success.mean():.2f}, "
         f"length {table.length.mean():.0f}",
         flush=True,
     )
-    return table
+    return table[["episode", "success", "return", "length", "training_seed"]]
 
 
 def statistics(folder: Path | None = None) -> pd.DataFrame:
