@@ -66,9 +66,9 @@ class Run:
     """What training leaves: the state and the tidy table of how it went.
 
     `history` has a row per (split, seed, update, metric, value); a value is the mean over the
-    updates since the last logged one ("train"), or over a few batches ("validation"). With
-    `train_seeds`, every leaf of `state` has a leading seed axis; `seed_state(run.state, i)` takes
-    one seed's out.
+    updates since the last logged one ("train"), or over a few batches ("validation"). `seconds` are
+    those of training, with what a resumed run took before it was stopped. With `train_seeds`, every
+    leaf of `state` has a leading seed axis; `seed_state(run.state, i)` takes one seed's out.
     """
 
     agent: Agent
@@ -170,10 +170,10 @@ def train_seeds(
     held_out = None if validation is None else _prepare(agent, validation)
 
     state = init_seeds(agent, keys, data[0] if several else data)
-    done, history = 0, []
+    done, history, before = 0, [], 0.0
     resume_file = None if checkpoint_dir is None else Path(checkpoint_dir) / RESUME_FILE
     if resume_file is not None and resume_file.exists():
-        state, done, history = _resume(resume_file, state, identity)
+        state, done, history, before = _resume(resume_file, state, identity)
         check(
             done <= updates,
             f"{resume_file} has {done} updates already, more than the {updates} asked for",
@@ -182,6 +182,16 @@ def train_seeds(
 
     state, keys, tasks, prepared, held_out = spread(state, keys, tasks, prepared, held_out)
     pending: list[dict[str, np.ndarray]] = []
+
+    def save(state: State) -> None:
+        metadata = {
+            "updates": done,
+            "history": history,
+            "identity": identity,
+            "seconds": before + time.perf_counter() - started,
+        }
+        checkpoints.save_tree(resume_file, state, metadata)
+
     bar = progress_bar(total=updates, initial=done, unit="update", show=progress, smoothing=0.1)
     try:
         while done < updates:
@@ -193,7 +203,7 @@ def train_seeds(
                 _check_finite(metrics, state, done, good)
             except NonFiniteLoss:
                 if resume_file is not None:
-                    _save(resume_file, good, done, history, identity)
+                    save(good)
                 raise
             done += length
             pending.append(metrics)
@@ -212,11 +222,11 @@ def train_seeds(
                 if on_log is not None:
                     on_log(done, state)
             if resume_file is not None and (done % checkpoint_every == 0 or done == updates):
-                _save(resume_file, state, done, history, identity)
+                save(state)
     finally:
         bar.close()
     table = pd.DataFrame(history, columns=["split", "seed", "update", "metric", "value"])
-    return Run(agent, state, table, time.perf_counter() - started)
+    return Run(agent, state, table, before + time.perf_counter() - started)
 
 
 @partial(jax.jit, static_argnames="agent")
@@ -352,12 +362,8 @@ def _fingerprint(data: Transitions | Sequence[Transitions] | None) -> int:
     return checksum
 
 
-def _save(file: Path, state: State, done: int, history: Sequence[tuple], identity: dict) -> None:
-    metadata = {"updates": done, "history": history, "identity": identity}
-    checkpoints.save_tree(file, state, metadata)
-
-
-def _resume(file: Path, like: State, identity: dict) -> tuple[State, int, list[tuple]]:
+def _resume(file: Path, like: State, identity: dict) -> tuple[State, int, list[tuple], float]:
+    """The state, the updates that made it, their history and their seconds."""
     metadata = checkpoints.read_metadata(file)
     theirs = metadata.get("identity", {})
     differing = [name for name in identity if theirs.get(name) != checkpoints.plain(identity[name])]
@@ -367,7 +373,8 @@ def _resume(file: Path, like: State, identity: dict) -> tuple[State, int, list[t
             "Choose another checkpoint_dir, or delete this one to start afresh"
         )
     state = checkpoints.load_tree(file, like)
-    return state, metadata["updates"], [tuple(row) for row in metadata["history"]]
+    history = [tuple(row) for row in metadata["history"]]
+    return state, metadata["updates"], history, metadata.get("seconds", 0.0)
 
 
 def learning_curve(history: pd.DataFrame, metric: str, split: str = "train") -> pd.DataFrame:
