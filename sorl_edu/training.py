@@ -313,8 +313,11 @@ def spread(states: State, keys: Array, tasks: Array | None, *data: Transitions |
     if count == 1:
         return states, keys, tasks, *data
     mesh = Mesh(np.array(devices[:count]), ("seeds",))
-    dealt = jax.device_put((states, keys, tasks), NamedSharding(mesh, PartitionSpec("seeds")))
-    return *dealt, *jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
+    apart, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("seeds",), ()))
+    dealt = states, keys, tasks
+    # An empty array comes out of a computation on every device: put there, it's in place already.
+    places = jax.tree.map(lambda leaf: apart if leaf.size else whole, dealt)
+    return *jax.device_put(dealt, places), *jax.device_put(data, whole)
 
 
 def _next_stop(done: int, updates: int, *periods: int) -> int:

@@ -226,6 +226,7 @@ DEVICES = """
 import jax, jax.numpy as jnp, numpy as np, sys
 from sorl_edu.agents import SORL
 from sorl_edu.datasets.toy import random_transitions
+from sorl_edu.speed import TimedTraining
 from sorl_edu.training import train_seeds
 agent = SORL(denoise_steps=2, max_backprop_steps=2, field_hidden=(8,), critic_hidden=(8,))
 data = random_transitions(3, 2, 500)
@@ -236,6 +237,8 @@ run = train_seeds(
 leaf = jax.tree.leaves(run.state.field)[0]
 print(len(leaf.sharding.device_set))
 np.savez(sys.argv[1], *map(np.asarray, jax.tree.leaves((run.state.field, run.state.critic))))
+# What a chunk makes lies where it takes it from: else this raises, and training compiles twice.
+TimedTraining(agent, 3, 2, seeds=4, chunk=2).seconds_per_chunk()
 """
 
 

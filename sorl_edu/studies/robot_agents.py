@@ -44,25 +44,25 @@ class Arm:
 CUBE = Plan(
     tasks=("cube-single-play",),
     seeds=4,
-    updates=60_000,
+    updates=50_000,
     candidates=(1, 8, 32),
     episodes=16,
     preset="cube-single-small",
 )
-SHORT = replace(CUBE, updates=20_000, steps=(1, 2, 8), candidates=(1, 32))
+SHORT = replace(CUBE, updates=20_000, steps=(1, 8), candidates=(1, 32))
 SCENE = replace(CUBE, tasks=("scene-play-singletask-task1-v0",), preset="scene-small")
 
 ARMS = {
-    "cube_short": Arm(SHORT, "a third of the updates"),
+    "cube_short": Arm(SHORT, "two fifths of the updates"),
     "cube": Arm(CUBE, "SORL", shown=(1, 2, 3, 4, 5), begins_as="cube_short"),
     "cube_cloning": Arm(
         replace(CUBE, preset="robots-small-bc", candidates=(1,)),
         "behaviour cloning on the same data",
         shown=(1,),
     ),
-    "cube_short_less_data": Arm(SHORT, "a third of the updates, a quarter of the data", 250),
+    "cube_short_less_data": Arm(SHORT, "two fifths of the updates, a quarter of the data", 250),
     "cube_short_narrow": Arm(
-        replace(SHORT, preset="cube-single-narrow"), "a third of the updates, half the width"
+        replace(SHORT, preset="cube-single-narrow"), "two fifths of the updates, half the width"
     ),
     "scene": Arm(SCENE, "SORL", 500, shown=(1,)),
     "scene_cloning": Arm(
