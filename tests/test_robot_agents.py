@@ -1,0 +1,121 @@
+"""The robots' agents: what is shipped is what the study says, and the study goes on when stopped."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from sorl_edu import benchmark, course_data, presets
+from sorl_edu.benchmark import Plan
+from sorl_edu.checkpoints import plain, read_metadata
+from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.errors import UnknownName
+from sorl_edu.files import file_sha256
+from sorl_edu.studies import robot_agents
+from sorl_edu.studies.robot_agents import ARMS, FILMS, Arm
+
+FOLDER = shipped_data() / "robots"
+TINY = replace(
+    presets.POINTMAZE,
+    denoise_steps=2,
+    max_backprop_steps=2,
+    field_hidden=(8,),
+    critic_hidden=(8,),
+    batch_size=16,
+)
+
+
+def test_every_file_is_in_the_manifest_with_its_command_and_checksum():
+    manifest = json.loads((FOLDER / "manifest.json").read_text())
+    assert {file.name for file in FOLDER.iterdir()} - {"manifest.json"} == manifest.keys()
+    for name, entry in manifest.items():
+        assert entry["sha256"] == file_sha256(FOLDER / name), name
+        assert "sorl_edu.studies.robot_agents" in entry["command"]
+        assert entry["bytes"] < 2e6
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_arm_is_shipped_as_the_study_has_it(name):
+    arm = ARMS[name]
+    ((env, numbers),) = arm.plan.environments()
+    entry = json.loads((FOLDER / "manifest.json").read_text())[f"{name}.csv"]
+    assert entry["plan"] == plain(asdict(arm.plan)) and entry["training_seconds"] > 0
+    assert entry["config"] == plain(asdict(arm.plan.agent(env)))
+    results = course_data.robot_results(name)
+    keys = ["training_seed", "task", "updates", "steps", "candidates"]
+    assert len(results) == len(results[keys].drop_duplicates())
+    assert len(results) == len(numbers) * arm.plan.seeds * 3 * len(arm.plan.settings)
+    assert results.success.between(0, 1).all()
+    for task in arm.shown:
+        agent, _, info = course_data.robot(name, task)
+        assert agent == arm.plan.agent(env)
+        assert (info.environment, info.updates) == (env.task(task), arm.plan.updates)
+        assert (info.seed, info.dataset_sha256) == (0, entry["dataset_sha256"])
+
+
+def test_films_and_agents_are_asked_for_by_name():
+    for name in FILMS:
+        assert course_data.robot_film(name).read_bytes()[:3] == b"GIF"
+        assert course_data.robot_film(name, "png").read_bytes()[1:4] == b"PNG"
+    with pytest.raises(UnknownName, match="Did you mean cube.csv"):
+        course_data.robot_results("cub")
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """Two arms of a maze; the first is the beginning of the second."""
+    monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
+    short = Plan(
+        suite="pointmaze",
+        tasks=("pointmaze-medium-navigate-singletask-task1-v0",),
+        seeds=2,
+        updates=20,
+        steps=(1,),
+        candidates=(1, 2),
+        episodes=1,
+        preset="tiny",
+        checkpoint_every=2,
+    )
+    arms = {
+        "short": Arm(short, "the beginning", episodes=2),
+        "long": Arm(
+            replace(short, updates=40), "all of it", episodes=2, shown=(1,), begins_as="short"
+        ),
+    }
+    monkeypatch.setattr(robot_agents, "ARMS", arms)
+    monkeypatch.setattr(robot_agents, "FILMS", {})
+    return tmp_path / "runs", tmp_path / "out"
+
+
+def test_the_study_runs_ships_and_takes_up_the_shorter_arm(tiny, monkeypatch):
+    runs, out = tiny
+    flags = ["--runs", str(runs), "--out", str(out)]
+    robot_agents.main(["short", *flags])
+    done = []
+    learn = benchmark.train_seeds
+
+    def watched(agent, data, **options):
+        options["on_log"], log = lambda *told: (done.append(told[0]), log(*told)), options["on_log"]
+        return learn(agent, data, **options)
+
+    monkeypatch.setattr(benchmark, "train_seeds", watched)
+    robot_agents.main(flags)
+    assert min(done) == 22 and max(done) == 40  # the first half was learned already
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest.keys() == {"short.csv", "long.csv", "long_task1.safetensors"}
+    info = read_metadata(out / "long_task1.safetensors")["info"]
+    assert (info["updates"], info["seed"]) == (40, 0)
+    assert "collect pointmaze-medium-navigate-v0 --episodes 2" in manifest["long.csv"]["dataset"]
+    trained_alone = benchmark.run(
+        robot_agents.ARMS["long"].plan, runs / "alone", data=runs / "data_2"
+    )
+    together = benchmark.read_results(runs / "long" / "results.csv")
+    np.testing.assert_allclose(trained_alone.length, together.length)
+    robot_agents.main(flags)  # nothing is left to do
+    assert max(done) == 40 and len(done) == len(set(done))
+
+
+def test_an_unknown_piece_is_refused_before_any_work(tiny):
+    with pytest.raises(UnknownName, match="long"):
+        robot_agents.main(["lon"])
