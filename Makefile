@@ -9,7 +9,7 @@ COLAB := .venv-colab/bin
 COLAB_TESTS := tests/test_widgets_core.py tests/test_exercise_core.py \
   $(wildcard tests/test_widget_*.py tests/test_exercises*.py)
 
-.PHONY: help demo lab notebooks test test-colab bench claims course-data
+.PHONY: help demo lab notebooks test test-colab bench claims course-data robots
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ claims: $(PACKAGE) ## run the studies behind the course's claims (hours; goes on
 
 course-data: $(PACKAGE) ## train and measure what the notebooks show (1.5 hours; goes on, too)
 	$(BIN)/python -m sorl_edu.studies.course
+
+robots: .venv/.all ## train and measure the robots of lesson 6 (a day or less; goes on, too)
+	$(BIN)/python -m sorl_edu.studies.robot_agents
 
 # From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
