@@ -20,11 +20,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import jax
+import pandas as pd
 
-from sorl_edu import benchmark, checkpoints, video
+from sorl_edu import benchmark, checkpoints, course_data, video
 from sorl_edu.benchmark import Plan, agent_file
 from sorl_edu.datasets.collect import collect
 from sorl_edu.errors import UnknownName
+from sorl_edu.evaluation import paired_difference
 from sorl_edu.files import add_to_manifest, file_sha256, make_folder, write_csv
 from sorl_edu.training import RESUME_FILE
 
@@ -47,18 +49,18 @@ CUBE = Plan(
     tasks=("cube-single-play",),
     seeds=4,
     updates=50_000,
-    candidates=(1, 8, 32),
+    candidates=(1, 32),
     episodes=16,
     preset="cube-single-small",
 )
-SHORT = replace(CUBE, updates=20_000, steps=(1, 8), candidates=(1, 32))
+SHORT = replace(CUBE, updates=20_000, steps=(8,), candidates=(1, 32))
 SCENE = replace(CUBE, tasks=("scene-play-singletask-task1-v0",), preset="scene-small")
 
 ARMS = {
     "cube_short": Arm(SHORT, "two fifths of the updates"),
     "cube": Arm(CUBE, "SORL", shown=(1, 2, 3, 4, 5), begins_as="cube_short"),
     "cube_cloning": Arm(
-        replace(CUBE, preset="robots-small-bc", candidates=(1,)),
+        replace(CUBE, preset="robots-small-bc", steps=(8,), candidates=(1,)),
         "behaviour cloning on the same data",
         shown=(1,),
     ),
@@ -68,7 +70,7 @@ ARMS = {
     ),
     "scene": Arm(SCENE, "SORL", 500, shown=(1,)),
     "scene_cloning": Arm(
-        replace(SCENE, preset="robots-small-bc", candidates=(1,)),
+        replace(SCENE, preset="robots-small-bc", steps=(8,), candidates=(1,)),
         "behaviour cloning on the same data",
         500,
     ),
@@ -155,6 +157,65 @@ def make_film(name: str, out: Path, *, episodes: int = 3, every: int = 2) -> Non
             )
 
 
+def findings() -> pd.DataFrame:
+    """What the shipped rows say: the last agents' success at two settings, or of two arms.
+
+    Returns:
+        a row per question: question, better and worse (success), difference, low, high (95%,
+        Student's, over training seeds; differences are paired within a seed), seeds, episodes.
+    """
+    rows = {name: course_data.robot_results(name) for name in ARMS}
+    last = pd.concat(
+        table[table.updates == table.updates.max()].assign(arm=name) for name, table in rows.items()
+    )
+    chosen = {
+        name: benchmark.best_setting(rows[name].rename(columns={"training_seed": "seed"})).iloc[0]
+        for name in ("cube", "scene")
+    }
+    asked = []
+    for name, best in chosen.items():
+        better = {"arm": name, "steps": int(best.steps), "candidates": int(best.candidates)}
+        worse = {"arm": f"{name}_cloning", "steps": 8, "candidates": 1}
+        setting = f"{better['steps']} steps, N = {better['candidates']}"
+        asked.append((f"{name}: SORL ({setting}) against cloning", better, worse))
+    cube = {"arm": "cube", "steps": 8, "candidates": 32}
+    asked += [
+        ("best of 32 against one candidate, 8 steps", cube, cube | {"candidates": 1}),
+        ("the same, 1 step", cube | {"steps": 1}, cube | {"steps": 1, "candidates": 1}),
+        ("8 steps against 1, best of 32", cube, cube | {"steps": 1}),
+        ("the same, one candidate", cube | {"candidates": 1}, cube | {"steps": 1, "candidates": 1}),
+    ]
+    short = cube | {"arm": "cube_short"}
+    asked += [
+        (f"{CUBE.updates:,} updates against {SHORT.updates:,}", cube, short),
+        ("all the data against a quarter", short, cube | {"arm": "cube_short_less_data"}),
+        ("width 128 against 64", short, cube | {"arm": "cube_short_narrow"}),
+    ]
+
+    def success(setting: dict) -> float:
+        return last[(last[list(setting)] == pd.Series(setting)).all(axis=1)].success.mean()
+
+    return pd.DataFrame(
+        {"question": question, "better": success(better), "worse": success(worse)}
+        | paired_difference(last, "success", better=better, worse=worse)
+        for question, better, worse in asked
+    )
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The findings as a table in Markdown."""
+    lines = [
+        "| question | success | against | difference | 95% interval |",
+        "|---|---|---|---|---|",
+    ]
+    for row in table.itertuples():
+        lines.append(
+            f"| {row.question} | {row.better:.2f} | {row.worse:.2f} | {row.difference:+.2f} "
+            f"| [{row.low:+.2f}, {row.high:+.2f}] |"
+        )
+    return "\n".join(lines)
+
+
 def _command(name: str) -> str:
     return f"make robots  # this one: python -m sorl_edu.studies.robot_agents {name}"
 
@@ -174,6 +235,8 @@ def main(arguments: list[str] | None = None) -> None:
             make_film(name, options.out)
         else:
             run_arm(name, options.runs, options.out)
+    if not options.pieces:
+        print(describe(findings()))
 
 
 if __name__ == "__main__":
