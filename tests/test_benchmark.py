@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import TINY
 from safetensors.numpy import load_file
 
 from sorl_edu import benchmark, cli, presets
@@ -17,14 +17,6 @@ from sorl_edu.benchmark import Plan
 from sorl_edu.checkpoints import read_metadata
 from sorl_edu.errors import CheckpointError, ConfigError
 
-TINY = replace(
-    presets.POINTMAZE,
-    denoise_steps=2,
-    max_backprop_steps=2,
-    field_hidden=(8,),
-    critic_hidden=(8,),
-    batch_size=16,
-)
 FLAGS = ["--suite", "pointmaze", "--preset", "tiny", "--seeds", "2", "--updates", "40"]
 FLAGS += ["--steps", "1", "8", "--candidates", "1", "--episodes", "2", "--checkpoint-every", "10"]
 QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # programs that compile long and run once

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import TINY
 
 from sorl_edu import benchmark, presets
 from sorl_edu.benchmark import Plan
@@ -12,15 +13,6 @@ from sorl_edu.checkpoints import read_metadata
 from sorl_edu.errors import UnknownName
 from sorl_edu.studies import robot_agents
 from sorl_edu.studies.robot_agents import Arm
-
-TINY = replace(
-    presets.POINTMAZE,
-    denoise_steps=2,
-    max_backprop_steps=2,
-    field_hidden=(8,),
-    critic_hidden=(8,),
-    batch_size=16,
-)
 
 
 @pytest.fixture
