@@ -49,12 +49,14 @@ CUBE = Plan(
     tasks=("cube-single-play",),
     seeds=4,
     updates=50_000,
-    candidates=(1, 32),
+    candidates=(1, 8, 32, 128),
     episodes=16,
     preset="cube-single-small",
 )
 SHORT = replace(CUBE, updates=20_000, steps=(8,), candidates=(1, 32))
-SCENE = replace(CUBE, tasks=("scene-play-singletask-task1-v0",), preset="scene-small")
+SCENE = replace(
+    CUBE, tasks=("scene-play-singletask-task1-v0",), candidates=(1, 32), preset="scene-small"
+)
 
 ARMS = {
     "cube_short": Arm(SHORT, "two fifths of the updates"),
