@@ -53,7 +53,7 @@ def test_the_study_runs_ships_and_takes_up_the_shorter_arm(tiny, monkeypatch):
         return learn(agent, data, **options)
 
     monkeypatch.setattr(benchmark, "train_seeds", watched)
-    robot_agents.main(flags)
+    robot_agents.main(["long", *flags])
     assert min(done) == 22 and max(done) == 40  # the first half was learned already
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest.keys() == {"short.csv", "long.csv", "long_task1.safetensors"}
@@ -66,7 +66,7 @@ def test_the_study_runs_ships_and_takes_up_the_shorter_arm(tiny, monkeypatch):
     together = benchmark.read_results(runs / "long" / "results.csv")
     np.testing.assert_allclose(trained_alone.length, together.length)
     done.clear()
-    robot_agents.main(flags)
+    robot_agents.main(["short", "long", *flags])
     assert not done  # nothing was left to learn
 
 
