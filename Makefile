@@ -42,7 +42,7 @@ claims: $(PACKAGE) ## run the studies behind the course's claims (hours; goes on
 course-data: $(PACKAGE) ## train and measure what the notebooks show (1.5 hours; goes on, too)
 	$(BIN)/python -m sorl_edu.studies.course
 
-robots: .venv/.all ## train and measure the robots of lesson 6 (a day or less; goes on, too)
+robots: .venv/.all ## collect robots' data, train and measure agents on them (hours; goes on, too)
 	$(BIN)/python -m sorl_edu.studies.robot_agents
 
 # From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.

@@ -1,12 +1,9 @@
-"""What the course ships, by the name of its arm.
+"""What the course ships in data/course/, by the name of its arm in `studies/course.py`.
 
-    agent, state, info = course_data.agent("sorl")    # an arm of studies/course.py, in data/course/
+    agent, state, info = course_data.agent("sorl")
     episodes = course_data.episodes("sorl")           # what evaluation.sweep would return
-    agent, state, info = course_data.robot("cube", 2) # of studies/robot_agents.py, data/robots/
-    results = course_data.robot_results("cube")
 
-`make course-data` and `make robots` made the files; a manifest.json beside them has the command of
-each.
+Every file was made by `make course-data`; data/course/manifest.json has the command of each.
 """
 
 from __future__ import annotations
@@ -116,34 +113,6 @@ def snapshots(name: str) -> tuple[tuple[int, ...], list[State]]:
     )
     trees = [jax.tree.map(operator.itemgetter(i), stacked) for i in range(len(updates))]
     return updates, [state.replace(**tree) for tree in trees]
-
-
-def robot(name: str, task: int) -> tuple[Agent, State, AgentInfo]:
-    """The first training seed's agent of a robot's arm, for one of its tasks."""
-    return checkpoints.load_agent(_robot_file(f"{name}_task{task}.safetensors"))
-
-
-def robot_results(name: str) -> pd.DataFrame:
-    """Success of a robot's arm: a row per (training_seed, task, updates, steps, candidates).
-
-    Success, return and length are means over a few episodes; those of the same task and updates
-    have the same starts, whatever the seed, the setting and the arm.
-    """
-    table = pd.read_csv(_robot_file(f"{name}.csv")).rename(columns={"seed": "training_seed"})
-    return table.assign(episode=table.groupby(["task", "updates"]).ngroup())
-
-
-def robot_film(name: str, ending: str = "gif") -> Path:
-    """A film of a robot's agent at two settings: "gif", or "png" for a sheet of its moments."""
-    return _robot_file(f"{name}.{ending}")
-
-
-def _robot_file(file: str) -> Path:
-    folder = shipped_data() / "robots"
-    known = sorted(path.name for path in folder.iterdir() if path.suffix != ".json")
-    if file not in known:
-        raise UnknownName("file of the robots", file, known)
-    return folder / file
 
 
 def _folder() -> Path:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -45,6 +46,12 @@ def write_csv(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """Writes a table without its index, numbers to six figures."""
     with appearing(path) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
+
+
+def copy_whole(source: str | os.PathLike, path: str | os.PathLike) -> None:
+    """Copies a file, which appears whole or not at all; its folder is made."""
+    with appearing(path) as beside:
+        shutil.copyfile(source, beside)
 
 
 def file_sha256(path: str | os.PathLike) -> str:

@@ -125,24 +125,14 @@ def make(*words):
 def test_make_lists_its_targets_and_help_is_the_default():
     helped = make("help")
     assert helped.returncode == 0 and helped.stdout == make().stdout
-    targets = (
-        "help",
-        "demo",
-        "lab",
-        "notebooks",
-        "test",
-        "test-colab",
-        "bench",
-        "claims",
-        "robots",
-    )
-    for target in (*targets, "course-data"):
+    targets = ("help", "demo", "lab", "notebooks", "test", "test-colab", "bench", "claims")
+    for target in (*targets, "course-data", "robots"):
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
 
 def test_make_runs_what_is_there(tmp_path):
     modules = {"demo": "demo", "bench": "bench", "claims": "claims", "course-data": "course"}
-    modules["robots"] = "robot_agents"
+    modules |= {"robots": "robot_agents"}
     for target, module in modules.items():
         planned = make("--dry-run", target).stdout
         assert f"python -m sorl_edu.studies.{module}" in planned

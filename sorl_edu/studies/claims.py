@@ -14,7 +14,6 @@ files, `statistics` computes every number that is reported.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,11 +26,11 @@ from sorl_edu.agents.protocol import State
 from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import load, shipped_data
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.errors import UnknownName
 from sorl_edu.evaluation import paired_difference, sweep
 from sorl_edu.files import add_to_manifest, write_csv
 from sorl_edu.inference import best_of_n
 from sorl_edu.presets import preset
+from sorl_edu.studies.pieces import asked_for
 from sorl_edu.training import train_seeds
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
@@ -300,17 +299,10 @@ def describe(table: pd.DataFrame) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("studies", nargs="*", metavar="STUDY", help=", ".join(STUDIES))
-    parser.add_argument("--runs", type=Path, default=Path("runs/claims"))
-    parser.add_argument("--out", type=Path, default=Path("data/claims"))
-    options = parser.parse_args(arguments)
-    for name in options.studies:
-        if name not in STUDIES:
-            raise UnknownName("study", name, STUDIES)
-    for name in options.studies or STUDIES:
-        run_study(name, options.runs, options.out)
-    print(describe(statistics(options.out)))
+    studies, runs, out = asked_for(arguments, __doc__, STUDIES, "claims", "study")
+    for name in studies:
+        run_study(name, runs, out)
+    print(describe(statistics(out)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ was.
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -33,11 +32,11 @@ from sorl_edu.agents.protocol import State
 from sorl_edu.checkpoints import AgentInfo, save_agent
 from sorl_edu.datasets.ogbench import load
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.errors import UnknownName
 from sorl_edu.files import add_to_manifest, appearing, write_csv
 from sorl_edu.plotting import maze_geometry
 from sorl_edu.presets import preset
 from sorl_edu.progress import progress_bar
+from sorl_edu.studies.pieces import asked_for
 from sorl_edu.training import seed_state, train_seeds
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
@@ -321,20 +320,12 @@ OTHERS = {"milliseconds": measure_milliseconds, "main_widget": draw_main_widget}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = [*ARMS, *OTHERS]
-    parser.add_argument("pieces", nargs="*", metavar="PIECE", help=", ".join(known))
-    parser.add_argument("--runs", type=Path, default=Path("runs/course"))
-    parser.add_argument("--out", type=Path, default=Path("data/course"))
-    options = parser.parse_args(arguments)
-    for name in options.pieces:
-        if name not in known:
-            raise UnknownName("piece", name, known)
-    for name in options.pieces or known:
+    pieces, runs, out = asked_for(arguments, __doc__, [*ARMS, *OTHERS], "course", "piece")
+    for name in pieces:
         if name in OTHERS:
-            OTHERS[name](options.out)
+            OTHERS[name](out)
         else:
-            run_arm(name, options.runs, options.out)
+            run_arm(name, runs, out)
 
 
 if __name__ == "__main__":

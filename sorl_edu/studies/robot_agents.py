@@ -12,22 +12,18 @@ where it was.
 
 from __future__ import annotations
 
-import argparse
 import os
-import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import jax
-import pandas as pd
 
-from sorl_edu import benchmark, checkpoints, course_data, video
+from sorl_edu import benchmark, checkpoints, video
 from sorl_edu.benchmark import Plan, agent_file
 from sorl_edu.datasets.collect import collect
-from sorl_edu.errors import UnknownName
-from sorl_edu.evaluation import paired_difference
-from sorl_edu.files import add_to_manifest, file_sha256, make_folder, write_csv
+from sorl_edu.files import add_to_manifest, copy_whole, file_sha256, write_csv
+from sorl_edu.studies.pieces import asked_for
 from sorl_edu.training import RESUME_FILE
 
 
@@ -49,7 +45,7 @@ CUBE = Plan(
     tasks=("cube-single-play",),
     seeds=4,
     updates=50_000,
-    candidates=(1, 8, 32, 128),
+    candidates=(1, 8, 32),
     episodes=16,
     preset="cube-single-small",
 )
@@ -90,15 +86,14 @@ def run_arm(name: str, runs: Path, out: Path) -> None:
     state = runs / name / env.name / RESUME_FILE
     if arm.begins_as is not None and not state.exists():
         run_arm(arm.begins_as, runs, out)
-        make_folder(state.parent)
-        shutil.copy(runs / arm.begins_as / env.name / RESUME_FILE, state)
+        copy_whole(runs / arm.begins_as / env.name / RESUME_FILE, state)
     results = benchmark.run(arm.plan, runs / name, data=data)
 
     write_csv(results, out / f"{name}.csv")
     files = {f"{name}.csv": {}}
     for task in arm.shown:
         file = f"{name}_task{task}.safetensors"
-        shutil.copy(agent_file(state.parent, env.task(task), 0, arm.plan.updates), out / file)
+        copy_whole(agent_file(state.parent, env.task(task), 0, arm.plan.updates), out / file)
         files[file] = {"task": env.task(task), "seed": 0}
     facts = {
         "about": arm.about,
@@ -159,89 +154,20 @@ def make_film(name: str, out: Path, *, episodes: int = 3, every: int = 2) -> Non
             )
 
 
-def findings() -> pd.DataFrame:
-    """What the shipped rows say: the last agents' success at two settings, or of two arms.
-
-    Returns:
-        a row per question: question, better and worse (success), difference, low, high (95%,
-        Student's, over training seeds; differences are paired within a seed), seeds, episodes.
-    """
-    rows = {name: course_data.robot_results(name) for name in ARMS}
-    last = pd.concat(
-        table[table.updates == table.updates.max()].assign(arm=name) for name, table in rows.items()
-    )
-    chosen = {
-        name: benchmark.best_setting(rows[name].rename(columns={"training_seed": "seed"})).iloc[0]
-        for name in ("cube", "scene")
-    }
-    asked = []
-    for name, best in chosen.items():
-        better = {"arm": name, "steps": int(best.steps), "candidates": int(best.candidates)}
-        worse = {"arm": f"{name}_cloning", "steps": 8, "candidates": 1}
-        setting = f"{better['steps']} steps, N = {better['candidates']}"
-        asked.append((f"{name}: SORL ({setting}) against cloning", better, worse))
-    cube = {"arm": "cube", "steps": 8, "candidates": 32}
-    asked += [
-        ("best of 32 against one candidate, 8 steps", cube, cube | {"candidates": 1}),
-        ("the same, 1 step", cube | {"steps": 1}, cube | {"steps": 1, "candidates": 1}),
-        ("8 steps against 1, best of 32", cube, cube | {"steps": 1}),
-        ("the same, one candidate", cube | {"candidates": 1}, cube | {"steps": 1, "candidates": 1}),
-    ]
-    short = cube | {"arm": "cube_short"}
-    asked += [
-        (f"{CUBE.updates:,} updates against {SHORT.updates:,}", cube, short),
-        ("all the data against a quarter", short, cube | {"arm": "cube_short_less_data"}),
-        ("width 128 against 64", short, cube | {"arm": "cube_short_narrow"}),
-    ]
-
-    def success(setting: dict) -> float:
-        return last[(last[list(setting)] == pd.Series(setting)).all(axis=1)].success.mean()
-
-    return pd.DataFrame(
-        {"question": question, "better": success(better), "worse": success(worse)}
-        | paired_difference(last, "success", better=better, worse=worse)
-        for question, better, worse in asked
-    )
-
-
-def describe(table: pd.DataFrame) -> str:
-    """The findings as a table in Markdown."""
-    lines = [
-        "| question | success | against | difference | 95% interval |",
-        "|---|---|---|---|---|",
-    ]
-    for row in table.itertuples():
-        lines.append(
-            f"| {row.question} | {row.better:.2f} | {row.worse:.2f} | {row.difference:+.2f} "
-            f"| [{row.low:+.2f}, {row.high:+.2f}] |"
-        )
-    return "\n".join(lines)
-
-
 def _command(name: str) -> str:
     return f"make robots  # this one: python -m sorl_edu.studies.robot_agents {name}"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = [*ARMS, *FILMS]
-    parser.add_argument("pieces", nargs="*", metavar="PIECE", help=", ".join(known))
-    parser.add_argument("--runs", type=Path, default=Path("runs/robots"))
-    parser.add_argument("--out", type=Path, default=Path("data/robots"))
-    options = parser.parse_args(arguments)
-    for name in options.pieces:
-        if name not in known:
-            raise UnknownName("piece", name, known)
-    for name in options.pieces or known:
+    pieces, runs, out = asked_for(arguments, __doc__, [*ARMS, *FILMS], "robots", "piece")
+    for name in pieces:
         if name in FILMS:
-            make_film(name, options.out)
+            make_film(name, out)
         else:
-            run_arm(name, options.runs, options.out)
-    if not options.pieces:
-        print(describe(findings()))
+            run_arm(name, runs, out)
 
 
 if __name__ == "__main__":
-    # A device per core: seeds that are spread over them learn a third faster than in one batch.
+    # A device per core: seeds that are spread over them learn faster than in one batch.
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     main()
