@@ -115,6 +115,39 @@ def snapshots(name: str) -> tuple[tuple[int, ...], list[State]]:
     return updates, [state.replace(**tree) for tree in trees]
 
 
+def robot(name: str, task: int) -> tuple[Agent, State, AgentInfo]:
+    """The first training seed's agent of a robot's arm, for one of its tasks."""
+    return checkpoints.load_agent(robot_file(f"{name}_task{task}.safetensors"))
+
+
+def robot_results(name: str, folder: Path | None = None) -> pd.DataFrame:
+    """Success of a robot's arm: a row per (training_seed, task, updates, steps, candidates).
+
+    Success, return and length are means over some episodes (the column of that name), whose starts
+    belong to the task and the updates. `episode` numbers these, so that arms and settings pair.
+
+    Args:
+        name: an arm of `studies/robot_agents.py`.
+        folder: where its CSV is; data/robots/ unless given.
+    """
+    table = pd.read_csv(robot_file(f"{name}.csv", folder)).rename(columns={"seed": "training_seed"})
+    evaluation = table.updates.rank(method="dense").astype(int)
+    return table.assign(episode=10 * table.task + evaluation)
+
+
+def robot_file(file: str, folder: Path | None = None) -> Path:
+    """A file of data/robots/, or of another folder, by name: an agent, results, or a film.
+
+    Raises:
+        UnknownName: there is no such file.
+    """
+    folder = folder or shipped_data() / "robots"
+    known = sorted(path.name for path in folder.glob("*.*") if path.suffix != ".json")
+    if file not in known:
+        raise UnknownName("file of the robots", file, known)
+    return folder / file
+
+
 def _folder() -> Path:
     return shipped_data() / "course"
 

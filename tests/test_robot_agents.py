@@ -1,18 +1,74 @@
-"""The study of the robots' agents goes on where it was stopped, and ships what it says."""
+"""The robots' agents: what is shipped is what the study says, and a stopped study goes on."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import TINY
 
-from sorl_edu import benchmark, presets
+from sorl_edu import benchmark, course_data, presets
 from sorl_edu.benchmark import Plan
-from sorl_edu.checkpoints import read_metadata
+from sorl_edu.checkpoints import plain, read_metadata
+from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.errors import UnknownName
+from sorl_edu.files import file_sha256
 from sorl_edu.studies import robot_agents
-from sorl_edu.studies.robot_agents import Arm
+from sorl_edu.studies.robot_agents import ARMS, FILMS, Arm
+
+FOLDER = shipped_data() / "robots"
+
+
+def test_every_file_is_in_the_manifest_with_its_command_and_checksum():
+    manifest = json.loads((FOLDER / "manifest.json").read_text())
+    assert {file.name for file in FOLDER.iterdir()} - {"manifest.json"} == manifest.keys()
+    for name, entry in manifest.items():
+        assert entry["sha256"] == file_sha256(FOLDER / name), name
+        assert "sorl_edu.studies.robot_agents" in entry["command"]
+        assert entry["bytes"] < 2e6
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_arm_is_shipped_as_the_study_has_it(name):
+    arm = ARMS[name]
+    ((env, numbers),) = arm.plan.environments()
+    entry = json.loads((FOLDER / "manifest.json").read_text())[f"{name}.csv"]
+    assert entry["plan"] == plain(asdict(arm.plan)) and entry["training_seconds"] > 0
+    assert entry["config"] == plain(asdict(arm.plan.agent(env)))
+    results = course_data.robot_results(name)
+    keys = ["training_seed", "task", "updates", "steps", "candidates"]
+    assert len(results) == len(results[keys].drop_duplicates())
+    assert len(results) == len(numbers) * arm.plan.seeds * 3 * len(arm.plan.settings)
+    assert results.success.between(0, 1).all()
+    for task in arm.shown:
+        agent, _, info = course_data.robot(name, task)
+        assert agent == arm.plan.agent(env)
+        assert (info.environment, info.updates) == (env.task(task), arm.plan.updates)
+        assert (info.seed, info.dataset_sha256) == (0, entry["dataset_sha256"])
+
+
+def test_files_are_asked_for_by_name():
+    for name in FILMS:
+        assert course_data.robot_file(f"{name}.gif").read_bytes()[:3] == b"GIF"
+    with pytest.raises(UnknownName, match="Did you mean 'cube.csv'"):
+        course_data.robot_results("cub")
+
+
+def test_findings_are_those_of_the_rows_and_in_the_readme():
+    found = robot_agents.findings()
+    rows = (
+        course_data.robot_results("cube")
+        .query("steps == 8")
+        .groupby(["candidates", "training_seed"])
+    )
+    per_seed = rows.success.mean()
+    (of_32,) = found[found.question == "cube, 8 steps: best of 32; best of 8"].itertuples()
+    assert of_32.better == pytest.approx(per_seed[32].mean())
+    assert of_32.difference == pytest.approx((per_seed[32] - per_seed[8]).mean())
+    assert of_32.low < of_32.difference < of_32.high and of_32.seeds == 4
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert robot_agents.describe(found) in readme
 
 
 @pytest.fixture
