@@ -21,6 +21,7 @@ import pandas as pd
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu.agents.protocol import Agent, State
+from sorl_edu.datasets.environments import make_env
 from sorl_edu.datasets.ogbench import parse_name
 from sorl_edu.datasets.seeding import numpy_seeded
 from sorl_edu.errors import DataError, check
@@ -45,11 +46,7 @@ def make_environments(name: str, count: int) -> tuple:
     """
     check(count >= 1, f"episodes must be at least 1, got {count}")
     _, env_id = parse_name(name)
-
-    import gymnasium
-    import ogbench  # noqa: F401  (registers the environments)
-
-    return tuple(gymnasium.make(env_id) for _ in range(count))
+    return tuple(make_env(env_id) for _ in range(count))
 
 
 def rollout(

@@ -30,6 +30,7 @@ from matplotlib.patches import Circle, Patch
 
 from sorl_edu import inference
 from sorl_edu.agents.protocol import Agent, State
+from sorl_edu.datasets.environments import make_env
 from sorl_edu.datasets.ogbench import parse_name
 from sorl_edu.errors import check
 from sorl_edu.evaluation import t_interval
@@ -144,10 +145,7 @@ def maze_geometry(environment: str) -> MazeGeometry:
         UnknownName, ConfigError: no such name, a name without a task, or not a maze.
     """
     _, env_id = parse_name(environment)
-    import gymnasium
-    import ogbench  # noqa: F401  (registers the environments)
-
-    env = gymnasium.make(env_id)
+    env = make_env(env_id)
     maze = env.unwrapped
     try:
         check(hasattr(maze, "maze_map"), f"'{environment}' is not a maze, so it has no map to draw")

@@ -8,6 +8,7 @@ import functools
 import subprocess
 import sys
 import textwrap
+import warnings
 from types import SimpleNamespace
 
 import jax
@@ -19,6 +20,7 @@ from scipy import stats
 
 from sorl_edu import evaluation
 from sorl_edu.agents import SORL
+from sorl_edu.datasets.environments import make_env
 from sorl_edu.datasets.maze_episodes import shortest_path_oracle
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, DataError, UnknownName
@@ -54,6 +56,12 @@ def oracle_policy():
     return lambda obs, key: np.stack(
         [act(env, path, o) for env, path, o in zip(environments, paths, obs, strict=True)]
     )
+
+
+def test_making_a_robot_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_env("cube-single-singletask-task1-v0").close()
 
 
 def stand_still(obs, key):

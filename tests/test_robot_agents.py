@@ -51,7 +51,7 @@ def test_an_arm_is_shipped_as_the_study_has_it(name):
 def test_files_are_asked_for_by_name():
     for name in FILMS:
         assert course_data.robot_file(f"{name}.gif").read_bytes()[:3] == b"GIF"
-    with pytest.raises(UnknownName, match="Did you mean 'cube.csv'"):
+    with pytest.raises(UnknownName, match="Did you mean cube.csv"):
         course_data.robot_results("cub")
 
 

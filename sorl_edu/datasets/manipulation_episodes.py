@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sorl_edu.datasets.environments import make_env
 from sorl_edu.datasets.seeding import numpy_seeded
 from sorl_edu.errors import DataError
 
@@ -42,11 +43,8 @@ class ManipulationCollector:
     """Collects episodes of one recipe, each a function of `noise` and `seeds` alone."""
 
     def __init__(self, recipe: Recipe) -> None:
-        import gymnasium
-        import ogbench.manipspace  # noqa: F401  (registers the environments)
-
         # The bare environment, without a time limit: we count the steps.
-        self.env = gymnasium.make(
+        self.env = make_env(
             recipe.env,
             terminate_at_goal=False,
             mode="data_collection",

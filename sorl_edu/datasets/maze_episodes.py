@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sorl_edu.datasets.environments import make_env
 from sorl_edu.datasets.seeding import numpy_seeded
 
 if TYPE_CHECKING:
@@ -36,13 +37,8 @@ class MazeCollector:
     """Collects episodes of one recipe, each a function of `noise` and `seeds` alone."""
 
     def __init__(self, recipe: Recipe) -> None:
-        import gymnasium
-        import ogbench.locomaze  # noqa: F401  (registers the environments)
-
         # The bare environment, without a time limit: we count the steps.
-        self.env = gymnasium.make(
-            recipe.env, terminate_at_goal=False, disable_env_checker=True
-        ).unwrapped
+        self.env = make_env(recipe.env, terminate_at_goal=False, disable_env_checker=True).unwrapped
         self.oracle = shortest_path_oracle(self.env)
         self.recipe = recipe
 

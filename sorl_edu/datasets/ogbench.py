@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sorl_edu.datasets.collect import RECIPES
+from sorl_edu.datasets.environments import make_env
 from sorl_edu.datasets.seeding import numpy_seeded
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, DataError, UnknownName, check
@@ -322,13 +323,6 @@ def _not_found(dataset, files, folders, folder, error) -> str:
     )
 
 
-def _make_env(env_id: str):
-    import gymnasium
-    import ogbench  # noqa: F401  (registers the environments)
-
-    return gymnasium.make(env_id)
-
-
 def _read(path: Path, env_ids: Sequence[str]) -> list[Transitions]:
     """Read one file and give it the rewards and masks of every environment's task."""
     from ogbench.relabel_utils import relabel_dataset
@@ -336,7 +330,7 @@ def _read(path: Path, env_ids: Sequence[str]) -> list[Transitions]:
     tasks: list[Transitions] = []
     try:
         for env_id in env_ids:
-            env = _make_env(env_id)
+            env = make_env(env_id)
             try:
                 if not tasks:
                     arrays = _read_rows(path, env_id, env)

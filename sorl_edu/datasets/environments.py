@@ -1,0 +1,19 @@
+"""OGBench's environments, without the noise that other libraries make about them."""
+
+from __future__ import annotations
+
+import warnings
+
+
+def make_env(env_id: str, **options):
+    """`gymnasium.make` of an environment of OGBench's.
+
+    Gymnasium warns of the precision of a robot's spaces, and glfw that there is no screen: neither
+    matters here, so these warnings are not shown.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import gymnasium
+        import ogbench  # noqa: F401  (registers the environments)
+
+        return gymnasium.make(env_id, **options)
