@@ -90,8 +90,9 @@ class Train:
 
     def run(self) -> int:
         from sorl_edu.datasets.ogbench import load, parse_name
-        from sorl_edu.training import RESUME_FILE
+        from sorl_edu.training import RESUME_FILE, use_all_cores
 
+        use_all_cores()
         parse_name(self.dataset)
         for flag in ("updates", "seeds", "log_every", "checkpoint_every"):
             value = getattr(self, flag)
@@ -413,7 +414,9 @@ class Benchmark:
 
     def run(self) -> int:
         from sorl_edu import benchmark
+        from sorl_edu.training import use_all_cores
 
+        use_all_cores()
         names = [field.name for field in fields(benchmark.Plan)]
         plan = benchmark.Plan(**{name: getattr(self, name) for name in names})
         if self.data is not None:

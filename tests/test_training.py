@@ -378,3 +378,20 @@ def test_a_damaged_checkpoint_is_refused(transitions, interrupted):
     file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(CheckpointError, match="damaged"):
         count(transitions, checkpoint_dir=interrupted, checkpoint_every=50)
+
+
+def test_cores_are_devices_if_asked_before_jax_starts():
+    script = """
+import os
+os.cpu_count = lambda: 3
+from sorl_edu import benchmark, cli  # to import is not to start
+from sorl_edu.training import use_all_cores
+use_all_cores()
+import jax
+print(len(jax.devices()))
+os.cpu_count = lambda: 5
+use_all_cores()
+print(len(jax.devices()))
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert told.stdout.split() == ["3", "3"], told.stderr

@@ -27,6 +27,7 @@ from sorl_edu.evaluation import act, evaluate
 from sorl_edu.files import write_csv
 from sorl_edu.presets import preset
 from sorl_edu.speed import TimedTraining, seconds
+from sorl_edu.training import use_all_cores
 
 CASES = {
     "paper size": (SORL(), 28, 5, 11.0),
@@ -164,6 +165,7 @@ def row(what: str, measured: float, unit: str, promise: float | None = None, how
 
 
 def main(out: Path, paper_updates: int | None = None) -> None:
+    use_all_cores()
     print(f"{platform.processor() or platform.machine()}, jax {jax.__version__}, {jax.devices()}")
     if paper_updates is not None:
         rows, file = bench_paper_size(paper_updates), "paper_size.csv"

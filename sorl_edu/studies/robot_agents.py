@@ -17,7 +17,6 @@ import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import jax
 import pandas as pd
 
 from sorl_edu import benchmark, checkpoints, course_data, video
@@ -26,7 +25,7 @@ from sorl_edu.datasets.collect import collect
 from sorl_edu.evaluation import paired_difference
 from sorl_edu.files import add_to_manifest, copy_whole, file_sha256, write_csv
 from sorl_edu.studies.pieces import asked_for
-from sorl_edu.training import RESUME_FILE
+from sorl_edu.training import RESUME_FILE, use_all_cores
 
 
 @dataclass(frozen=True)
@@ -244,6 +243,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    # A device per core: seeds that are spread over them learn faster than in one batch.
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    use_all_cores()
     main()
