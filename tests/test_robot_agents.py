@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import TINY
 
@@ -94,10 +95,13 @@ def tiny(monkeypatch, tmp_path):
     }
     monkeypatch.setattr(robot_agents, "ARMS", arms)
     monkeypatch.setattr(robot_agents, "FILMS", {})
+    # Of the whole study's arms; here it only says that it was asked.
+    monkeypatch.setattr(robot_agents, "findings", lambda out: pd.DataFrame([{"out": out}]))
+    monkeypatch.setattr(robot_agents, "describe", lambda table: f"findings in {table.out[0]}")
     return tmp_path / "runs", tmp_path / "out"
 
 
-def test_the_study_runs_ships_and_takes_up_the_shorter_arm(tiny, monkeypatch):
+def test_the_study_runs_ships_and_takes_up_the_shorter_arm(tiny, monkeypatch, capsys):
     runs, out = tiny
     flags = ["--runs", str(runs), "--out", str(out)]
     robot_agents.main(["short", *flags])
@@ -122,8 +126,10 @@ def test_the_study_runs_ships_and_takes_up_the_shorter_arm(tiny, monkeypatch):
     together = benchmark.read_results(runs / "long" / "results.csv")
     np.testing.assert_allclose(trained_alone.length, together.length)
     done.clear()
+    assert "findings" not in capsys.readouterr().out
     robot_agents.main(["short", "long", *flags])
     assert not done  # nothing was left to learn
+    assert f"findings in {out}" in capsys.readouterr().out
 
 
 def test_an_unknown_piece_is_refused_before_any_work(tiny):
