@@ -39,12 +39,14 @@ Offline reinforcement learning with shortcut models (SORL) on OGBench.
   sorl-edu sweep     evaluate a grid of inference steps x N, over training seeds
   sorl-edu video     film two settings of an agent side by side
   sorl-edu benchmark train and evaluate on a suite, beside the published table
-  sorl-edu course    write, check and execute the notebooks (in a checkout of the repository)
+  sorl-edu course    write, check and execute the notebooks; `course build` makes versions to hand
+                     out, `course grade` grades a submission (in a checkout of the repository)
   sorl-edu doctor    say what is wrong with this installation, and the fix
 
 sorl-edu COMMAND --help lists a command's flags and gives examples."""
 
 MAX_SEED = 2**32 - 1
+SECRET = "SORL_EDU_SECRET"  # the variable that hidden tests are made from
 
 
 @dataclass(frozen=True)
@@ -490,6 +492,93 @@ class Course:
 
 
 @dataclass(frozen=True)
+class Build:
+    """Make a version of the notebooks to hand out or to keep, as .ipynb and as text.
+
+    student: without the solutions. solution: with the blanks filled in. instructor: the student's,
+    and after each check its solution, points and the usual mistakes. nbgrader: the student's, with
+    nbgrader's marks and hidden tests, which `nbgrader generate_assignment` takes out again. Their
+    cases are made from a secret, the variable SORL_EDU_SECRET.
+    """
+
+    version: Annotated[Literal["student", "solution", "instructor", "nbgrader"], arg(name="for")]
+    """Which version."""
+    to: Path
+    """The folder to write to."""
+    notebooks: Positional[Annotated[tuple[str, ...], arg(metavar="[NOTEBOOK ...]")]] = ()
+    """Which ones, by number or name; all unless given."""
+    root: Path = Path(__file__).resolve().parents[1]
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course build --for student --to handout
+    sorl-edu course build --for nbgrader --to source/lesson2 2
+    """
+
+    def run(self) -> int:
+        from sorl_edu.coursework.build import build
+
+        secret = os.environ.get(SECRET, "")
+        check(
+            self.version != "nbgrader" or bool(secret),
+            f"nbgrader's hidden tests are made from a secret: set the variable {SECRET}",
+        )
+        to = _usable_folder(self.to, "--to")
+        files = build(self.root.expanduser(), self.version, to, self.notebooks, secret=secret)
+        print("\n".join(f"wrote {file}" for file in files))
+        return 0
+
+
+@dataclass(frozen=True)
+class Grade:
+    """Grade a submission: its answers run in a process of their own, with limits.
+
+    The checks are those that students see, with cases made from a secret, the variable
+    SORL_EDU_SECRET. The exit code is 0 if it could be graded, whatever it was given.
+    """
+
+    submission: Positional[Annotated[Path, arg(metavar="SUBMISSION.ipynb")]]
+    """The student's notebook."""
+    notebook: str
+    """Of which notebook of the course, by number or name."""
+    json: bool = False
+    """Print Gradescope's results.json."""
+    seconds: float = 600.0
+    """Time for all answers together; then they are stopped."""
+    memory: float = 4.0
+    """GiB; then they are stopped."""
+    root: Path = Path(__file__).resolve().parents[1]
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course grade ada.ipynb --notebook 2
+    sorl-edu course grade ada.ipynb --notebook 2 --json
+    """
+
+    def run(self) -> int:
+        import json
+
+        from sorl_edu import notebooks
+        from sorl_edu.coursework.grading import grade
+
+        secret = os.environ.get(SECRET, "")
+        check(bool(secret), f"the hidden cases are made from a secret: set the variable {SECRET}")
+        check(self.seconds > 0 and self.memory > 0, "--seconds and --memory must be positive")
+        (source,) = notebooks.find(self.root.expanduser(), [self.notebook])
+        report = grade(
+            self.submission.expanduser(),
+            source.text(),
+            secret=secret,
+            name=source.name,
+            seconds=self.seconds,
+            memory=int(self.memory * 2**30),
+            unread=[source.source.parent.resolve()],
+        )
+        print(json.dumps(report.as_gradescope(), indent=2) if self.json else report.as_text())
+        return 0
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Say what is installed, what is wrong with it, and the fix.
 
@@ -520,6 +609,8 @@ COMMANDS: dict[str, type] = {
     "benchmark": Benchmark,
     "collect": Collect,
     "course": Course,
+    "course build": Build,
+    "course grade": Grade,
     "doctor": Doctor,
 }
 
@@ -557,7 +648,8 @@ def parse(argv: Sequence[str]):
     if not argv or argv[0] in ("-h", "--help"):
         print(HELP, file=sys.stdout if argv else sys.stderr)
         raise SystemExit(0 if argv else 2)
-    name, rest = argv[0], argv[1:]
+    words = 2 if " ".join(argv[:2]) in COMMANDS else 1
+    name, rest = " ".join(argv[:words]), argv[words:]
     if name not in COMMANDS:
         raise UnknownName("command", name, COMMANDS)
     command = COMMANDS[name]
@@ -606,12 +698,12 @@ def _check_seed(seed: int) -> None:
     check(0 <= seed <= MAX_SEED, f"--seed must lie in 0 .. {MAX_SEED}, got {seed}")
 
 
-def _usable_folder(folder: Path) -> Path:
+def _usable_folder(folder: Path, flag: str = "--out") -> Path:
     """A folder that is there and can be written to, or could be made; it isn't made yet."""
     folder = folder.expanduser()
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    check(there.is_dir(), f"--out {folder} can't be a folder: '{there}' is a file")
-    check(os.access(there, os.W_OK), f"--out {folder}: can't write to '{there}'")
+    check(there.is_dir(), f"{flag} {folder} can't be a folder: '{there}' is a file")
+    check(os.access(there, os.W_OK), f"{flag} {folder}: can't write to '{there}'")
     return folder
 
 

@@ -92,6 +92,11 @@ class ExerciseCells:
     """One exercise, as a student meets it: each field but the number is the text of a cell."""
 
     number: str
+    title: str
+    difficulty: int
+    """Of three stars."""
+    minutes: int
+    points: float
     imports: str
     blank: str
     check: str
@@ -135,8 +140,9 @@ def find(root: Path, names: Sequence[str] = ()) -> list[Notebook]:
         f"there is no pyproject.toml in '{root}': the notebooks are made in a checkout of the "
         "repository, not in an installed package",
     )
-    found = [Notebook(path) for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.py"))]
-    check(bool(found), f"there is no notebook (NN_name.py) in '{root / 'notebooks'}'")
+    folder = root / "notebooks"
+    found = [Notebook(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))]
+    check(bool(found), f"there is no notebook (NN_name.py) in '{folder}'")
     if not names:
         return found
     chosen = []
@@ -183,20 +189,24 @@ def parsed(text: str) -> NotebookNode:
     import jupytext
 
     notebook = jupytext.reads(text, fmt="py:percent")
-    seen: dict[str, int] = {}
-    for cell in notebook.cells:
-        told = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
-        seen[told] = seen.get(told, 0) + 1
-        cell.id = told if seen[told] == 1 else f"{told}-{seen[told]}"
+    name_cells(notebook)
     notebook.metadata.get("jupytext", {}).pop("text_representation", None)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
 
 
-def as_ipynb(text: str) -> str:
-    """The .ipynb of a notebook's text: the same bytes for the same text."""
+def name_cells(notebook: NotebookNode) -> None:
+    """Gives each cell an id that depends on what it says, and on nothing else."""
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        told = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        seen[told] = seen.get(told, 0) + 1
+        cell.id = told if seen[told] == 1 else f"{told}-{seen[told]}"
+
+
+def as_ipynb(notebook: NotebookNode) -> str:
+    """A notebook's file without outputs: the same bytes for the same cells."""
     cells = []
-    notebook = parsed(text)
     for cell in notebook.cells:
         cell = dict(cell, source=cell.source.splitlines(keepends=True))
         if cell["cell_type"] == "code":
@@ -217,7 +227,7 @@ def sync(root: Path) -> list[Path]:
     changed = []
     for notebook in sources:
         text = stamped(notebook.text(), notebook.name, address)
-        changed += _write(notebook.source, text) + _write(notebook.ipynb, as_ipynb(text))
+        changed += _write(notebook.source, text) + _write(notebook.ipynb, as_ipynb(parsed(text)))
     readme = root / "README.md"
     if readme.exists():
         changed += _write(readme, _with_table(readme.read_text(encoding="utf-8"), root))
@@ -311,7 +321,7 @@ def exercises(text: str) -> list[ExerciseCells]:
     """The exercises of a notebook's text, in order.
 
     Raises:
-        ConfigError: a blank without its check, or without imports.
+        ConfigError: a blank without its heading or its check, or without imports.
     """
     cells = parsed(text).cells
     tagged = {tag: i for i, cell in enumerate(cells) for tag in cell.metadata.get("tags", ())}
@@ -327,9 +337,10 @@ def exercises(text: str) -> list[ExerciseCells]:
         found.append(
             ExerciseCells(
                 number,
-                _plain(cells[tagged["imports"]].source),
-                _plain(cells[at].source),
-                _plain(cells[end].source),
+                *_heading(number, cells[:at]),
+                plain_code(cells[tagged["imports"]].source),
+                plain_code(cells[at].source),
+                plain_code(cells[end].source),
                 next(filter(None, map(_solution, after)), ""),
             )
         )
@@ -354,7 +365,26 @@ def drift(blank: str, solution: str) -> str | None:
     return None if len(theirs) in at else "(the end)"
 
 
-def _plain(source: str) -> str:
+_HEADING = re.compile(
+    r"^### Exercise (?P<number>\S+) · (?P<title>.+?) · (?P<stars>[★☆]{3}) · (?P<minutes>\d+) min"
+    r" · (?P<points>\d+) points?$",
+    re.MULTILINE,
+)
+
+
+def _heading(number: str, cells: Sequence[NotebookNode]) -> tuple[str, int, int, float]:
+    """Title, stars, minutes and points, from the heading in the prose before an exercise."""
+    for cell in reversed(cells):
+        for match in _HEADING.finditer(cell.source if cell.cell_type == "markdown" else ""):
+            if match["number"] == number:
+                stars, minutes = match["stars"].count("★"), int(match["minutes"])
+                return match["title"], stars, minutes, float(match["points"])
+    raise ConfigError(
+        f"exercise {number} has no heading `### Exercise {number} · TITLE · ★★☆ · N min · N points`"
+    )
+
+
+def plain_code(source: str) -> str:
     """Code without IPython's magics."""
     return "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
 
@@ -424,7 +454,7 @@ def _ipynb_problems(notebook: Notebook) -> Iterator[str]:
         yield "outputs were left in: run `sorl-edu course sync`"
     if "widgets" in content.get("metadata", {}):
         yield "widget state was left in: run `sorl-edu course sync`"
-    if not outputs and written != as_ipynb(notebook.text()):
+    if not outputs and written != as_ipynb(parsed(notebook.text())):
         yield f"it differs from {notebook.source.name}: run `sorl-edu course sync`"
 
 

@@ -267,14 +267,14 @@ def examples(help_text):
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_help_has_examples_that_parse(name, capsys):
-    assert run(name, "--help") == 0
+    assert run(*name.split(), "--help") == 0
     help_text = capsys.readouterr().out
     found = examples(help_text)
     assert len(found) >= 2
     for example in found:
-        program, command, *rest = shlex.split(example)
-        assert (program, command) == ("sorl-edu", name)
-        assert isinstance(cli.parse([command, *rest]), cli.COMMANDS[name])
+        program, *words = shlex.split(example)
+        assert program == "sorl-edu" and words[: len(name.split())] == name.split()
+        assert isinstance(cli.parse(words), cli.COMMANDS[name])
 
 
 def test_the_example_of_a_preset_changes_the_hyper_parameters():
@@ -287,7 +287,7 @@ def test_the_example_of_a_preset_changes_the_hyper_parameters():
 def test_root_help_names_every_command(capsys):
     assert run("--help") == 0
     help_text = capsys.readouterr().out
-    assert all(f"sorl-edu {name}" in help_text for name in cli.COMMANDS)
+    assert all(name in help_text for name in cli.COMMANDS)
 
 
 def test_a_process_refuses_with_exit_code_2_and_without_mujoco():

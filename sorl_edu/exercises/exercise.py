@@ -13,6 +13,7 @@ import html
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any, Literal
 
 import jax
@@ -72,6 +73,7 @@ class Exercise:
             for a missing stop-gradient probes a gradient.
         right: what to say of a right answer.
         tolerance: absolute and relative, of the comparison.
+        write_yourself: names of the library that an answer may not use: it is what they do.
     """
 
     number: str
@@ -81,24 +83,40 @@ class Exercise:
     probe: Callable[..., PyTree] = lambda answer, *case: answer(*case)
     right: str = "Right."
     tolerance: float = 1e-4
+    write_yourself: tuple[str, ...] = ()
 
     def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
         """Checks an answer, which should be a function, on the cases of a seed."""
+        feedback, given = self.attempt(answer, seed)
+        return self.judge(given, seed) if feedback is None else feedback
+
+    def attempt(self, answer: Any, seed: int) -> tuple[Feedback | None, list[PyTree]]:
+        """What an answer gives on the cases of a seed; or, of a blank or broken one, what to say.
+
+        Nothing in here knows what is right: a grader runs it where answers can do no harm.
+        """
         if not callable(answer):
-            return Feedback("wrong", f"Hand over your function itself; this is {answer!r}.")
-        cases = self.cases(jax.random.key(seed))
-        expected = [_outcome(self.probe, self.solution, case) for case in cases]
+            return Feedback("wrong", f"Hand over your function itself; this is {answer!r}."), []
+        borrowed = sorted(_names_in(answer) & set(self.write_yourself))
+        if borrowed:
+            return Feedback("wrong", f"Write it yourself: your answer uses `{borrowed[0]}`."), []
         try:
-            given = [_outcome(self.probe, answer, case) for case in cases]
+            given = [self.probe(answer, *case) for case in self._cases_of(seed)]
         except Exception as error:
-            return self._stopped(answer, error)
+            return self._stopped(answer, error), []
         if any(_is_blank(outcome) for outcome in given):
-            return self._empty(answer)
+            return self._empty(answer), []
+        return None, given
+
+    def judge(self, given: Sequence[PyTree], seed: int) -> Feedback:
+        """Whether what an answer gave is right, or a known mistake."""
+        cases = self._cases_of(seed)
+        expected = [self.probe(self.solution, *case) for case in cases]
         if self._agree(given, expected):
             return Feedback("right", self.right)
         for misconception in self.misconceptions:
             try:
-                mistaken = [_outcome(self.probe, misconception.answer, case) for case in cases]
+                mistaken = [self.probe(misconception.answer, *case) for case in cases]
             except Exception:  # a mistake that can't run on these cases is not this one
                 continue
             if self._agree(given, mistaken):
@@ -106,8 +124,13 @@ class Exercise:
                 return Feedback("wrong", text, misconception.name)
         return Feedback("wrong", _difference(given, expected))
 
-    def _agree(self, one: list, other: list) -> bool:
-        return all(_close(a, b, self.tolerance) for a, b in zip(one, other, strict=True))
+    def _cases_of(self, seed: int) -> Sequence[tuple]:
+        return self.cases(jax.random.key(seed))
+
+    def _agree(self, one: Sequence[PyTree], other: Sequence[PyTree]) -> bool:
+        return len(one) == len(other) and all(
+            _close(a, b, self.tolerance) for a, b in zip(one, other, strict=True)
+        )
 
     def _empty(self, answer: Callable) -> Feedback:
         name = getattr(answer, "__name__", "your function")
@@ -133,8 +156,15 @@ class Exercise:
         return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
 
 
-def _outcome(probe: Callable, answer: Callable, case: tuple) -> Any:
-    return probe(answer, *case)
+def _names_in(answer: Callable) -> set[str]:
+    """The names that a function's code uses, and that of functions inside it."""
+    found, codes = set(), [getattr(answer, "__code__", None)]
+    while codes:
+        code = codes.pop()
+        if isinstance(code, CodeType):
+            found |= set(code.co_names)
+            codes += code.co_consts
+    return found
 
 
 def _is_blank(outcome: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Handing the course out and grading it: versions of a notebook, a sandbox, two graders."""

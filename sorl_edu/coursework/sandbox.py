@@ -1,0 +1,193 @@
+"""A process of its own for code that is not ours: limits, a scrubbed environment, and a referee.
+
+    outcome = run(["python", "-m", "...", ...], folder, seconds=60, memory=4 * 2**30)
+
+The code runs in a new process group, in a folder that is thrown away. It is killed when its time is
+up or its memory is used up; what it prints is kept up to a limit. Inside, `lock` forbids Python to
+read the course's own files, to write anywhere else, to start processes and to open connections.
+
+`lock` is a hook of the interpreter, and no wall: it stops what students do by accident, or try for
+fun. Machine code (ctypes is closed, but other ways exist) gets around it. Where submissions may be
+hostile, run the grader in a container without a network, as graders for hundreds do anyway.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+KEPT_OUTPUT = 20_000  # characters
+MAX_BYTES = 20 * 2**20  # of a submission, and of what an answer hands over
+POLL = 0.05  # seconds
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "JAX_PLATFORMS")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process ended."""
+
+    ended: str
+    """"done" (exit code 0), "failed" (another one), "time" or "memory" (it was stopped)."""
+    output: str
+    """What it printed: the beginning, and the end if that is not all."""
+    seconds: float
+
+
+def run(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    seconds: float,
+    memory: int,
+    environment: dict[str, str] | None = None,
+) -> Outcome:
+    """Runs a command in a folder, under limits; it and all that it starts are gone afterwards.
+
+    Args:
+        seconds: wall-clock time until it is killed.
+        memory: bytes that it may have in memory (resident) until it is killed.
+        environment: variables beside the few that are passed on.
+    """
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=kept | {"HOME": str(folder), "TMPDIR": str(folder)} | (environment or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=_limit_files,
+    )
+    printed = _Printed()
+    reader = threading.Thread(target=printed.read, args=(process.stdout,), daemon=True)
+    reader.start()
+    ended = None
+    while process.poll() is None and ended is None:
+        time.sleep(POLL)
+        if time.perf_counter() - start > seconds:
+            ended = "time"
+        elif _resident(process.pid) > memory:
+            ended = "memory"
+    _kill_group(process.pid)
+    process.wait()
+    reader.join(1)
+    ended = ended or ("done" if process.returncode == 0 else "failed")
+    return Outcome(ended, str(printed), time.perf_counter() - start)
+
+
+def _limit_files() -> None:
+    """In the child, before the command: no file over 100 MB, no core dump."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 2**20,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _resident(pid: int) -> int:
+    """Bytes of a process in memory; 0 where /proc doesn't tell."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * resource.getpagesize()
+
+
+class _Printed:
+    """Output that is read to its end, of which the beginning and the end are kept."""
+
+    def __init__(self) -> None:
+        self.head, self.tail, self.left_out = b"", b"", 0
+
+    def read(self, pipe) -> None:
+        half = KEPT_OUTPUT // 2
+        while chunk := pipe.read1(1 << 16):
+            room = half - len(self.head)
+            self.head += chunk[:room] if room > 0 else b""
+            tail = self.tail + (chunk[room:] if room > 0 else chunk)
+            self.left_out += max(len(tail) - half, 0)
+            self.tail = tail[-half:]
+
+    def __str__(self) -> str:
+        gap = f"\n... {self.left_out:,} bytes left out ...\n" if self.left_out else ""
+        head, tail = (part.decode(errors="replace") for part in (self.head, self.tail))
+        return head + gap + tail
+
+
+# ---------------------------------------------------------------------- inside the process
+
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CHANGES = {  # audit events whose first arguments are paths that change
+    "os.remove": 1,
+    "os.rmdir": 1,
+    "os.mkdir": 1,
+    "os.truncate": 1,
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.utime": 1,
+    "os.rename": 2,
+    "os.link": 2,
+    "os.symlink": 2,
+}
+CLOSED = (
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.kill",
+    "os.killpg",
+    "socket.connect",
+    "socket.bind",
+    "ctypes.dlopen",
+)
+
+
+def lock(folder: Path, unread: Sequence[Path]) -> None:
+    """From now on, for good: no writing outside `folder`, no reading of `unread`, and no way out.
+
+    What a submission does of this raises PermissionError, with a message for its author.
+    """
+    folder = os.path.realpath(folder)
+    secret = tuple(os.path.realpath(path) for path in unread)
+
+    def inside(path: object, roots: Sequence[str]) -> bool:
+        if isinstance(path, int):  # an open file
+            return False
+        real = os.path.realpath(os.fsdecode(path))
+        return any(real == root or real.startswith(root + os.sep) for root in roots)
+
+    def referee(event: str, arguments: tuple) -> None:
+        if event == "open":
+            path, mode, flags = arguments
+            if isinstance(path, int) or path is None:
+                return
+            writes = flags & WRITES if isinstance(flags, int) else 0
+            writes = writes or any(letter in (mode or "") for letter in "wax+")
+            if writes and not inside(path, [folder, "/dev/null"]):
+                raise PermissionError(f"a submission writes in its own folder only, not to {path}")
+            if not writes and inside(path, secret):
+                raise PermissionError(f"a submission may not read the course's own file {path}")
+        elif event in CHANGES:
+            for path in arguments[: CHANGES[event]]:
+                if not isinstance(path, int) and not inside(path, [folder]):
+                    raise PermissionError(f"a submission may not change {path}")
+        elif event in CLOSED:
+            raise PermissionError(f"a submission may not do this: {event}")
+
+    sys.addaudithook(referee)

@@ -1,0 +1,276 @@
+"""Versions to hand out agree with the source, and no submission gets the better of the grader."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
+
+import nbformat
+import tiny_course
+
+from sorl_edu import cli, notebooks
+from sorl_edu.coursework import sandbox
+from sorl_edu.coursework.build import HIDDEN, VERSIONS, build
+from sorl_edu.coursework.grading import grade, hidden_seed
+from sorl_edu.errors import ConfigError, DataError, UnknownName
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRET = "of the tests"
+LESSONS = [notebook for notebook in notebooks.find(ROOT) if notebooks.exercises(notebook.text())]
+DOUBLE = """
+# %% [markdown]
+# ### Exercise 1.2 · Twice · ★☆☆ · 2 min · 2 points
+# Return twice of it, and a half of that.
+
+
+# %% tags=["exercise-1.2"]
+def twice(x):
+    y = ...
+    return y
+
+
+# %% tags=["check-1.2"]
+double(twice)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def twice(x):
+#     y = 2 * x
+#     return y
+# ```
+#
+# </details>
+"""
+
+
+def make_repository(root):
+    """Writes a repository whose notebook has two exercises, of one point and of two."""
+    source = tiny_course.make(root)
+    text = source.read_text()
+    check = 'double = Exercise("1.2", lambda x: 2 * x, half.cases, half.misconceptions[1:])\n'
+    text = text.replace(")\n\nfrom matplotlib", f")\n{check}\nfrom matplotlib")
+    text = text.replace("\n# %%\nexplorer = Tiny()", f"{DOUBLE}\n# %%\nexplorer = Tiny()")
+    assert check in text and DOUBLE in text
+    source.write_text(text)
+    notebooks.sync(root)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("repository")
+    make_repository(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def source(root):
+    return root / "notebooks" / "01_halves.py"
+
+
+def submission(folder, handed_out, *answers, before=""):
+    """A student's notebook: what was handed out, a file, with answers (or none) in the blanks."""
+    notebook = nbformat.read(handed_out, as_version=4)
+    blanks = [
+        cell
+        for cell in notebook.cells
+        if any(tag.startswith("exercise-") for tag in cell.metadata.get("tags", ()))
+    ]
+    for cell, answer in zip(blanks, answers, strict=True):
+        cell.source = cell.source if answer is None else answer
+    if before:
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(before))
+    path = folder / "submission.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+HALF = "def answer(x):\n    y = x / 2\n    return y"
+TWICE = "def twice(x):\n    y = 2 * x\n    return y"
+
+
+def graded(folder, source, *answers, before="", **limits):
+    file = submission(folder, source.with_suffix(".ipynb"), *answers, before=before)
+    return grade(file, source.read_text(), secret=SECRET, **limits)
+
+
+# Versions
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda notebook: notebook.name)
+def test_versions_differ_in_the_blanks_and_in_nothing_else(lesson, tmp_path):
+    files = {}
+    for version in VERSIONS:
+        made = build(ROOT, version, tmp_path / version, [lesson.name], secret=SECRET)
+        assert {f.suffix for f in made} == {".ipynb"} | (
+            set() if version == "nbgrader" else {".py"}
+        )
+        (ipynb,) = (file for file in made if file.suffix == ".ipynb")
+        files[version] = nbformat.read(ipynb, as_version=4)
+        nbformat.validate(files[version])
+    student, solved = files["student"].cells, files["solution"].cells
+    assert len(student) == len(solved)
+    exercises = {e.number: e for e in notebooks.exercises(lesson.text())}
+    for blank, filled in zip(student, solved, strict=True):
+        assert blank.metadata == filled.metadata
+        if blank.source != filled.source:
+            (tag,) = blank.metadata.tags
+            exercise = exercises.pop(tag.removeprefix("exercise-"))
+            assert notebooks.drift(blank.source, filled.source) is None
+            assert filled.source.strip() == exercise.solution.strip()
+    assert not exercises
+    for version in ("student", "nbgrader"):
+        text = json.dumps(files[version].cells)
+        assert "Solution</summary>" not in text and "Hint 1</summary>" in text
+    notes = [c for c in files["instructor"].cells if "instructor" in c.metadata.get("tags", ())]
+    assert len(notes) == len(notebooks.exercises(lesson.text()))
+    for exercise, note in zip(notebooks.exercises(lesson.text()), notes, strict=True):
+        assert exercise.solution.strip() in note.source
+        assert f"{exercise.points:g} point(s)" in note.source
+
+
+def test_nbgraders_version_hides_its_cases(root, tmp_path):
+    (file,) = build(root, "nbgrader", tmp_path, secret=SECRET)
+    marked = [c for c in nbformat.read(file, as_version=4).cells if "nbgrader" in c.metadata]
+    assert [c.metadata.nbgrader.points for c in marked] == [1, 2]
+    seed = hidden_seed(SECRET, "1.2")
+    assert marked[1].source.split("\n") == [
+        "double(twice)",
+        HIDDEN[0],
+        f"2 * bool(double(twice, seed={seed}))",
+        HIDDEN[1],
+    ]
+    assert hidden_seed("another", "1.2") != seed != hidden_seed(SECRET, "1.1")
+
+
+def test_building_refuses_before_it_writes(root, tmp_path):
+    for error, arguments in (
+        (UnknownName, ("teacher", tmp_path)),
+        (ConfigError, ("nbgrader", tmp_path)),
+        (ConfigError, ("student", root / "notebooks")),
+        (ConfigError, ("student", tmp_path, ["7"])),
+    ):
+        with pytest.raises(error):
+            build(root, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+# The grader
+
+
+def test_a_right_submission_has_all_points_and_an_empty_one_none(tmp_path, source):
+    report = graded(tmp_path, source, HALF, TWICE)
+    assert (report.points, report.most) == (3, 3), report.as_text()
+    report = graded(tmp_path, source, None, None)
+    assert (report.points, report.most) == (0, 3)
+    assert all("waits for you" in score.text for score in report.scores)
+
+
+def test_each_answer_is_graded_by_itself(tmp_path, source):
+    report = graded(tmp_path, source, "def answer(x):\n    return 2 * x", TWICE)
+    assert [score.points for score in report.scores] == [0, 2]
+    assert "Doubled: halving makes smaller" in report.scores[0].text
+    report = graded(tmp_path, source, "def answer(x)\n    return", TWICE)
+    assert [score.points for score in report.scores] == [0, 2]
+    assert "SyntaxError" in report.scores[0].text
+    report = graded(tmp_path, source, "def answer(x):\n    return 1 / 0", TWICE)
+    assert "ZeroDivisionError" in report.scores[0].text and report.points == 2
+
+
+LIBRARY = Path(notebooks.__file__).parent
+FAULTY = {
+    "loops for ever": ("def answer(x):\n    while True:\n        pass", "not come to an end"),
+    "exits": ("def answer(x):\n    import os\n    os._exit(0)", "exit()"),
+    "raises SystemExit": ("def answer(x):\n    raise SystemExit", "exit()"),
+    "eats memory": (
+        "def answer(x):\n    import numpy\n    kept = []\n    while True:\n"
+        "        kept.append(numpy.ones(10_000_000))",
+        "memory",
+    ),
+    "reads the solution": (
+        f"def answer(x):\n    open({str(LIBRARY / 'exercises/robots.py')!r})\n    return x / 2",
+        "may not read",
+    ),
+    "writes outside": (
+        f"def answer(x):\n    open({str(LIBRARY / 'mine.txt')!r}, 'w')\n    return x / 2",
+        "own folder only",
+    ),
+    "starts a process": ("def answer(x):\n    import os\n    os.system('ls')", "may not do this"),
+    "opens a connection": (
+        "def answer(x):\n    import socket\n"
+        "    socket.create_connection(('127.0.0.1', 9))\n    return x / 2",
+        "may not do this",
+    ),
+    "hands over text": ("def answer(x):\n    return 'a half'", "returns"),
+    "hands over too much": (
+        "def answer(x):\n    import numpy\n    return numpy.ones(6_000_000)",
+        "far more than is asked for",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_a_submission_that_does_harm_is_stopped_and_the_rest_is_graded(case, tmp_path, source):
+    code, said = FAULTY[case]
+    report = graded(tmp_path, source, code, TWICE, seconds=25, memory=2**30)
+    assert [score.points for score in report.scores] == [0, 2], report.as_text()
+    assert said in report.scores[0].text, report.as_text()
+    assert not (LIBRARY / "mine.txt").exists()
+    assert list(tmp_path.iterdir()) == [tmp_path / "submission.ipynb"]
+
+
+PATCHES = {
+    "the check": "half.judge = lambda *a: True\ntype(half).attempt = lambda *a: (None, [])",
+    "the feedback": "import sorl_edu.exercises.exercise as e\n"
+    "e.Feedback = lambda *a: ('right', 'Right.')\ne._close = lambda *a: True",
+    "numpy": "import numpy\nnumpy.allclose = lambda *a, **b: True",
+    "the worker": "import sys\nw = sys.modules['__main__']\nw._say = lambda *a: None",
+}
+
+
+@pytest.mark.parametrize("patched", PATCHES)
+def test_patching_gains_nothing(patched, tmp_path, source):
+    wrong = "def answer(x):\n    return -x / 2"
+    report = graded(tmp_path, source, wrong, "def twice(x):\n    return x", before=PATCHES[patched])
+    assert report.points == 0, report.as_text()
+
+
+def test_a_million_lines_are_read_and_not_kept(tmp_path, source):
+    loud = "def answer(x):\n    for i in range(1_000_000):\n        print(i)\n    return x / 2"
+    report = graded(tmp_path, source, loud, TWICE)
+    assert report.points == 3
+    assert len(report.output) < 2 * sandbox.KEPT_OUTPUT and "left out" in report.output
+
+
+def test_the_environment_is_scrubbed(tmp_path, source, monkeypatch):
+    monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
+    spy = "def answer(x):\n    import os\n    print(sorted(os.environ))\n    return x / 2"
+    report = graded(tmp_path, source, spy, TWICE)
+    assert report.points == 3 and "'HOME'" in report.output
+    assert "SORL_EDU_SECRET" not in report.output
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"cells": 3}', b"\x00" * 50])
+def test_what_is_no_notebook_is_refused(content, tmp_path, source):
+    file = tmp_path / "submission.ipynb"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="is no notebook"):
+        grade(file, source.read_text(), secret=SECRET)
+
+
+def test_the_command_line_builds_and_grades(root, source, tmp_path, monkeypatch, capsys):
+    file = submission(tmp_path, source.with_suffix(".ipynb"), HALF, None)
+    flags = ["--notebook", "1", "--root", str(root)]
+    assert cli.main(["course", "grade", str(file), *flags]) == 2
+    assert "SORL_EDU_SECRET" in capsys.readouterr().err
+    monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
+    assert cli.main(["course", "grade", str(file), *flags, "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["score"] == 1 and [t["max_score"] for t in results["tests"]] == [1, 2]
+    assert {"number", "name", "score", "max_score", "output"} == results["tests"][0].keys()
+    out = tmp_path / "out"
+    assert cli.main(["course", "build", "--for", "student", "--to", str(out), *flags[2:]]) == 0
+    assert {file.name for file in out.iterdir()} == {"01_halves.ipynb", "01_halves.py"}
