@@ -22,10 +22,11 @@ from safetensors.numpy import save_file
 from sorl_edu.agents import AGENTS, Agent, agent_class
 from sorl_edu.agents.protocol import State
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.errors import CheckpointError, ConfigError
+from sorl_edu.errors import CheckpointError, ConfigError, check
 from sorl_edu.files import appearing
 
 FORMAT = "sorl-edu-1"
+MAX_WIDTH = 100_000  # of an observation or an action, in a file that is to be believed
 
 
 def plain(value: Any) -> Any:
@@ -55,15 +56,18 @@ def read_metadata(file: str | Path) -> dict:
     try:
         with safe_open(file, framework="numpy") as opened:
             header = opened.metadata() or {}
-        if header.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{file} is no {FORMAT} checkpoint (its format is {header.get('format')!r})"
-            )
-        metadata = json.loads(header["metadata"])
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {file}") from None
-    except (SafetensorError, json.JSONDecodeError, KeyError, OSError) as error:
+    except (SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(f"{file} is damaged or no safetensors file: {error}") from None
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{file} is no {FORMAT} checkpoint (its format is {header.get('format')!r})"
+        )
+    try:
+        metadata = json.loads(header["metadata"])
+    except (ValueError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"{file} is damaged: its metadata is no JSON: {error}") from None
     if not isinstance(metadata, dict):
         raise CheckpointError(f"{file} is damaged: its metadata is no JSON object")
     return metadata
@@ -151,15 +155,17 @@ def load_agent(
     try:
         agent = _agent_from(metadata["agent"], metadata["config"])
         info = AgentInfo(**metadata["info"])
-        obs_dim, action_dim = metadata["observation_dim"], metadata["action_dim"]
-        blank = Transitions.create(
-            np.zeros((2, obs_dim)), np.zeros((2, action_dim)), np.zeros(2), np.ones(2), [0, 1]
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        _check_types(info, AgentInfo("", 0, 0, info.preset and "", info.dataset_sha256 and ""))
+        widths = metadata["observation_dim"], metadata["action_dim"]
+        for width in widths:
+            check(type(width) is int and 1 <= width <= MAX_WIDTH, f"a width of {width!r}")
+        obs, action = (np.zeros((2, width)) for width in widths)
+        blank = Transitions.create(obs, action, np.zeros(2), np.ones(2), [0, 1])
+        like = jax.eval_shape(agent.init, jax.random.key(0), blank)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{file} describes no agent of this version: {error}") from None
     if environment is not None and info.environment != environment:
         raise CheckpointError(f"{file} was trained for {info.environment}, not for {environment}")
-    like = jax.eval_shape(agent.init, jax.random.key(0), blank)
     return agent, load_tree(file, _without_optimizers(like)), info
 
 
@@ -177,7 +183,22 @@ def _agent_from(name: str, config: dict) -> Agent:
     unknown = config.keys() - {field.name for field in fields(cls)}
     if unknown:
         raise ConfigError(f"unknown hyper-parameters {', '.join(sorted(unknown))}")
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    agent = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    _check_types(agent, cls())
+    return agent
+
+
+def _check_types(found: Any, like: Any) -> None:
+    """Raises ConfigError if a field of a dataclass has not the type that it has in another."""
+    for name, usual in vars(like).items():
+        value = getattr(found, name)
+        allowed = (int, float) if isinstance(usual, float) else type(usual)
+        check(
+            isinstance(value, allowed)
+            and isinstance(value, bool) == isinstance(usual, bool)
+            and (not isinstance(usual, tuple) or all(type(width) is int for width in value)),
+            f"{name} is {value!r}, and should be like {usual!r}",
+        )
 
 
 def _without_optimizers(state: State) -> State:

@@ -203,14 +203,17 @@ def shipped_data(folder: Path | None = None) -> list[Finding]:
         folder: with files and manifest.json; by default the package's.
     """
     from sorl_edu.datasets import ogbench
-    from sorl_edu.files import MANIFEST, file_sha256
+    from sorl_edu.errors import DataError
+    from sorl_edu.files import MANIFEST, file_sha256, read_manifest
 
     folder = ogbench.shipped_data() if folder is None else folder
     fix = "install sorl-edu again; in the repository: git checkout -- data"
     try:
-        entries = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
-        return [Finding("shipped data", "wrong", f"no readable {MANIFEST}: {error}", fix)]
+        entries = read_manifest(folder)
+    except DataError as error:
+        return [Finding("shipped data", "wrong", str(error), fix)]
+    if not entries:
+        return [Finding("shipped data", "wrong", f"there is no {MANIFEST} in {folder}", fix)]
     problems = []
     for name, entry in entries.items():
         if not (folder / name).is_file():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sorl_edu.errors import ConfigError, check
+from sorl_edu.errors import ConfigError, DataError, check
 
 MANIFEST = "manifest.json"
 RECORDED_PACKAGES = ("sorl-edu", "jax", "numpy", "ogbench", "gymnasium", "mujoco")
@@ -60,14 +60,39 @@ def file_sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_manifest(folder: str | os.PathLike) -> dict[str, dict]:
+    """What `folder/manifest.json` says of each file; nothing if there is none.
+
+    Raises:
+        DataError: it can't be read, or is no object of objects, each with a "sha256".
+    """
+    path = Path(folder) / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        entries = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"'{path}' is damaged: {error}") from None
+    check(
+        isinstance(entries, dict)
+        and all(isinstance(e, dict) and isinstance(e.get("sha256"), str) for e in entries.values()),
+        f"'{path}' is damaged: it should be an object with an object for each file, and its sha256",
+        DataError,
+    )
+    return entries
+
+
 def add_to_manifest(folder: str | os.PathLike, file: str, command: str, **facts) -> None:
     """Records in `folder/manifest.json` how `file` of that folder was made.
 
     An entry has the command, the versions of Python and of the packages that decide the content,
     the file's sha256 and bytes, and `facts` (JSON values). Entries of other files are kept.
+
+    Raises:
+        DataError: the manifest that is there is damaged.
     """
     manifest, path = Path(folder) / MANIFEST, Path(folder) / file
-    entries = json.loads(manifest.read_text()) if manifest.exists() else {}
+    entries = read_manifest(folder)
     entries[file] = facts | {
         "command": command,
         "versions": {"python": platform.python_version()}

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import time
+import tokenize
 import urllib.error
 import urllib.request
 import warnings
@@ -46,6 +48,13 @@ MIRRORS = (
 )
 """Hosts of the official files, in the order in which they are tried."""
 
+MAX_BYTES = 8 * 2**30  # of a file's arrays, unpacked; the largest official one has 3 GiB
+# What reading an npz of any bytes can raise; the last is what a wild shape asks for.
+DAMAGE = (
+    *(ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError),
+    *(SyntaxError, tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error),
+    *(OverflowError, MemoryError),
+)
 RETRY_PAUSE = 1.0
 """Seconds before a download that was cut is taken up again; doubled each time."""
 
@@ -382,13 +391,17 @@ def _read_rows(path: Path, env_id: str, env) -> dict[str, np.ndarray]:
 def _read_arrays(path: Path, keys: list[str]) -> dict[str, np.ndarray]:
     check(zipfile.is_zipfile(path), "it is cut short, or not an npz file", DataError)
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        limit = MAX_BYTES / 2**30
+        check(size <= MAX_BYTES, f"unpacked it has {size:,} bytes, over {limit:g} GiB", DataError)
         with np.load(path, allow_pickle=False) as file:
             missing = [key for key in keys if key not in file]
             check(not missing, f"it lacks {', '.join(missing)}; it has {file.files}", DataError)
             arrays = {key: file[key] for key in keys}
     except DataError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         raise DataError(f"it is damaged, or holds other things than numbers ({error})") from None
     for key, array in arrays.items():
         check(array.dtype.kind in "fiub", f"{key} holds {array.dtype}, not numbers", DataError)
