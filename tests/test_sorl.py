@@ -331,3 +331,20 @@ def test_sorl_finds_the_optimum_where_cloning_only_repeats_the_data():
     assert 0.25 < cloned < 0.55
     sorl = SORL(**shared, critic_hidden=(32, 32), denoise_steps=2, max_backprop_steps=2)
     assert max(distances(sorl, [(1, 1), (2, 1), (1, 16), (2, 16)])) < 0.05
+
+
+def test_no_random_key_is_used_twice_in_an_update(state, batch, monkeypatch):
+    used = collections.Counter()
+
+    def watched(draw):
+        def watching(key, *args, **options):
+            used[np.asarray(jax.random.key_data(key)).tobytes()] += 1
+            return draw(key, *args, **options)
+
+        return watching
+
+    for name in ("normal", "uniform", "randint", "choice", "permutation", "bernoulli", "split"):
+        monkeypatch.setattr(jax.random, name, watched(getattr(jax.random, name)))
+    with jax.disable_jit():
+        TINY.update(state, batch, KEY, SHARED)
+    assert len(used) > 5 and set(used.values()) == {1}
