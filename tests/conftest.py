@@ -24,17 +24,24 @@ assert "sorl_edu" not in sys.modules, "sorl_edu was imported before its annotati
 jaxtyping.install_import_hook("sorl_edu", f"{__name__}.checked")
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 
 from sorl_edu.datasets.transitions import Transitions  # noqa: E402
+from sorl_edu.files import write_csv  # noqa: E402
 
-MEASURED = pytest.StashKey[list[str]]()
+MEASURED = pytest.StashKey[list[tuple[str, float, str]]]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--measured", metavar="FILE", help="write what was measured to a CSV")
 
 
 @pytest.fixture(scope="session")
 def measured(pytestconfig):
-    """Adds a line to what is printed at the end. Times are told there; no test fails of them."""
-    return pytestconfig.stash.setdefault(MEASURED, []).append
+    """Tells a number at the end, `measured(what, value, unit)`. No test fails of one."""
+    rows = pytestconfig.stash.setdefault(MEASURED, [])
+    return lambda what, value, unit: rows.append((what, float(value), unit))
 
 
 def pytest_sessionfinish(session):
@@ -49,10 +56,13 @@ def pytest_testnodedown(node, error):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if lines := config.stash.get(MEASURED, []):
+    rows = sorted(config.stash.get(MEASURED, []))
+    if rows:
         terminalreporter.section("measured")
-        for line in lines:
-            terminalreporter.write_line(line)
+        for what, value, unit in rows:
+            terminalreporter.write_line(f"{what}: {value:.3g} {unit}")
+    if file := config.getoption("--measured"):
+        write_csv(pd.DataFrame(rows, columns=["what", "measured", "unit"]), file)
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ def test_the_notebooks_are_up_to_date():
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(path, measured):
     execution = notebooks.execute(notebooks.Notebook(path))
-    measured(f"{path.stem}: {execution.seconds:.0f} s")
+    measured(path.stem, execution.seconds, "s")
     assert not execution.failures, "\n".join(map(str, execution.failures))
     assert not checks_that_do_not_wait(execution.executed.cells)
 

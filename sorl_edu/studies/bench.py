@@ -1,7 +1,8 @@
-"""`make bench`: what the library's speed is on this machine, beside what the README promises.
+"""`make bench`: how fast library, notebooks and sliders are here, beside what the README promises.
 
 Ratios matter more than times: an update's share of the matrix-product ceiling is measured in the
-same run as the ceiling. Writes runs/bench/speed.csv.
+same run as the ceiling. Writes runs/bench/speed.csv. What runs in a browser is measured by the
+tests that drive it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import itertools
 import math
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -118,6 +121,27 @@ def bench_robots(episodes: int = 50, alone: int = 10) -> list[dict]:
     ]
 
 
+def bench_course(out: Path) -> list[dict]:
+    """How long notebooks take in JupyterLab, and their sliders; nothing without Chromium."""
+    tests = Path(__file__).parents[2] / "tests" / "test_browser.py"
+    if not tests.exists():
+        print("notebooks and sliders are not measured: that needs a checkout of the repository")
+        return []
+    file = (out / "browser.csv").absolute()
+    options = ["-q", "-k", "every_cell_ran or in_jupyterlab", "--measured", str(file)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", str(tests), *options], cwd=tests.parents[1]
+    )
+    if done.returncode != 0 or not file.exists():
+        print("notebooks and sliders are not measured: pytest said above why not")
+        return []
+    promises = {"s": 180.0, "ms": 100.0}
+    return [
+        row(found.what, found.measured, found.unit, promises.get(found.unit), "at most")
+        for found in pd.read_csv(file).itertuples()
+    ]
+
+
 def bench_paper_size(updates: int) -> list[dict]:
     """Long enough to extrapolate to the paper's million updates; for a GPU."""
     agent, obs_dim, action_dim, _ = CASES["paper size"]
@@ -164,7 +188,7 @@ def row(what: str, measured: float, unit: str, promise: float | None = None, how
     }
 
 
-def main(out: Path, paper_updates: int | None = None) -> None:
+def main(out: Path, paper_updates: int | None = None, course: bool = False) -> None:
     use_all_cores()
     print(f"{platform.processor() or platform.machine()}, jax {jax.__version__}, {jax.devices()}")
     if paper_updates is not None:
@@ -173,6 +197,7 @@ def main(out: Path, paper_updates: int | None = None) -> None:
         peak, file = ceiling(), "speed.csv"
         rows = [row("matrix-product ceiling (2048 x 2048, float32)", peak / 1e9, "GFLOP/s")]
         rows += bench_updates(peak) + bench_seeds() + bench_act() + bench_robots()
+        rows += bench_course(out) if course else []
     table = pd.DataFrame(rows)
     write_csv(table, out / file)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
@@ -184,5 +209,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--paper-updates", type=int, help="time this many at paper size instead (on a GPU: 50000)"
     )
+    parser.add_argument(
+        "--course", action="store_true", help="also time notebooks and sliders (minutes)"
+    )
     options = parser.parse_args()
-    main(options.out, options.paper_updates)
+    main(options.out, options.paper_updates, options.course)
