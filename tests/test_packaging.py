@@ -10,6 +10,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import mutation
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -125,8 +126,8 @@ def make(*words):
 def test_make_lists_its_targets_and_help_is_the_default():
     helped = make("help")
     assert helped.returncode == 0 and helped.stdout == make().stdout
-    targets = ("help", "demo", "lab", "notebooks", "test", "test-colab", "bench", "claims")
-    for target in (*targets, "course-data", "robots"):
+    targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-colab", "mutation")
+    for target in (*targets, "bench", "claims", "course-data", "robots"):
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
 
@@ -141,6 +142,11 @@ def test_make_runs_what_is_there(tmp_path):
     planned = make("--dry-run", "test").stdout
     assert planned.index("ruff check") < planned.index("ruff format --check")
     assert planned.index("ruff format --check") < planned.index("-m pytest")
+    planned = make("--dry-run", "check").stdout
+    assert planned.index("ruff check") < planned.index("course check") < planned.index("-m pytest")
+    files = re.findall(r"tests/\S+\.py", planned)
+    assert len(files) >= 10 and all((ROOT / file).is_file() for file in files)
+    assert "tests/mutation.py" in make("--dry-run", "mutation").stdout
 
 
 def fresh_checkout(tmp_path, python):
@@ -185,11 +191,13 @@ def test_make_installs_once_and_again_when_pyproject_changes(tmp_path):
     assert installs("demo") == ["."]
     assert installs("demo") == []
     assert asked("demo") == ["-m sorl_edu.studies.demo"]
-    assert installs("test") == [".[lab,test]"]
+    assert installs("lab") == [".[lab]"]
+    assert installs("demo") == []
+    assert installs("test") == [".[lab,test,grading]"]
     assert installs("demo") == installs("test") == installs("lab") == []
     changed = (tmp_path / ".venv" / ".all").stat().st_mtime + 10
     os.utime(tmp_path / "pyproject.toml", (changed, changed))
-    assert installs("demo") == [".[lab,test]"]
+    assert installs("demo") == [".[lab,test,grading]"]
 
 
 def test_ci_runs_the_tests():
@@ -232,3 +240,9 @@ def test_the_package_never_unpickles():
                 assert (node.module or "").split(".")[0] not in unsafe, path
             elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 assert isinstance(node.value, ast.Constant) and node.value.value is False, path
+
+
+def test_a_fault_of_the_mutation_run_is_a_line_that_is_there():
+    assert len({fault.name for fault in mutation.FAULTS}) == len(mutation.FAULTS) >= 12
+    assert [problem for fault in mutation.FAULTS if (problem := fault.problem())] == []
+    assert f"{len(mutation.FAULTS)} faults into copies" in (ROOT / "README.md").read_text()
