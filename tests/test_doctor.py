@@ -145,7 +145,7 @@ def test_the_shipped_data_is_as_it_was_shipped():
 
 
 def test_changed_and_missing_data_are_wrong(tmp_path):
-    assert "no readable manifest" in only(doctor.shipped_data(tmp_path)).text
+    assert "there is no manifest.json" in only(doctor.shipped_data(tmp_path)).text
     for name in ("a.npz", "b.npz"):
         (tmp_path / name).write_bytes(b"as shipped")
         add_to_manifest(tmp_path, name, "by hand")

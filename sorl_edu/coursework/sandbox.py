@@ -67,7 +67,6 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=_limit_files,
     )
     printed = _Printed()
     reader = threading.Thread(target=printed.read, args=(process.stdout,), daemon=True)
@@ -84,12 +83,6 @@ def run(
     reader.join(1)
     ended = ended or ("done" if process.returncode == 0 else "failed")
     return Outcome(ended, str(printed), time.perf_counter() - start)
-
-
-def _limit_files() -> None:
-    """In the child, before the command: no file over 100 MB, no core dump."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 2**20,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _kill_group(leader: int) -> None:
@@ -161,8 +154,11 @@ CLOSED = (
 def lock(folder: Path, unread: Sequence[Path]) -> None:
     """From now on, for good: no writing outside `folder`, no reading of `unread`, and no way out.
 
-    What a submission does of this raises PermissionError, with a message for its author.
+    What a submission does of this raises PermissionError, with a message for its author. Nor can it
+    write a file of over 100 MB, or dump its memory.
     """
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 2**20,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     folder = os.path.realpath(folder)
     secret = tuple(os.path.realpath(path) for path in unread)
 
