@@ -541,10 +541,11 @@ def test_the_shipped_data_come_from_their_command(medium):
 
 
 def test_a_manifest_keeps_its_other_entries(stitch, tmp_path):
-    (tmp_path / "manifest.json").write_text('{"other.npz": {"seed": 7}}')
+    other = {"seed": 7, "sha256": "ab" * 32}
+    (tmp_path / "manifest.json").write_text(json.dumps({"other.npz": other}))
     (tmp_path / stitch[0].name).write_bytes(stitch[0].read_bytes())
     add_to_manifest(tmp_path, stitch[0].name, "sorl-edu collect ...", seed=0)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["other.npz"] == {"seed": 7}
+    assert manifest["other.npz"] == other
     assert manifest[stitch[0].name]["seed"] == 0
     assert manifest[stitch[0].name]["sha256"] == file_sha256(stitch[0])
