@@ -518,11 +518,7 @@ class Build:
     def run(self) -> int:
         from sorl_edu.coursework.build import build
 
-        secret = os.environ.get(SECRET, "")
-        check(
-            self.version != "nbgrader" or bool(secret),
-            f"nbgrader's hidden tests are made from a secret: set the variable {SECRET}",
-        )
+        secret = _secret() if self.version == "nbgrader" else ""
         to = _usable_folder(self.to, "--to")
         files = build(self.root.expanduser(), self.version, to, self.notebooks, secret=secret)
         print("\n".join(f"wrote {file}" for file in files))
@@ -561,8 +557,7 @@ class Grade:
         from sorl_edu import notebooks
         from sorl_edu.coursework.grading import grade
 
-        secret = os.environ.get(SECRET, "")
-        check(bool(secret), f"the hidden cases are made from a secret: set the variable {SECRET}")
+        secret = _secret()
         check(self.seconds > 0 and self.memory > 0, "--seconds and --memory must be positive")
         (source,) = notebooks.find(self.root.expanduser(), [self.notebook])
         report = grade(
@@ -692,6 +687,12 @@ def _preset_name(argv: Sequence[str]) -> str:
                 f"no preset is for {word}: choose one with --preset ({', '.join(PRESETS)})"
             ) from None
     return "pointmaze"
+
+
+def _secret() -> str:
+    secret = os.environ.get(SECRET, "")
+    check(bool(secret), f"the hidden cases are made from a secret: set the variable {SECRET}")
+    return secret
 
 
 def _check_seed(seed: int) -> None:

@@ -13,7 +13,6 @@ import html
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any, Literal
 
 import jax
@@ -73,7 +72,6 @@ class Exercise:
             for a missing stop-gradient probes a gradient.
         right: what to say of a right answer.
         tolerance: absolute and relative, of the comparison.
-        write_yourself: names of the library that an answer may not use: it is what they do.
     """
 
     number: str
@@ -83,7 +81,6 @@ class Exercise:
     probe: Callable[..., PyTree] = lambda answer, *case: answer(*case)
     right: str = "Right."
     tolerance: float = 1e-4
-    write_yourself: tuple[str, ...] = ()
 
     def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
         """Checks an answer, which should be a function, on the cases of a seed."""
@@ -97,9 +94,6 @@ class Exercise:
         """
         if not callable(answer):
             return Feedback("wrong", f"Hand over your function itself; this is {answer!r}."), []
-        borrowed = sorted(_names_in(answer) & set(self.write_yourself))
-        if borrowed:
-            return Feedback("wrong", f"Write it yourself: your answer uses `{borrowed[0]}`."), []
         try:
             given = [self.probe(answer, *case) for case in self._cases_of(seed)]
         except Exception as error:
@@ -154,17 +148,6 @@ class Exercise:
             empty = self._empty(answer)
             return Feedback("empty", f"{empty.text} ({type(error).__name__}: {message})")
         return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
-
-
-def _names_in(answer: Callable) -> set[str]:
-    """The names that a function's code uses, and that of functions inside it."""
-    found, codes = set(), [getattr(answer, "__code__", None)]
-    while codes:
-        code = codes.pop()
-        if isinstance(code, CodeType):
-            found |= set(code.co_names)
-            codes += code.co_consts
-    return found
 
 
 def _is_blank(outcome: Any) -> bool:
