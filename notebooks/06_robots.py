@@ -71,7 +71,7 @@ matplotlib.rcParams.update(plotting.STYLE)
 
 # %% [markdown]
 # The agents below are shipped; `data/robots/manifest.json` has the command that made each, with its
-# seeds, updates and seconds. `make robots` makes them again, in three and a half hours on 2 cores.
+# seeds, updates and seconds. `make robots` makes them again, which takes hours on 2 cores.
 #
 # ## What does a robot at play know?
 #
@@ -111,7 +111,8 @@ figure
 # %% [markdown]
 # Each peak is a pick and a place: about eleven in the episode, each to a new random spot. None is
 # *for* our task, and if the cube lies in the circle, it is by accident: in the million transitions that
-# the agents below learned from, the cube is within 4 cm of this goal in 2% of the rows (data/README.md).
+# the agents below learned from, the cube is within 4 cm of this goal in 2% of the rows
+# (`python -m sorl_edu.studies.robots cube-single-play-v0 runs/robots/data_1000` counts them).
 # So the data are full of skill, and empty of our purpose. What offline RL has to do is to keep the one
 # and to add the other.
 #
