@@ -137,7 +137,7 @@ def three_losses(o, a_1):
 
 losses = three_losses(o, a_1)
 encoded = batch.replace(observations=state.encoder(o))  # checked against agents/sorl.py
-in_library = jax.jit(agent._policy_loss, static_argnames="steps")
+in_library = jax.jit(agent.policy_loss, static_argnames="steps")
 theirs, _ = in_library(state.field, state, encoded, jax.random.key(1), steps=m)
 assert jnp.allclose(losses["weighted sum"], theirs, rtol=1e-3)
 {name: round(float(value), 4) for name, value in losses.items()}

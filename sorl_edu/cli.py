@@ -506,13 +506,13 @@ class Build:
     to: Path
     """The folder to write to."""
     notebooks: Positional[Annotated[tuple[str, ...], arg(metavar="[NOTEBOOK ...]")]] = ()
-    """Which ones, by number or name; all unless given."""
+    """Which ones, by number (5 a lesson, A2 an assignment) or name; all unless given."""
     root: Path = Path(__file__).resolve().parents[1]
     """The repository's folder."""
 
     examples = """
     sorl-edu course build --for student --to handout
-    sorl-edu course build --for nbgrader --to source/lesson2 2
+    sorl-edu course build --for nbgrader --to source/assignment2 A2
     """
 
     def run(self) -> int:
@@ -535,8 +535,10 @@ class Grade:
 
     submission: Positional[Annotated[Path, arg(metavar="SUBMISSION.ipynb")]]
     """The student's notebook."""
-    notebook: str
-    """Of which notebook of the course, by number or name."""
+    assignment: int | None = None
+    """Of which assignment, by number."""
+    notebook: str | None = None
+    """Or of which notebook of the course, by number or name."""
     json: bool = False
     """Print Gradescope's results.json."""
     seconds: float = 600.0
@@ -547,8 +549,9 @@ class Grade:
     """The repository's folder."""
 
     examples = """
-    sorl-edu course grade ada.ipynb --notebook 2
-    sorl-edu course grade ada.ipynb --notebook 2 --json
+    sorl-edu course grade ada.ipynb --assignment 2
+    sorl-edu course grade ada.ipynb --assignment 2 --json
+    sorl-edu course grade ada.ipynb --notebook 5
     """
 
     def run(self) -> int:
@@ -559,7 +562,10 @@ class Grade:
 
         secret = _secret()
         check(self.seconds > 0 and self.memory > 0, "--seconds and --memory must be positive")
-        (source,) = notebooks.find(self.root.expanduser(), [self.notebook])
+        one = (self.assignment is None) != (self.notebook is None)
+        check(one, "name what it is a submission of: --assignment N or --notebook N")
+        name = self.notebook if self.assignment is None else f"A{self.assignment}"
+        (source,) = notebooks.find(self.root.expanduser(), [name])
         report = grade(
             self.submission.expanduser(),
             source.text(),
@@ -567,7 +573,7 @@ class Grade:
             name=source.name,
             seconds=self.seconds,
             memory=int(self.memory * 2**30),
-            unread=[source.source.parent.resolve()],
+            unread=[self.root.expanduser().resolve() / "notebooks"],
         )
         print(json.dumps(report.as_gradescope(), indent=2) if self.json else report.as_text())
         return 0

@@ -1,8 +1,9 @@
 """The notebooks' text and what is made from it: `sorl-edu course sync | check | run`.
 
-The source of a notebook is notebooks/NN_name.py (jupytext, py:percent). `sync` stamps the
+The source of a lesson is notebooks/NN_name.py (jupytext, py:percent), that of an assignment
+notebooks/assignments/AN_name.py. `sync` stamps the
 repository's address, which stands in pyproject.toml alone, into its badge and its set-up cell, and
-writes NN_name.ipynb beside it, without outputs. `check` says what of this is not up to date, and
+writes the .ipynb beside it, without outputs. `check` says what of this is not up to date, and
 what a notebook lacks. `run` executes the notebooks and measures their time.
 """
 
@@ -62,7 +63,10 @@ OPENING = {
     "**You should know**": r"\*\*You should know",
     "**Time** about N s to run": r"\*\*Time\*\* about \d+ s to run",
 }
-CLOSING = {part: rf"^(#+ |\*\*){part}" for part in ("Recap", "Three questions", "Further reading")}
+CLOSING = {
+    "notebooks": ("Recap", "Three questions", "Further reading"),
+    "assignments": ("Handing in", "Further reading"),
+}
 _BADGE_LINE = re.compile(r"^# \[!\[Open in Colab\].*$", re.MULTILINE)
 _SETUP_CELL = re.compile(r'^# %% tags=\["setup"\][^\n]*\n.*?(?=^# %%|\Z)', re.MULTILINE | re.DOTALL)
 _TIME = re.compile(r"(?<=\*\*Time\*\* about )\d+(?= s to run)")
@@ -73,11 +77,27 @@ class Notebook:
     """A notebook by its text."""
 
     source: Path
-    """NN_name.py."""
+    """notebooks/NN_name.py, or notebooks/assignments/AN_name.py."""
 
     @property
     def name(self) -> str:
         return self.source.stem
+
+    @property
+    def number(self) -> str:
+        """ "5" for lesson 05_name, "A2" for assignment A2_name."""
+        return self.name.partition("_")[0].lstrip("0") or "0"
+
+    @property
+    def folder(self) -> str:
+        """What it is by where it is: "notebooks" for a lesson, or "assignments"."""
+        return self.source.parent.name
+
+    @property
+    def address(self) -> str:
+        """Where its .ipynb is in the repository."""
+        inside = "" if self.folder == "notebooks" else f"{self.folder}/"
+        return f"notebooks/{inside}{self.ipynb.name}"
 
     @property
     def ipynb(self) -> Path:
@@ -102,6 +122,15 @@ class ExerciseCells:
     check: str
     solution: str
     """The code of the folded solution; "" if there is none."""
+
+
+@dataclass(frozen=True)
+class WrittenPart:
+    """A question that is answered in prose, and graded by hand."""
+
+    number: str
+    title: str
+    points: float
 
 
 @dataclass(frozen=True)
@@ -130,7 +159,7 @@ class Execution:
 
 
 def find(root: Path, names: Sequence[str] = ()) -> list[Notebook]:
-    """The notebooks of a repository in their order, or those named by number, name or path.
+    """Lessons and assignments in their order, or those named by number ("5", "A2"), name or path.
 
     Raises:
         ConfigError: `root` is not the repository's folder, or there is no such notebook.
@@ -141,14 +170,16 @@ def find(root: Path, names: Sequence[str] = ()) -> list[Notebook]:
         "repository, not in an installed package",
     )
     folder = root / "notebooks"
-    found = [Notebook(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))]
+    lessons, assignments = folder.glob("[0-9][0-9]_*.py"), folder.glob("assignments/A[0-9]_*.py")
+    found = [Notebook(path) for path in (*sorted(lessons), *sorted(assignments))]
     check(bool(found), f"there is no notebook (NN_name.py) in '{folder}'")
     if not names:
         return found
     chosen = []
     for name in names:
         stem = Path(name).stem
-        match = [n for n in found if n.name == stem or n.name[:2] == stem.zfill(2)]
+        number = stem.upper().lstrip("0") or "0"
+        match = [n for n in found if n.name == stem or n.number == number]
         check(bool(match), f"no notebook '{name}'; there are {', '.join(n.name for n in found)}")
         chosen += match
     return chosen
@@ -170,17 +201,17 @@ def repository(root: Path) -> str:
     return address
 
 
-def badge(address: str, name: str) -> str:
+def badge(repository: str, notebook: Notebook) -> str:
     """The line that opens a notebook in Colab."""
-    owner_and_name = address.removeprefix("https://github.com/")
-    link = f"{COLAB}/{owner_and_name}/blob/main/notebooks/{name}.ipynb"
+    owner_and_name = repository.removeprefix("https://github.com/")
+    link = f"{COLAB}/{owner_and_name}/blob/main/{notebook.address}"
     return f"[![Open in Colab]({BADGE})]({link})"
 
 
-def stamped(text: str, name: str, address: str) -> str:
-    """A notebook's text with this badge and set-up cell."""
-    cell = f'# %% tags=["setup"]\n{SETUP.format(repository=address)}\n'
-    text = _BADGE_LINE.sub(lambda _: f"# {badge(address, name)}", text)
+def stamped(notebook: Notebook, repository: str) -> str:
+    """A notebook's text with its badge and set-up cell."""
+    cell = f'# %% tags=["setup"]\n{SETUP.format(repository=repository)}\n'
+    text = _BADGE_LINE.sub(lambda _: f"# {badge(repository, notebook)}", notebook.text())
     return _SETUP_CELL.sub(lambda _: cell, text)
 
 
@@ -226,7 +257,7 @@ def sync(root: Path) -> list[Path]:
     sources, address = find(root), repository(root)
     changed = []
     for notebook in sources:
-        text = stamped(notebook.text(), notebook.name, address)
+        text = stamped(notebook, address)
         changed += _write(notebook.source, text) + _write(notebook.ipynb, as_ipynb(parsed(text)))
     readme = root / "README.md"
     if readme.exists():
@@ -239,10 +270,10 @@ def problems(root: Path) -> list[str]:
     sources, address = find(root), repository(root)
     found = []
     for notebook in sources:
-        text, name = notebook.text(), notebook.name
-        found += [f"{name}.py: {what}" for what in _stamp_problems(text, name, address)]
-        found += [f"{name}.py: {what}" for what in _part_problems(text)]
-        found += [f"{name}.py: {what}" for what in _exercise_problems(text)]
+        name = notebook.name
+        found += [f"{name}.py: {what}" for what in _stamp_problems(notebook, address)]
+        found += [f"{name}.py: {what}" for what in _part_problems(notebook)]
+        found += [f"{name}.py: {what}" for what in _exercise_problems(notebook.text())]
         found += [f"{name}.ipynb: {what}" for what in _ipynb_problems(notebook)]
     readme = root / "README.md"
     if readme.exists():
@@ -347,6 +378,23 @@ def exercises(text: str) -> list[ExerciseCells]:
     return found
 
 
+def written_parts(text: str) -> list[WrittenPart]:
+    """What of a notebook's text is graded by hand: the cells tagged written-NUMBER, in order.
+
+    Raises:
+        ConfigError: one has no heading.
+    """
+    cells = parsed(text).cells
+    found = []
+    for at, cell in enumerate(cells):
+        for tag in cell.metadata.get("tags", ()):
+            if tag.startswith("written-"):
+                number = tag.removeprefix("written-")
+                title, _, _, points = _heading(number, cells[:at])
+                found.append(WrittenPart(number, title, points))
+    return found
+
+
 def drift(blank: str, solution: str) -> str | None:
     """The first line of a blank that its solution lacks; None if they agree outside the dots.
 
@@ -396,25 +444,26 @@ def _solution(source: str) -> str:
     return inside[1] if inside else ""
 
 
-def _stamp_problems(text: str, name: str, address: str) -> Iterator[str]:
+def _stamp_problems(notebook: Notebook, address: str) -> Iterator[str]:
+    text = notebook.text()
     badges, setups = _BADGE_LINE.findall(text), _SETUP_CELL.findall(text)
     if len(badges) != 1:
         yield f"it needs one line `[![Open in Colab]...`, and has {len(badges)}"
     if len(setups) != 1:
         yield f'it needs one cell `# %% tags=["setup"]`, and has {len(setups)}'
-    if stamped(text, name, address) != text:
+    if stamped(notebook, address) != text:
         yield "its badge or set-up cell is stale: run `sorl-edu course sync`"
 
 
-def _part_problems(text: str) -> Iterator[str]:
-    cells = parsed(text).cells
+def _part_problems(notebook: Notebook) -> Iterator[str]:
+    cells = parsed(notebook.text()).cells
     prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
     first, last = prose[:1] or [""], prose[len(prose) // 2 :]
     for part, pattern in OPENING.items():
         if not re.search(pattern, first[0], re.MULTILINE):
             yield f"its opening lacks {part}"
-    for part, pattern in CLOSING.items():
-        if not re.search(pattern, "\n\n".join(last), re.MULTILINE):
+    for part in CLOSING[notebook.folder]:
+        if not re.search(rf"^(#+ |\*\*){part}", "\n\n".join(last), re.MULTILINE):
             yield f"its closing lacks {part}"
     for source in prose:
         if source.count("<details") != source.count("</details>"):
@@ -424,6 +473,7 @@ def _part_problems(text: str) -> Iterator[str]:
 def _exercise_problems(text: str) -> Iterator[str]:
     try:
         found = exercises(text)
+        written_parts(text)
     except ConfigError as error:
         yield str(error)
         return
@@ -470,11 +520,12 @@ def _with_table(readme: str, root: Path) -> str:
     for notebook in find(root):
         text = notebook.text()
         title = re.search(r"^# # (.*)$", text, re.MULTILINE)
-        seconds, minutes = _TIME.search(text), re.search(r"(\d+) minutes", text)
+        seconds, doing = _TIME.search(text), re.search(r"(\d+) (minutes|hours)", text)
         rows.append(
-            f"| [{title[1] if title else notebook.name}](notebooks/{notebook.ipynb.name}) "
-            f"| {f'{seconds[0]} s' if seconds else ''} | {f'{minutes[1]} min' if minutes else ''} "
-            f"| {len(exercises(text)) or ''} | {badge(address, notebook.name)} |"
+            f"| [{title[1] if title else notebook.name}]({notebook.address}) "
+            f"| {f'{seconds[0]} s' if seconds else ''} "
+            f"| {doing[0].replace('minutes', 'min') if doing else ''} "
+            f"| {len(exercises(text)) or ''} | {badge(address, notebook)} |"
         )
     table = "\n".join(rows)
     return f"{before}{begin}\n{table}\n{end}{after}"

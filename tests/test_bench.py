@@ -25,7 +25,7 @@ def test_operations_are_those_that_xla_counts():
 
     drawn = (1, 2, 4, 8)
     total = sum(
-        counted(agent._critic_loss, state.critic, m) + counted(agent._policy_loss, state.field, m)
+        counted(agent.critic_loss, state.critic, m) + counted(agent.policy_loss, state.field, m)
         for m in drawn
     )
     ours = bench.operations_per_update(agent, 7, 3)

@@ -191,14 +191,14 @@ class SORL:
         shared_keys = jax.random.split(shared_key, 1 + self.policy_updates_per_batch)
 
         grads, metrics = self._with_drawn_steps(
-            jax.grad(self._critic_loss, has_aux=True), shared_keys[0]
+            jax.grad(self.critic_loss, has_aux=True), shared_keys[0]
         )(state.critic, state, batch, keys[0])
         critic, critic_optimizer = self._descend(state.critic, grads, state.critic_optimizer)
         state = state.replace(critic=critic, critic_optimizer=critic_optimizer)
 
         for policy_key, policy_shared_key in zip(keys[1:], shared_keys[1:], strict=True):
             grads, policy_metrics = self._with_drawn_steps(
-                jax.grad(self._policy_loss, has_aux=True), policy_shared_key
+                jax.grad(self.policy_loss, has_aux=True), policy_shared_key
             )(state.field, state, batch, policy_key)
             field, field_optimizer = self._descend(state.field, grads, state.field_optimizer)
             state = state.replace(field=field, field_optimizer=field_optimizer)
@@ -215,10 +215,10 @@ class SORL:
         batch = _encode(state.encoder, batch)
         critic_key, policy_key = jax.random.split(key)
         critic_shared_key, policy_shared_key = jax.random.split(shared_key)
-        _, metrics = self._with_drawn_steps(self._critic_loss, critic_shared_key)(
+        _, metrics = self._with_drawn_steps(self.critic_loss, critic_shared_key)(
             state.critic, state, batch, critic_key
         )
-        _, policy_metrics = self._with_drawn_steps(self._policy_loss, policy_shared_key)(
+        _, policy_metrics = self._with_drawn_steps(self.policy_loss, policy_shared_key)(
             state.field, state, batch, policy_key
         )
         return metrics | policy_metrics
@@ -233,8 +233,8 @@ class SORL:
         candidates: int,
     ) -> Proposal:
         return inference.propose(
-            self._field(state, state.field),
-            self._critic(state.critic),
+            self.field_with(state, state.field),
+            self.critic_with(state.critic),
             state.encoder(obs),
             key,
             action_dim=state.action_dim,
@@ -259,17 +259,18 @@ class SORL:
 
     def field(self, state: SORLState) -> Field:
         """s(a_t, t, h | o), to hand to the functions of lessons 1, 2 and 5."""
-        field = self._field(state, state.field)
+        field = self.field_with(state, state.field)
         return lambda obs, a_t, t, h: field(state.encoder(obs), a_t, t, h)
 
     def critic(self, state: SORLState) -> Critic:
         """Q(o, a, m), to hand to the functions of lessons 3 and 5."""
-        critic = self._critic(state.critic)
+        critic = self.critic_with(state.critic)
         return lambda obs, actions, steps: critic(state.encoder(obs), actions, steps)
 
-    # Inside, observations are encoded once per update; below, `obs` means the encoded features.
+    # Inside, observations are encoded once per update; below, `obs` means the encoded features. A
+    # subclass may put its own in the place of any of these.
 
-    def _critic_loss(
+    def critic_loss(
         self,
         params: dict,
         state: SORLState,
@@ -278,19 +279,24 @@ class SORL:
         *,
         steps: int,
     ) -> tuple[Float[Array, ""], Metrics]:
+        target = self.td_target(state, batch, key, steps=steps)
         m = steps_column(steps, len(batch.rewards))
-        next_actions = self._sample(state, state.field, batch.next_observations, key, steps)
-        target = temporal_difference.td_target(
-            self._critic(state.target_critic),
+        return temporal_difference.td_loss(self.critic_with(params), batch, target, m)
+
+    def td_target(
+        self, state: SORLState, batch: Batch, key: PRNGKeyArray, *, steps: int
+    ) -> Float[Array, " batch"]:
+        """y = r + gamma^k mask agg_i Q'_i(o', a', m) with a' ~ pi(. | o', m)."""
+        return temporal_difference.td_target(
+            self.critic_with(state.target_critic),
             batch,
-            next_actions,
-            m,
+            self.sample(state, state.field, batch.next_observations, key, steps),
+            steps_column(steps, len(batch.rewards)),
             discount=self.discount,
             aggregation=self.q_aggregation,
         )
-        return temporal_difference.td_loss(self._critic(params), batch, target, m)
 
-    def _policy_loss(
+    def policy_loss(
         self,
         params: dict,
         state: SORLState,
@@ -300,10 +306,10 @@ class SORL:
         steps: int,
     ) -> tuple[Float[Array, ""], Metrics]:
         q_key, flow_key, consistency_key = jax.random.split(key, 3)
-        field, obs = self._field(state, params), batch.observations
+        field, obs = self.field_with(state, params), batch.observations
 
-        actions = self._sample(state, params, obs, q_key, steps)
-        q = self._critic(state.critic)(obs, actions, steps_column(steps, len(obs))).mean(0)
+        actions = self.sample(state, params, obs, q_key, steps)
+        q = self.critic_with(state.critic)(obs, actions, steps_column(steps, len(obs))).mean(0)
         scale = jax.lax.stop_gradient(jnp.abs(q).mean()) if self.normalize_q_loss else 1.0
         q_loss = -q.mean() / scale
 
@@ -318,7 +324,7 @@ class SORL:
         )
         consistency_loss, consistency_metrics = shortcut.self_consistency_loss(
             field,
-            self._field(state, state.target_field),
+            self.field_with(state, state.target_field),
             obs,
             batch.actions,
             consistency_key,
@@ -346,18 +352,18 @@ class SORL:
         level = jax.random.randint(shared_key, (), 0, len(branches))
         return partial(jax.lax.switch, level, branches)
 
-    def _sample(
+    def sample(
         self, state: SORLState, params: dict, obs: Array, key: PRNGKeyArray, steps: int
     ) -> Float[Array, "batch action"]:
         """a ~ pi(. | o, m)."""
         noise = jax.random.normal(key, (len(obs), state.action_dim))
-        field = self._field(state, params)
+        field = self.field_with(state, params)
         return shortcut.sample_from(field, obs, noise, steps, denoise_steps=self.denoise_steps)
 
-    def _field(self, state: SORLState, params: dict) -> Field:
+    def field_with(self, state: SORLState, params: dict) -> Field:
         return partial(self._field_network(state.action_dim).apply, params)
 
-    def _critic(self, params: dict) -> Critic:
+    def critic_with(self, params: dict) -> Critic:
         return partial(self._critic_network().apply, params)
 
     def _field_network(self, action_dim: int) -> ShortcutField:

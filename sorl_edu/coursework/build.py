@@ -6,7 +6,7 @@
     nbgrader      the student's, with nbgrader's marks and hidden tests, for generate_assignment
 
 The source, notebooks/NN_name.py, has every exercise once: heading with difficulty, time and points,
-hints, blank, check, folded solution.
+hints, blank, check, folded solution. An answer in prose is a cell tagged written-NUMBER.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sorl_edu import notebooks
 from sorl_edu.coursework.grading import check_of, hidden_seed, parts_of_check
 from sorl_edu.errors import UnknownName, check
 from sorl_edu.files import appearing
-from sorl_edu.notebooks import ExerciseCells
+from sorl_edu.notebooks import ExerciseCells, WrittenPart
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _SOLUTION = re.compile(r"^<details><summary>Solution</summary>\n.*?^</details>\n*", re.M | re.S)
+Part = TypeVar("Part", ExerciseCells, WrittenPart)
 HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"  # what nbgrader looks for
 
 
@@ -64,7 +65,7 @@ def build(
     for source in sources:
         text = source.text()
         made = notebooks.parsed(text)
-        VERSIONS[version](made, notebooks.exercises(text), secret)
+        VERSIONS[version](made, text, secret)
         notebooks.name_cells(made)
         contents = {".ipynb": notebooks.as_ipynb(made)}
         if version != "nbgrader":  # which would hand out all that is in the folder
@@ -76,7 +77,7 @@ def build(
     return files
 
 
-def _student(notebook: NotebookNode, exercises: Sequence[ExerciseCells], secret: str) -> None:
+def _student(notebook: NotebookNode, text: str, secret: str) -> None:
     """Takes the folded solutions out; a cell that held nothing else goes."""
     kept = []
     for cell in notebook.cells:
@@ -89,19 +90,19 @@ def _student(notebook: NotebookNode, exercises: Sequence[ExerciseCells], secret:
     notebook.cells = kept
 
 
-def _solution(notebook: NotebookNode, exercises: Sequence[ExerciseCells], secret: str) -> None:
+def _solution(notebook: NotebookNode, text: str, secret: str) -> None:
     """Fills the blanks in."""
-    _student(notebook, exercises, secret)
-    for exercise, _, cell in _tagged(notebook, exercises, "exercise"):
+    _student(notebook, text, secret)
+    for exercise, _, cell in _tagged(notebook, "exercise", notebooks.exercises(text)):
         cell.source = exercise.solution.rstrip()
 
 
-def _instructor(notebook: NotebookNode, exercises: Sequence[ExerciseCells], secret: str) -> None:
+def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
     """Says after each check what is right, what is usual, and what it is worth."""
     import nbformat
 
-    _student(notebook, exercises, secret)
-    for exercise, at, _ in reversed(_tagged(notebook, exercises, "check")):
+    _student(notebook, text, secret)
+    for exercise, at, _ in reversed(_tagged(notebook, "check", notebooks.exercises(text))):
         mistakes = [f"- *{m.name}*: {m.message}" for m in check_of(exercise).misconceptions]
         note = [
             f"> **For instructors.** Exercise {exercise.number} is worth {exercise.points:g} "
@@ -114,27 +115,36 @@ def _instructor(notebook: NotebookNode, exercises: Sequence[ExerciseCells], secr
         notebook.cells.insert(at + 1, cell)
 
 
-def _nbgrader(notebook: NotebookNode, exercises: Sequence[ExerciseCells], secret: str) -> None:
-    """Marks the checks as nbgrader's tests; the last line of the hidden ones is the points."""
-    _student(notebook, exercises, secret)
-    for exercise, _, cell in _tagged(notebook, exercises, "check"):
+def _nbgrader(notebook: NotebookNode, text: str, secret: str) -> None:
+    """Marks the checks as nbgrader's tests, of which the last line gives the points, and what is
+    graded by hand.
+    """
+    _student(notebook, text, secret)
+    for exercise, _, cell in _tagged(notebook, "check", notebooks.exercises(text)):
         parts = parts_of_check(exercise.check)
         call = f"{parts['check']}({parts['answer']}, seed={hidden_seed(secret, exercise.number)})"
-        hidden = f"{exercise.points:g} * bool({call})"
+        hidden = f"{exercise.points:g} * {call}.share"
         cell.source = "\n".join([exercise.check.rstrip(), HIDDEN[0], hidden, HIDDEN[1]])
-        cell.metadata["nbgrader"] = {
-            "cell_type": "code",
-            "grade": True,
-            "grade_id": f"check-{exercise.number}".replace(".", "-"),
-            "locked": True,
-            "points": exercise.points,
-            "schema_version": 3,
-            "solution": False,
-            "task": False,
-        }
+        cell.metadata["nbgrader"] = _mark("check", exercise, locked=True, solution=False)
+    for part, _, cell in _tagged(notebook, "written", notebooks.written_parts(text)):
+        cell.metadata["nbgrader"] = _mark("written", part, locked=False, solution=True)
 
 
-VERSIONS: dict[str, Callable[[NotebookNode, Sequence[ExerciseCells], str], None]] = {
+def _mark(kind: str, part: ExerciseCells | WrittenPart, *, locked: bool, solution: bool) -> dict:
+    """nbgrader's metadata of a cell that earns points."""
+    return {
+        "cell_type": "code" if kind == "check" else "markdown",
+        "grade": True,
+        "grade_id": f"{kind}-{part.number}".replace(".", "-"),
+        "locked": locked,
+        "points": part.points,
+        "schema_version": 3,
+        "solution": solution,
+        "task": False,
+    }
+
+
+VERSIONS: dict[str, Callable[[NotebookNode, str, str], None]] = {
     "student": _student,
     "solution": _solution,
     "instructor": _instructor,
@@ -143,10 +153,10 @@ VERSIONS: dict[str, Callable[[NotebookNode, Sequence[ExerciseCells], str], None]
 
 
 def _tagged(
-    notebook: NotebookNode, exercises: Sequence[ExerciseCells], kind: str
-) -> list[tuple[ExerciseCells, int, NotebookNode]]:
-    """The cell of each exercise that is tagged KIND-NUMBER, and its index."""
-    by_tag = {f"{kind}-{exercise.number}": exercise for exercise in exercises}
+    notebook: NotebookNode, kind: str, parts: Sequence[Part]
+) -> list[tuple[Part, int, NotebookNode]]:
+    """Each part's cell, the one that is tagged KIND-NUMBER, and its index."""
+    by_tag = {f"{kind}-{part.number}": part for part in parts}
     return [
         (by_tag[tag], at, cell)
         for at, cell in enumerate(notebook.cells)

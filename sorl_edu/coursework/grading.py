@@ -26,8 +26,8 @@ import sorl_edu
 from sorl_edu import notebooks
 from sorl_edu.coursework import sandbox
 from sorl_edu.errors import DataError, check
-from sorl_edu.exercises.exercise import Exercise, Feedback
-from sorl_edu.notebooks import ExerciseCells
+from sorl_edu.exercises.exercise import Check, Feedback
+from sorl_edu.notebooks import ExerciseCells, WrittenPart
 
 SECONDS, MEMORY = 600.0, 4 * 2**30
 
@@ -41,6 +41,8 @@ class Score:
     points: float
     most: float
     text: str
+    values: tuple[float, ...] = ()
+    """What was measured, run by run, where that is how it is checked."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Report:
 
     assignment: str
     scores: tuple[Score, ...]
+    by_hand: tuple[WrittenPart, ...]
+    """What somebody must read; not among the points."""
     output: str
     """What it printed."""
     seconds: float
@@ -66,10 +70,12 @@ class Report:
         for score in self.scores:
             lines += [f"{score.number} {score.title}: {score.points:g} of {score.most:g}"]
             lines += [f"    {score.text}"]
+        for part in self.by_hand:
+            lines += [f"{part.number} {part.title}: of {part.points:g}, by hand"]
         return "\n".join(lines)
 
     def as_gradescope(self) -> dict:
-        """Gradescope's results.json."""
+        """Gradescope's results.json; what was measured is on its leader board, too."""
         return {
             "score": self.points,
             "execution_time": round(self.seconds, 1),
@@ -81,8 +87,14 @@ class Report:
                     "score": score.points,
                     "max_score": score.most,
                     "output": score.text,
+                    "extra_data": {"values": list(score.values)},
                 }
                 for score in self.scores
+            ],
+            "leaderboard": [
+                {"name": score.title, "value": sum(score.values) / len(score.values)}
+                for score in self.scores
+                if score.values
             ],
         }
 
@@ -148,7 +160,8 @@ def grade(
             for exercise, request in tried or missing:
                 scores[exercise.number] = _score(exercise, request, folder, outcome)
             missing = [pair for pair in missing if pair[0].number not in scores]
-    return Report(name, tuple(scores[e.number] for e in exercises), output, taken)
+    ordered = tuple(scores[exercise.number] for exercise in exercises)
+    return Report(name, ordered, tuple(notebooks.written_parts(source)), output, taken)
 
 
 def _run_answers(
@@ -202,7 +215,7 @@ def parts_of_check(source: str) -> dict[str, str]:
     return {"check": ast.unparse(call.func), "answer": ast.unparse(call.args[0])}
 
 
-def check_of(exercise: ExerciseCells) -> Exercise:
+def check_of(exercise: ExerciseCells) -> Check:
     """The check that an exercise's cell calls.
 
     Raises:
@@ -211,14 +224,15 @@ def check_of(exercise: ExerciseCells) -> Exercise:
     space: dict = {}
     exec(exercise.imports, space)
     found = eval(parts_of_check(exercise.check)["check"], space)
-    check(isinstance(found, Exercise), f"the check of {exercise.number} is {found!r}")
+    check(isinstance(found, Check), f"the check of {exercise.number} is {found!r}")
     return found
 
 
 def _score(exercise, request: dict, folder: Path, outcome: sandbox.Outcome) -> Score:
     feedback = _feedback(exercise, request, folder, outcome)
-    points = exercise.points if feedback else 0.0
-    return Score(exercise.number, exercise.title, points, exercise.points, feedback.text)
+    points = exercise.points * feedback.share
+    number, title, most = exercise.number, exercise.title, exercise.points
+    return Score(number, title, points, most, feedback.text, feedback.values)
 
 
 ENDED = {

@@ -33,7 +33,8 @@ def main() -> None:
     exec(compile(request["imports"], "imports", "exec"), space)
     checks = {one["number"]: eval(one["check"], space) for one in request["exercises"]}
     jax.numpy.zeros(1).block_until_ready()  # JAX has started
-    sandbox.lock(folder, [package, package.parent / "notebooks", *map(Path, request["unread"])])
+    library = [path for path in package.iterdir() if path.name != "_data"]
+    sandbox.lock(folder, [*library, package.parent / "notebooks", *map(Path, request["unread"])])
 
     stopped = []
     for index, source in request["cells"]:

@@ -19,9 +19,10 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-Status = Literal["right", "wrong", "empty"]
-COLORS = {"right": "#029e73", "wrong": "#d55e00", "empty": "#56667a"}
-SIGNS = {"right": "✓", "wrong": "✗", "empty": "…"}
+Status = Literal["right", "partly", "wrong", "empty"]
+COLORS = {"right": "#029e73", "partly": "#b07d00", "wrong": "#d55e00", "empty": "#56667a"}
+SIGNS = {"right": "✓", "partly": "◐", "wrong": "✗", "empty": "…"}
+SHARES = {"right": 1.0, "partly": 0.5, "wrong": 0.0, "empty": 0.0}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Feedback:
     text: str
     misconception: str | None = None
     """The name of the mistake, if it is a known one."""
+    values: tuple[float, ...] = ()
+    """What was measured, run by run, where an exercise is measured (`measured.py`)."""
+
+    @property
+    def share(self) -> float:
+        """The share of the points that it earns, in [0, 1]."""
+        return SHARES[self.status]
 
     def __bool__(self) -> bool:
         return self.status == "right"
@@ -59,9 +67,69 @@ class Misconception:
     """What they would have written."""
 
 
+class Check:
+    """What checks have in common: an answer is tried, and what it gave is judged, elsewhere maybe.
+
+    A subclass has a `number`, "lesson.exercise" (or "A1.1" in assignment 1), `give` and `judge`.
+    """
+
+    number: str
+
+    def attempt(self, answer: Any, seed: int) -> tuple[Feedback | None, list[PyTree]]:
+        """What an answer gives on the cases of a seed; or, of a blank or broken one, what to say.
+
+        Nothing in here knows what is right: a grader runs it where answers can do no harm.
+        """
+        if not callable(answer):
+            return Feedback("wrong", f"Hand over your function itself; this is {answer!r}."), []
+        try:
+            given = self.give(answer, seed)
+        except Exception as error:
+            return self._stopped(answer, error), []
+        if any(_is_blank(outcome) for outcome in given):
+            return self._empty(answer), []
+        return None, given
+
+    def give(self, answer: Callable, seed: int) -> list[PyTree]:
+        """What an answer gives: arrays."""
+        raise NotImplementedError
+
+    def judge(self, given: Sequence[PyTree], seed: int) -> Feedback:
+        """What to say of what an answer gave: the trees, or lists of their leaves."""
+        raise NotImplementedError
+
+    def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
+        """Checks an answer, which should be a function, on the cases of a seed."""
+        feedback, given = self.attempt(answer, seed)
+        return self.judge(given, seed) if feedback is None else feedback
+
+    def _empty(self, answer: Callable) -> Feedback:
+        name = getattr(answer, "__name__", "your function")
+        return Feedback(
+            "empty",
+            f"Exercise {self.number} waits for you: replace the dots (...) in `{name}`, run its "
+            "cell again, then this one. The hints unfold one by one.",
+        )
+
+    def _stopped(self, answer: Callable, error: Exception) -> Feedback:
+        if "ellipsis" in str(error).lower():  # the dots went into an operation
+            return self._empty(answer)
+        for entry in reversed(traceback.extract_tb(error.__traceback__)):
+            if entry.name == getattr(answer, "__name__", None):
+                where = f" in the line `{entry.line}`" if entry.line else ""
+                break
+        else:
+            where = ""
+        message = (str(error).strip().splitlines() or [""])[0]
+        if Ellipsis in getattr(getattr(answer, "__code__", None), "co_consts", ()):
+            empty = self._empty(answer)
+            return Feedback("empty", f"{empty.text} ({type(error).__name__}: {message})")
+        return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
+
+
 @dataclass(frozen=True)
-class Exercise:
-    """A check of one exercise.
+class Exercise(Check):
+    """A check that compares with a right answer.
 
     Args:
         number: "lesson.exercise", as the notebook has it.
@@ -82,25 +150,8 @@ class Exercise:
     right: str = "Right."
     tolerance: float = 1e-4
 
-    def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
-        """Checks an answer, which should be a function, on the cases of a seed."""
-        feedback, given = self.attempt(answer, seed)
-        return self.judge(given, seed) if feedback is None else feedback
-
-    def attempt(self, answer: Any, seed: int) -> tuple[Feedback | None, list[PyTree]]:
-        """What an answer gives on the cases of a seed; or, of a blank or broken one, what to say.
-
-        Nothing in here knows what is right: a grader runs it where answers can do no harm.
-        """
-        if not callable(answer):
-            return Feedback("wrong", f"Hand over your function itself; this is {answer!r}."), []
-        try:
-            given = [self.probe(answer, *case) for case in self._cases_of(seed)]
-        except Exception as error:
-            return self._stopped(answer, error), []
-        if any(_is_blank(outcome) for outcome in given):
-            return self._empty(answer), []
-        return None, given
+    def give(self, answer: Callable, seed: int) -> list[PyTree]:
+        return [self.probe(answer, *case) for case in self._cases_of(seed)]
 
     def judge(self, given: Sequence[PyTree], seed: int) -> Feedback:
         """Whether what an answer gave is right, or a known mistake."""
@@ -125,29 +176,6 @@ class Exercise:
         return len(one) == len(other) and all(
             _close(a, b, self.tolerance) for a, b in zip(one, other, strict=True)
         )
-
-    def _empty(self, answer: Callable) -> Feedback:
-        name = getattr(answer, "__name__", "your function")
-        return Feedback(
-            "empty",
-            f"Exercise {self.number} waits for you: replace the dots (...) in `{name}`, run its "
-            "cell again, then this one. The hints unfold one by one.",
-        )
-
-    def _stopped(self, answer: Callable, error: Exception) -> Feedback:
-        if "ellipsis" in str(error).lower():  # the dots went into an operation
-            return self._empty(answer)
-        for entry in reversed(traceback.extract_tb(error.__traceback__)):
-            if entry.name == getattr(answer, "__name__", None):
-                where = f" in the line `{entry.line}`" if entry.line else ""
-                break
-        else:
-            where = ""
-        message = (str(error).strip().splitlines() or [""])[0]
-        if Ellipsis in getattr(getattr(answer, "__code__", None), "co_consts", ()):
-            empty = self._empty(answer)
-            return Feedback("empty", f"{empty.text} ({type(error).__name__}: {message})")
-        return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
 
 
 def _is_blank(outcome: Any) -> bool:
