@@ -16,6 +16,7 @@ collection that was stopped, at whatever moment, goes on from the parts that are
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -25,7 +26,7 @@ import threading
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -201,7 +202,8 @@ def _make_parts(
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context, _start_worker, (recipe,)) as pool:
             try:
-                futures = [pool.submit(_make_part, noise, seed, folder, part) for part in parts]
+                with _no_interrupt():  # submitting starts the workers
+                    futures = [pool.submit(_make_part, noise, seed, folder, part) for part in parts]
                 for future in as_completed(futures):
                     future.result()
                     done()
@@ -214,6 +216,16 @@ def _make_parts(
                 pool.shutdown(cancel_futures=True)
 
 
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Ctrl-C waits for the end of this; processes that are started in it never see one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _collector: MazeCollector | ManipulationCollector  # of this process
 
 
@@ -224,7 +236,6 @@ def _take(recipe: Recipe) -> None:
 
 def _start_worker(recipe: Recipe) -> None:
     """A worker leaves interrupts to the process that started it, and ends when that one does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _take(recipe)
 
