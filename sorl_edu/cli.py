@@ -40,7 +40,8 @@ Offline reinforcement learning with shortcut models (SORL) on OGBench.
   sorl-edu video     film two settings of an agent side by side
   sorl-edu benchmark train and evaluate on a suite, beside the published table
   sorl-edu course    write, check and execute the notebooks; `course build` makes versions to hand
-                     out, `course grade` grades a submission (in a checkout of the repository)
+                     out, `course grade` grades a submission, `course leaderboard` ranks them
+                     (in a checkout of the repository)
   sorl-edu doctor    say what is wrong with this installation, and the fix
 
 sorl-edu COMMAND --help lists a command's flags and gives examples."""
@@ -580,6 +581,47 @@ class Grade:
 
 
 @dataclass(frozen=True)
+class Leaderboard:
+    """Rank graded submissions by a measured exercise, as far as their seeds can tell.
+
+    Who shares a place can't be told apart: a paired difference's 95% interval has zero inside.
+    """
+
+    results: Positional[Annotated[tuple[Path, ...], arg(metavar="RESULT.json ...")]]
+    """What `course grade --json` printed for each, a file named after the student or team."""
+    exercise: str = "A3.2"
+    """Which exercise."""
+    root: Path = Path(__file__).resolve().parents[1]
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course leaderboard results/*.json
+    sorl-edu course leaderboard results/*.json --exercise A1.4 > board.md
+    """
+
+    def run(self) -> int:
+        from sorl_edu import notebooks
+        from sorl_edu.coursework import leaderboard
+        from sorl_edu.coursework.grading import check_of
+        from sorl_edu.exercises.measured import Measured
+
+        check(len(self.results) > 0, "name at least one file of results")
+        (source,) = notebooks.find(self.root.expanduser(), [self.exercise.partition(".")[0]])
+        known = {e.number: check_of(e) for e in notebooks.exercises(source.text())}
+        measured = [number for number, check in known.items() if isinstance(check, Measured)]
+        if self.exercise not in measured:
+            raise UnknownName("measured exercise", self.exercise, measured)
+        kind = known[self.exercise]
+        entries = [leaderboard.read(path.expanduser(), self.exercise) for path in self.results]
+        places = leaderboard.ranked([entry for entry in entries if entry], kind.better)
+        print(leaderboard.as_markdown(places, kind.quantity))
+        missing = [p.stem for p, entry in zip(self.results, entries, strict=True) if not entry]
+        if missing:
+            print(f"\nNothing could be measured of: {', '.join(missing)}")
+        return 0
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Say what is installed, what is wrong with it, and the fix.
 
@@ -612,6 +654,7 @@ COMMANDS: dict[str, type] = {
     "course": Course,
     "course build": Build,
     "course grade": Grade,
+    "course leaderboard": Leaderboard,
     "doctor": Doctor,
 }
 

@@ -8,10 +8,11 @@ import pytest
 pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
 
 import nbformat
+import numpy as np
 import tiny_course
 
 from sorl_edu import cli, notebooks
-from sorl_edu.coursework import sandbox
+from sorl_edu.coursework import leaderboard, sandbox
 from sorl_edu.coursework.build import HIDDEN, VERSIONS, build
 from sorl_edu.coursework.grading import grade, hidden_seed
 from sorl_edu.errors import ConfigError, DataError, UnknownName
@@ -45,16 +46,59 @@ double(twice)
 #
 # </details>
 """
+LEVEL = """
+# %% [markdown]
+# ### Exercise 1.3 · High · ★★★ · 5 min · 4 points
+# Return a number near 1, or beyond.
 
 
-def make_repository(root):
-    """Writes a repository whose notebook has two exercises, of one point and of two."""
+# %% tags=["exercise-1.3"]
+def level(seed):
+    y = ...
+    return y
+
+
+# %% tags=["check-1.3"]
+high(level)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def level(seed):
+#     y = 1 + (seed % 7) / 100
+#     return y
+# ```
+#
+# </details>
+#
+# ### Exercise 1.4 · In words · ★☆☆ · 5 min · 2 points
+# Say why.
+
+# %% [markdown] tags=["written-1.4"]
+# *Your words.*
+"""
+CHECKS = """double = Exercise("1.2", lambda x: 2 * x, half.cases, half.misconceptions[1:])
+high = Measured(
+    "1.3",
+    lambda answer, seeds: [jax.numpy.asarray(answer(seed)) for seed in seeds],
+    lambda made, seeds: [float(jax.tree.leaves(one)[0]) for one in made],
+    quantity="level",
+    goal=1.0,
+    baseline=0.5,
+)
+"""
+
+
+def make_repository(root, more=""):
+    """Writes a repository whose notebook has exercises of one point and of two, and more."""
     source = tiny_course.make(root)
     text = source.read_text()
-    check = 'double = Exercise("1.2", lambda x: 2 * x, half.cases, half.misconceptions[1:])\n'
-    text = text.replace(")\n\nfrom matplotlib", f")\n{check}\nfrom matplotlib")
-    text = text.replace("\n# %%\nexplorer = Tiny()", f"{DOUBLE}\n# %%\nexplorer = Tiny()")
-    assert check in text and DOUBLE in text
+    found = "import Exercise, Misconception\n"
+    text = text.replace(found, f"{found}from sorl_edu.exercises.measured import Measured\n")
+    text = text.replace(")\n\nfrom matplotlib", f")\n{CHECKS}\nfrom matplotlib")
+    text = text.replace("\n# %%\nexplorer = Tiny()", f"{DOUBLE}{more}\n# %%\nexplorer = Tiny()")
+    assert CHECKS in text and DOUBLE in text and more in text
     source.write_text(text)
     notebooks.sync(root)
 
@@ -140,7 +184,7 @@ def test_nbgraders_version_hides_its_cases(root, tmp_path):
     assert marked[1].source.split("\n") == [
         "double(twice)",
         HIDDEN[0],
-        f"2 * bool(double(twice, seed={seed}))",
+        f"2 * double(twice, seed={seed}).share",
         HIDDEN[1],
     ]
     assert hidden_seed("another", "1.2") != seed != hidden_seed(SECRET, "1.1")
@@ -253,6 +297,79 @@ def test_the_environment_is_scrubbed(tmp_path, source, monkeypatch):
     assert "SORL_EDU_SECRET" not in report.output
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A repository whose notebook also has a measured exercise and a written part."""
+    root = tmp_path_factory.mktemp("measured")
+    make_repository(root, LEVEL)
+    return root
+
+
+NEAR = "def level(seed):\n    return {} + (seed % 7) / 1000"
+
+
+def test_what_is_measured_earns_all_or_half_and_its_values_are_kept(measured, tmp_path):
+    source = measured / "notebooks" / "01_halves.py"
+    for level, points in ((1.0, 4), (0.8, 2), (0.4, 0)):
+        report = graded(tmp_path, source, HALF, TWICE, NEAR.format(level))
+        assert (report.points, report.most) == (3 + points, 7), report.as_text()
+        assert "1.4 In words: of 2, by hand" in report.as_text()
+        (score,) = (score for score in report.scores if score.number == "1.3")
+        assert np.mean(score.values) == pytest.approx(level, abs=0.01) and len(score.values) == 3
+        results = report.as_gradescope()
+        assert results["tests"][2]["extra_data"] == {"values": list(score.values)}
+        assert results["leaderboard"] == [{"name": "High", "value": np.mean(score.values)}]
+    handed_over = "def level(seed):\n    import numpy\n    return numpy.ones(3)"
+    report = graded(tmp_path, source, HALF, TWICE, handed_over)
+    assert report.points == 3 and "can't be measured" in report.as_text()
+
+
+def test_a_written_part_is_marked_to_be_graded_by_hand(measured, tmp_path):
+    (file,) = build(measured, "nbgrader", tmp_path, secret=SECRET)
+    marks = [cell.metadata.get("nbgrader") for cell in nbformat.read(file, as_version=4).cells]
+    *checks, written = [mark for mark in marks if mark]
+    assert [mark["points"] for mark in checks] == [1, 2, 4] and written["points"] == 2
+    assert written["cell_type"] == "markdown" and written["grade"] and written["solution"]
+    assert not written["locked"] and written["grade_id"] == "written-1-4"
+
+
+def results_of(folder, measured, **levels):
+    """Results of submissions, as the command line prints them, a file each."""
+    source = measured / "notebooks" / "01_halves.py"
+    for name, level in levels.items():
+        answer = NEAR.format(level) if isinstance(level, float) else level
+        report = graded(folder, source, HALF, TWICE, answer)
+        (folder / f"{name}.json").write_text(json.dumps(report.as_gradescope()))
+    return [str(folder / f"{name}.json") for name in levels]
+
+
+def test_the_leader_board_tells_apart_what_can_be_told_apart(measured, tmp_path, capsys):
+    luck = "def level(seed):\n    return 1.1 + (seed % 5)"
+    files = results_of(tmp_path, measured, ada=0.9, ben=0.7, cy=luck, dot="def level(seed):\n  1/0")
+    flags = ["--exercise", "1.3", "--root", str(measured)]
+    assert cli.main(["course", "leaderboard", *files, *flags]) == 0
+    table = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in table.splitlines()[2:5]]
+    # cy has the highest mean, and an interval that is too wide to pass anybody.
+    assert rows == [["1", "cy"], ["1", "ada"], ["2", "ben"]], table
+    assert "Nothing could be measured of: dot" in table
+
+    assert cli.main(["course", "leaderboard", *files, "--exercise", "1.2", *flags[2:]]) == 2
+    assert "unknown measured exercise '1.2'" in capsys.readouterr().err
+    (tmp_path / "eve.json").write_text('{"tests": []}')
+    assert cli.main(["course", "leaderboard", str(tmp_path / "eve.json"), *flags]) == 1
+    assert "course grade --json" in capsys.readouterr().err
+
+
+def test_lower_may_be_better_and_seeds_must_agree():
+    entries = [leaderboard.Entry("a", (1.0, 1.1, 1.2)), leaderboard.Entry("b", (2.0, 2.1, 2.2))]
+    for better, first in (("higher", "b"), ("lower", "a")):
+        places = leaderboard.ranked(entries, better)
+        assert [place for place, _ in places] == [1, 2] and places[0][1].name == first
+    with pytest.raises(DataError, match="numbers of seeds"):
+        leaderboard.ranked([*entries, leaderboard.Entry("c", (1.0, 2.0))])
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"cells": 3}', b"\x00" * 50])
 def test_what_is_no_notebook_is_refused(content, tmp_path, source):
     file = tmp_path / "submission.ipynb"
@@ -270,7 +387,10 @@ def test_the_command_line_builds_and_grades(root, source, tmp_path, monkeypatch,
     assert cli.main(["course", "grade", str(file), *flags, "--json"]) == 0
     results = json.loads(capsys.readouterr().out)
     assert results["score"] == 1 and [t["max_score"] for t in results["tests"]] == [1, 2]
-    assert {"number", "name", "score", "max_score", "output"} == results["tests"][0].keys()
+    assert results["tests"][0].keys() >= {"number", "name", "score", "max_score", "output"}
+    for which in ([], ["--assignment", "1", "--notebook", "1"]):
+        assert cli.main(["course", "grade", str(file), *which, *flags[2:]]) == 2
+        assert "--assignment N or --notebook N" in capsys.readouterr().err
     out = tmp_path / "out"
     assert cli.main(["course", "build", "--for", "student", "--to", str(out), *flags[2:]]) == 0
     assert {file.name for file in out.iterdir()} == {"01_halves.ipynb", "01_halves.py"}

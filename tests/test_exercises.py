@@ -26,10 +26,10 @@ def number(exercise):
     return getattr(exercise, "number", getattr(exercise, "name", None))
 
 
-def test_every_lesson_has_its_exercises():
+def test_every_lesson_and_assignment_has_its_exercises():
     numbers = [exercise.number for exercise in EXERCISES]
-    assert len(set(numbers)) == len(numbers) == 17
-    assert {n.split(".")[0] for n in numbers} == set("123456")
+    assert len(set(numbers)) == len(numbers) == 24
+    assert {n.split(".")[0] for n in numbers} == {*"123456", "A1", "A2", "A3"}
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=number)

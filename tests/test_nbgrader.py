@@ -9,16 +9,17 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="nbgrader grades: make test installs it")
 
-from test_coursework import HALF, SECRET, TWICE, make_repository, submission
+from test_coursework import HALF, LEVEL, NEAR, SECRET, TWICE, make_repository, submission
 
 import sorl_edu
 from sorl_edu.coursework.build import HIDDEN, build
 
-STUDENTS = {
-    "solved": ((HALF, TWICE), 3),
-    "empty": ((None, None), 0),
-    "half": ((HALF, "def twice(x):\n    return x / 2"), 1),
-    "wrong": (("def answer(x):\n    return x", "def twice(x):\n    return x"), 0),
+HALVED = "def twice(x):\n    return x / 2"
+STUDENTS = {  # answers, and points of the 7 that are not given by hand
+    "solved": ((HALF, TWICE, NEAR.format(1.0)), 7),
+    "empty": ((None, None, None), 0),
+    "half": ((HALF, HALVED, NEAR.format(0.8)), 1 + 2),
+    "wrong": (("def answer(x):\n    return x", HALVED, NEAR.format(0.4)), 0),
 }
 
 
@@ -37,7 +38,7 @@ def test_a_course_is_generated_and_graded(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{bin_folder}{os.pathsep}{os.environ['PATH']}")
     root, course = tmp_path / "repository", tmp_path / "course"
     root.mkdir()
-    make_repository(root)
+    make_repository(root, LEVEL)
     build(root, "nbgrader", course / "source" / "lesson1", secret=SECRET)
     (course / "nbgrader_config.py").write_text('get_config().CourseDirectory.course_id = "sorl"\n')
     nbgrader(course, "generate_assignment", "lesson1")
@@ -56,4 +57,4 @@ def test_a_course_is_generated_and_graded(tmp_path, monkeypatch):
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         for name, (_, points) in STUDENTS.items():
             found = book.find_submission("lesson1", name)
-            assert (found.score, found.max_score) == (points, 3), name
+            assert (found.score, found.max_score) == (points, 7 + 2), name

@@ -17,14 +17,18 @@ pytest.importorskip("nbclient", reason="notebooks are run with nbclient: make te
 import nbformat
 
 from sorl_edu import cli, notebooks
+from sorl_edu.coursework.grading import check_of
 from sorl_edu.errors import ConfigError
+from sorl_edu.exercises.measured import Measured
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+NOTEBOOKS = notebooks.find(ROOT)
+LESSONS = [notebook for notebook in NOTEBOOKS if notebook.folder == "notebooks"]
+ASSIGNMENTS = [notebook for notebook in NOTEBOOKS if notebook.folder == "assignments"]
 EXERCISES = [
-    pytest.param(cells, id=f"{source.stem}-{cells.number}")
-    for source in SOURCES
-    for cells in notebooks.exercises(source.read_text())
+    pytest.param(cells, id=f"{notebook.name}-{cells.number}")
+    for notebook in NOTEBOOKS
+    for cells in notebooks.exercises(notebook.text())
 ]
 
 
@@ -56,24 +60,36 @@ def edit_ipynb(source, edit):
 # The repository's own notebooks.
 
 
-@pytest.mark.skipif(not SOURCES, reason="there are no notebooks yet")
 def test_the_notebooks_are_up_to_date():
     assert notebooks.problems(ROOT) == []
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(HAS_BROWSER, reason="test_browser.py runs them, in JupyterLab")
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path, measured):
-    execution = notebooks.execute(notebooks.Notebook(path))
-    measured(path.stem, execution.seconds, "s")
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_a_notebook_runs_from_top_to_bottom(notebook, measured):
+    if HAS_BROWSER and notebook in LESSONS:
+        pytest.skip("test_browser.py runs lessons, in JupyterLab")
+    execution = notebooks.execute(notebook)
+    measured(notebook.name, execution.seconds, "s")
     assert not execution.failures, "\n".join(map(str, execution.failures))
     assert not checks_that_do_not_wait(execution.executed.cells)
 
 
-@pytest.mark.parametrize("path", SOURCES[1:], ids=lambda path: path.stem)
-def test_a_lesson_has_two_exercises(path):
-    assert len(notebooks.exercises(path.read_text())) >= 2
+@pytest.mark.parametrize("notebook", NOTEBOOKS[1:], ids=lambda notebook: notebook.name)
+def test_a_notebook_has_two_exercises(notebook):
+    assert len(notebooks.exercises(notebook.text())) >= 2
+
+
+def test_there_are_three_assignments_and_each_is_found_by_its_number():
+    assert [notebook.number for notebook in ASSIGNMENTS] == ["A1", "A2", "A3"]
+    for name in ("A2", "a2", ASSIGNMENTS[1].name, str(ASSIGNMENTS[1].ipynb)):
+        assert notebooks.find(ROOT, [name]) == [ASSIGNMENTS[1]]
+    assert notebooks.find(ROOT, ["2", "0"]) == [LESSONS[2], LESSONS[0]]
+    last = ASSIGNMENTS[2].text()
+    assert [part.number for part in notebooks.written_parts(last)] == ["A3.3"]
+    for notebook in ASSIGNMENTS:
+        measured = [check_of(e) for e in notebooks.exercises(notebook.text())]
+        assert any(isinstance(check, Measured) for check in measured)
 
 
 def answer_with(cells, code=None, answer=None):
@@ -95,6 +111,8 @@ def test_a_check_answers_a_student(cells):
     exercise, feedback = answer_with(cells)
     assert feedback.status == "empty" and exercise.number == cells.number
     assert cells.number in feedback.text
+    if isinstance(exercise, Measured):
+        return  # its solution trains: test_assignments.py grades it
     _, feedback = answer_with(cells, cells.solution)
     assert feedback.status == "right", feedback
     assert len(exercise.misconceptions) >= 3

@@ -69,25 +69,13 @@ class Measured(Check):
             f"{self.quantity} {mean:.3g}, 95% interval [{low:.3g}, {high:.3g}] over {self.runs} "
             f"seeds ({', '.join(f'{value:.3g}' for value in values)})"
         )
+        aims = f"The goal is {self.goal:g}, and an interval that shuts out the baseline, "
+        aims += f"{self.baseline:g}, earns half."
         if sign * mean >= sign * self.goal:
-            status, text = "right", f"Goal reached: {told}; the goal is {self.goal:g}."
-        elif sign * nearest > sign * self.baseline:
-            status, text = (
-                "partly",
-                (
-                    f"Half-way: {told}. That is beyond doubt better than the baseline, "
-                    f"{self.baseline:g}; the goal is {self.goal:g}."
-                ),
-            )
-        else:
-            status, text = (
-                "wrong",
-                (
-                    f"Not yet: {told}. The goal is {self.goal:g}, and an interval that shuts out the "
-                    f"baseline, {self.baseline:g}, earns half."
-                ),
-            )
-        return Feedback(status, text, None, values)
+            return Feedback("right", f"Goal reached: {told}. {aims}", None, values)
+        if sign * nearest > sign * self.baseline:
+            return Feedback("partly", f"Half-way: {told}. {aims}", None, values)
+        return Feedback("wrong", f"Not yet: {told}. {aims}", None, values)
 
     def seeds(self, seed: int) -> list[int]:
         """The runs' seeds, for a check's."""
