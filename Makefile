@@ -2,15 +2,13 @@
 # what is installed: .demo the package alone, .lab also what notebooks need, .all also tests and nbgrader.
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 comma := ,
-PACKAGE := $(firstword $(wildcard .venv/.all .venv/.lab) .venv/.demo)
-LAB := $(firstword $(wildcard .venv/.all) .venv/.lab)
-COLAB := .venv-colab/bin
-COLAB_TESTS := tests/test_widgets_core.py tests/test_exercise_core.py \
-  $(wildcard tests/test_widget_*.py tests/test_exercises*.py)
+PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
+LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
-.PHONY: help demo lab notebooks check test test-colab mutation bench claims course-data robots
+.PHONY: help demo lab notebooks check test test-colab test-all mutation bench claims course-data robots
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -29,25 +27,34 @@ notebooks: $(LAB) ## write the notebooks from their text, and check both
 CHECKED := $(foreach name,flow_matching shortcut temporal_difference inference networks transitions \
   presets toy exercise_core hostile_files,tests/test_$(name).py)
 
-check: .venv/.all ## check style, pairing of the notebooks, and what can be tested in a minute
+check: $(VENV)/.all ## check style, pairing of the notebooks, and what can be tested in a minute
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/sorl-edu course check
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(CHECKED)
 
-test: .venv/.all ## check the style and run the tests
+test: $(VENV)/.all ## check the style and run the tests
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-colab: .venv-colab/.all ## run the notebooks and the widgets' tests with Google Colab's versions
-	$(COLAB)/python -m pytest $(COLAB_TESTS)
-	$(COLAB)/sorl-edu course run
+# Colab's Python, where it is installed. Its versions are also the lowest that pyproject.toml admits.
+COLAB_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python) $(PYTHON))
 
-mutation: .venv/.all ## put faults into copies of the library: do the tests notice each? (minutes)
+test-colab: ## the same with the versions that Google Colab has, in .venv-colab
+	@$(MAKE) --no-print-directory test VENV=.venv-colab PYTHON=$(COLAB_PYTHON) \
+	  CONSTRAINTS='--constraint tests/constraints-colab.txt'
+
+test-all: ## both on every Python from 3.11 to 3.13 that is installed (hours)
+	@for minor in 11 12 13; do for python in python3.$$minor $$HOME/.pyenv/versions/3.$$minor.*/bin/python; do \
+	  if "$$python" -c '' 2>/dev/null; then \
+	    $(MAKE) test VENV=.venv-3.$$minor PYTHON="$$python" || exit 1; \
+	    $(MAKE) test-colab VENV=.venv-colab-3.$$minor COLAB_PYTHON="$$python" || exit 1; break; fi; done; done
+
+mutation: $(VENV)/.all ## put faults into copies of the library: do the tests notice each? (minutes)
 	$(BIN)/python tests/mutation.py
 
-bench: .venv/.all ## measure the speed of library, notebooks and sliders, beside what is promised
+bench: $(VENV)/.all ## measure the speed of library, notebooks and sliders, beside what is promised
 	$(BIN)/python -m sorl_edu.studies.bench --course
 
 claims: $(PACKAGE) ## run the studies behind the course's claims (hours; goes on where it stopped)
@@ -62,39 +69,28 @@ robots: $(LAB) ## collect robots' data, train and measure agents on them (hours;
 # From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 define install
-@$(@D)/bin/python $(PIP_INSTALL) --no-compile $(2) --editable '.$(1)'
+@$(@D)/bin/python $(PIP_INSTALL) --no-compile $(CONSTRAINTS) --editable '.$(1)'
 @$(@D)/bin/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("ogbench") is None)' || \
   $(@D)/bin/python $(PIP_INSTALL) --no-deps ogbench dm_control
 @touch $@
 endef
 
-.venv/.demo: pyproject.toml | .venv/.made
-	@echo "Installing sorl-edu into .venv, which takes a minute or two ..."
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	@echo "Installing sorl-edu into $(VENV), which takes a minute or two ..."
 	$(call install)
 
-.venv/.lab: pyproject.toml | .venv/.made
-	@echo "Installing sorl-edu and what notebooks need into .venv, which takes a few minutes ..."
+$(VENV)/.lab: pyproject.toml | $(VENV)/.made
+	@echo "Installing sorl-edu and what notebooks need into $(VENV), which takes a few minutes ..."
 	$(call install,[lab])
 
-.venv/.all: pyproject.toml | .venv/.made
-	@echo "Installing sorl-edu, notebooks and tests into .venv, which takes a few minutes ..."
+$(VENV)/.all: pyproject.toml | $(VENV)/.made
+	@echo "Installing sorl-edu, notebooks and tests into $(VENV), which takes a few minutes ..."
 	$(call install,[lab$(comma)test$(comma)grading])
 
-.venv/.made:
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "sorl-edu needs Python 3.11 or newer, and $(PYTHON) is not: install one and name it," \
 	    "as in: make demo PYTHON=python3.12" >&2; exit 1; }
-	@echo "Making .venv with $(PYTHON) ..."
-	@$(PYTHON) -m venv .venv
-	@touch $@
-
-.venv-colab/.all: pyproject.toml tests/constraints-colab.txt | .venv-colab/.made
-	@echo "Installing sorl-edu with Colab's versions into .venv-colab, which takes minutes ..."
-	$(call install,[lab$(comma)test],--constraint tests/constraints-colab.txt)
-
-# Colab has Python 3.13; without one, the versions are still Colab's.
-.venv-colab/.made:
-	@for python in python3.13 "$$HOME/.pyenv/versions/3.13.0/bin/python" python3.11 $(PYTHON); do \
-	  if "$$python" -c '' 2>/dev/null; then break; fi; done; \
-	  echo "Making .venv-colab with $$("$$python" --version) ..."; "$$python" -m venv .venv-colab
+	@echo "Making $(VENV) with $(PYTHON) ..."
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@

@@ -1,19 +1,30 @@
 """What several test modules need and no fixture gives."""
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from packaging.version import Version
 
 from sorl_edu import presets
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-HAS_BROWSER = CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
+
+
+def _has(package: str, least: str = "0") -> bool:
+    try:
+        return Version(version(package)) >= Version(least)
+    except PackageNotFoundError:
+        return False
+
+
+# JupyterLab 4 draws widgets of ipywidgets 8. Colab has 7, and a front end of its own.
+HAS_BROWSER = CHROMIUM is not None and _has("playwright") and _has("ipywidgets", "8")
 
 # SORL for the course's maze, so small that it learns nothing and takes no time.
 TINY = replace(

@@ -22,7 +22,8 @@ import tiny_course
 from helpers import CHROMIUM, HAS_BROWSER, checks_that_do_not_wait
 
 if not HAS_BROWSER:
-    pytest.skip("there is no chromium on the path, or no playwright", allow_module_level=True)
+    reason = "it takes chromium on the path, playwright, and ipywidgets 8"
+    pytest.skip(reason, allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 for needed in ("jupyterlab", "jupytext", "ipywidgets"):
     pytest.importorskip(needed, reason="make test installs it")

@@ -126,8 +126,8 @@ def make(*words):
 def test_make_lists_its_targets_and_help_is_the_default():
     helped = make("help")
     assert helped.returncode == 0 and helped.stdout == make().stdout
-    targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-colab", "mutation")
-    for target in (*targets, "bench", "claims", "course-data", "robots"):
+    targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-colab", "test-all")
+    for target in (*targets, "mutation", "bench", "claims", "course-data", "robots"):
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
 
@@ -142,6 +142,9 @@ def test_make_runs_what_is_there(tmp_path):
     planned = make("--dry-run", "test").stdout
     assert planned.index("ruff check") < planned.index("ruff format --check")
     assert planned.index("ruff format --check") < planned.index("-m pytest")
+    planned = make("--dry-run", "test-colab").stdout
+    assert "CONSTRAINTS='--constraint tests/constraints-colab.txt'" in planned
+    assert "VENV=.venv-colab" in planned and "-m pytest" in planned
     planned = make("--dry-run", "check").stdout
     assert planned.index("ruff check") < planned.index("course check") < planned.index("-m pytest")
     files = re.findall(r"tests/\S+\.py", planned)
