@@ -3,8 +3,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+EXTRAS := lab,test,grading
 BIN := $(VENV)/bin
-comma := ,
 PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
@@ -39,10 +39,11 @@ test: $(VENV)/.all ## check the style and run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Colab's Python, where it is installed. Its versions are also the lowest that pyproject.toml admits.
+# nbgrader has no place there: it needs a newer ipykernel.
 COLAB_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python) $(PYTHON))
 
 test-colab: ## the same with the versions that Google Colab has, in .venv-colab
-	@$(MAKE) --no-print-directory test VENV=.venv-colab PYTHON=$(COLAB_PYTHON) \
+	@$(MAKE) --no-print-directory test VENV=.venv-colab PYTHON=$(COLAB_PYTHON) EXTRAS=lab,test \
 	  CONSTRAINTS='--constraint tests/constraints-colab.txt'
 
 test-all: ## both on every Python from 3.11 to 3.13 that is installed (hours)
@@ -85,7 +86,7 @@ $(VENV)/.lab: pyproject.toml | $(VENV)/.made
 
 $(VENV)/.all: pyproject.toml | $(VENV)/.made
 	@echo "Installing sorl-edu, notebooks and tests into $(VENV), which takes a few minutes ..."
-	$(call install,[lab$(comma)test$(comma)grading])
+	$(call install,[$(EXTRAS)])
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

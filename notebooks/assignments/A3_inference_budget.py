@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Assignment 3. The best use of an inference budget
 #
-# [![Open in Colab](BADGE)](LINK)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/assignments/A3_inference_budget.ipynb)
 #
 # **You will learn**
 #
@@ -28,7 +28,25 @@
 # **Time** about 60 s to run on 2 CPU cores, 8 hours to do.
 
 # %% tags=["setup"]
-# stamped
+# Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.
+import importlib.util
+import subprocess
+import sys
+
+
+def install(*words):
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    importlib.invalidate_caches()
+
+
+if importlib.util.find_spec("sorl_edu") is None:
+    print("Installing sorl_edu, which takes about a minute ...")
+    install("sorl-edu @ git+https://github.com/sorl-edu/sorl-edu")
+    if importlib.util.find_spec("ogbench") is None:  # Python 3.13: pyproject.toml says why
+        install("--no-deps", "ogbench", "dm_control")
 
 # %% tags=["imports"]
 from math import comb

@@ -186,7 +186,7 @@ class SORL:
     def update(
         self, state: SORLState, batch: Batch, key: PRNGKeyArray, shared_key: PRNGKeyArray
     ) -> tuple[SORLState, Metrics]:
-        batch = _encode(state.encoder, batch)
+        batch = encode(state.encoder, batch)
         keys = jax.random.split(key, 1 + self.policy_updates_per_batch)
         shared_keys = jax.random.split(shared_key, 1 + self.policy_updates_per_batch)
 
@@ -212,7 +212,7 @@ class SORL:
     def losses(
         self, state: SORLState, batch: Batch, key: PRNGKeyArray, shared_key: PRNGKeyArray
     ) -> Metrics:
-        batch = _encode(state.encoder, batch)
+        batch = encode(state.encoder, batch)
         critic_key, policy_key = jax.random.split(key)
         critic_shared_key, policy_shared_key = jax.random.split(shared_key)
         _, metrics = self._with_drawn_steps(self.critic_loss, critic_shared_key)(
@@ -389,7 +389,8 @@ class SORL:
         return optax.apply_updates(params, updates), optimizer
 
 
-def _encode(encoder: ObservationEncoder, batch: Batch) -> Batch:
+def encode(encoder: ObservationEncoder, batch: Batch) -> Batch:
+    """A batch with features in the place of observations."""
     return batch.replace(
         observations=encoder(batch.observations),
         next_observations=encoder(batch.next_observations),
