@@ -39,7 +39,7 @@ test: $(VENV)/.all ## check the style and run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Colab's Python, where it is installed. Its versions are also the lowest that pyproject.toml admits.
-# nbgrader has no place there: it needs a newer ipykernel.
+# nbgrader has no place there: it needs a newer IPython.
 COLAB_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python) $(PYTHON))
 
 test-colab: ## the same with the versions that Google Colab has, in .venv-colab

@@ -192,10 +192,10 @@ def at_random(situation):
 
 
 table, played = play(at_random, task=1, seed=0)
-plotting_cost = np.vectorize(inference.network_evaluations)(played[..., 0], played[..., 1])
+cost = exercises.costs(played)  # (time, B)
 figure = Figure(figsize=(7, 2.6), layout="constrained")
 axes = figure.subplots()
-axes.step(np.arange(len(plotting_cost)), plotting_cost, alpha=0.6)
+axes.step(np.arange(len(cost)), cost, alpha=0.6)
 axes.set(xlabel="action t", ylabel="network evaluations", yscale="log")
 print(f"success {table.success.mean():.2f} in {len(table)} episodes")
 figure

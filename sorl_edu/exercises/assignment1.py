@@ -640,7 +640,7 @@ def paths_and_spread(
         axes.set(title=name, xlabel="x", xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
         last.plot(times, path.std(axis=1).mean(axis=1), color=color, label=name)
     panels[0].set_ylabel("y")
-    panels[0].legend(loc="upper left", handletextpad=0.1)
+    panels[0].legend(loc="lower left", handletextpad=0.1)
     last.set(title="spread of all", xlabel="time t", ylabel="standard deviation", ylim=(0, 1.2))
     last.legend(loc="lower left")
     return figure

@@ -146,7 +146,7 @@ class Player:
     played: list[np.ndarray] = field(default_factory=list)
     """(B, 2) for each action: the m and N that were played, after what can't be paid is (1, 1)."""
 
-    def __call__(self, obs: Array, key: PRNGKeyArray) -> np.ndarray:
+    def __call__(self, obs: Array | np.ndarray, key: PRNGKeyArray) -> np.ndarray:
         batch, t = len(obs), len(self.played)
         if t == 0:
             self._spare = np.full(batch, (self.budget - 1.0) * self.limit)
@@ -154,7 +154,7 @@ class Player:
         situation = Situation(t, self.limit, self._spare.copy(), self._q, self._spread)
         setting = self._affordable(*_allowed(self.controller(situation), batch))
         self.played.append(setting)
-        self._spare = self._spare - (_costs(setting) - 1)
+        self._spare = self._spare - (costs(setting) - 1)
         actions = np.zeros((batch, self.state.action_dim), np.float32)
         q, spread = np.full(batch, np.nan), np.full(batch, np.nan)
         for m, n in np.unique(setting, axis=0):
@@ -169,7 +169,7 @@ class Player:
 
     def _affordable(self, steps: np.ndarray, candidates: np.ndarray) -> Int[np.ndarray, "batch 2"]:
         setting = np.stack([steps, candidates], axis=1)
-        paid = _costs(setting) - 1 <= self._spare
+        paid = costs(setting) - 1 <= self._spare
         return np.where(paid[:, None], setting, 1)
 
 
@@ -197,11 +197,13 @@ def play(
     table, _ = rollout(player, info.environment, episodes=episodes, seed=seed)
     played = np.stack(player.played)
     ran = np.arange(len(played))[:, None] < table.length.to_numpy()
-    return table.assign(evaluations=(_costs(played) * ran).sum(0)), played
+    return table.assign(evaluations=(costs(played) * ran).sum(0)), played
 
 
 @partial(jax.jit, static_argnums=(0, 4, 5))
-def _propose(agent: Agent, state: State, obs: Array, key: PRNGKeyArray, m: int, n: int):
+def _propose(
+    agent: Agent, state: State, obs: Array | np.ndarray, key: PRNGKeyArray, m: int, n: int
+):
     return agent.propose(state, obs, key, steps=m, candidates=n)
 
 
@@ -223,7 +225,7 @@ def _allowed(decision: object, batch: int) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
-def _costs(setting: Int[np.ndarray, "*batch 2"]) -> np.ndarray:
+def costs(setting: Int[np.ndarray, "*batch 2"]) -> np.ndarray:
     """Network evaluations of settings (m, N)."""
     return np.vectorize(network_evaluations, otypes=[float])(setting[..., 0], setting[..., 1])
 
