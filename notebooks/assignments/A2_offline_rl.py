@@ -234,8 +234,8 @@ exercises.best_of_n_target(best_of_n_target)
 # - `self.critic_with(state.target_critic)` is $Q'$ as a function, to hand to your `best_of_n_target`;
 # - `self.discount`, and the two fields of the class.
 #
-# Choose the two numbers, too. The check trains your agent with three seeds at once on the shipped data,
-# with the hyper-parameters of the preset "pointmaze", and lets each one run from 20 starts at 4 steps and
+# Choose the two numbers, too. The check trains your agent with three seeds at once on the shipped data, for
+# 6000 updates (`exercises.hyperparameters()` has the rest), and lets each one run from 20 starts at 4 steps and
 # N = 8. How this earns points: the mean success over seeds against a goal (all points), or its 95% interval
 # against a baseline (half).
 #

@@ -56,6 +56,7 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import pandas as pd
+from IPython.display import display
 from matplotlib.figure import Figure
 
 from sorl_edu import course_data, inference, plotting
@@ -238,11 +239,14 @@ exercises.spend(controller)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A plain one that reaches the goal: spend from the first action on, until the money is gone.
+# A plain one: a second candidate from the first action on, until what is left pays for two steps and one
+# candidate to the end. It knows nothing of `q` and `spread`; can you use them?
 #
 # ```python
 # def controller(situation):
-#     m, n = 2, 2
+#     to_come = situation.limit - situation.t - 1
+#     rich = situation.spare - to_come >= 7  # (2, 2) costs 8; (2, 1) costs 2, one of them set aside
+#     m, n = 2, np.where(rich, 2, 1)
 #     return m, n
 # ```
 #

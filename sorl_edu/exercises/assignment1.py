@@ -550,7 +550,7 @@ def _rehearse(answer: Callable) -> Array | None:
             loss is no scalar.
     """
 
-    def watching(obs: Array, a_t: Array, t: Array, h: Array) -> Array:
+    def watching(obs: Array, a_t: Array, t: Array | float, h: Array | float) -> Array:
         for name, column in (("t", t), ("h", h)):
             if jnp.shape(column) != (len(a_t), 1):
                 raise ValueError(

@@ -271,6 +271,7 @@ spend = Measured(
     _decide,
     _replay,
     quantity="success",
-    goal=0.75,
+    goal=0.65,
     baseline=0.5,
+    runs=5,
 )
