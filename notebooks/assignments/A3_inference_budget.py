@@ -171,7 +171,8 @@ pd.DataFrame(
 # | `q` | (B,) value of the last action; NaN where the critic was not asked |
 # | `spread` | (B,) standard deviation of the last candidates' values; NaN likewise |
 #
-# The plainest controllers always say the same. These three can be paid for to the end:
+# The plainest controllers always say the same. These three can be paid for to the end; eight episodes are too
+# few to tell them apart:
 
 # %%
 for m, n in ((1, 1), (2, 1), (4, 1)):
@@ -239,14 +240,12 @@ exercises.spend(controller)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A plain one: a second candidate from the first action on, until what is left pays for two steps and one
-# candidate to the end. It knows nothing of `q` and `spread`; can you use them?
+# A plain one, which spends from the first action on, until the money is gone. It looks at nothing that it is
+# told; can you do better with `spare`, `q` and `spread`?
 #
 # ```python
 # def controller(situation):
-#     to_come = situation.limit - situation.t - 1
-#     rich = situation.spare - to_come >= 7  # (2, 2) costs 8; (2, 1) costs 2, one of them set aside
-#     m, n = 2, np.where(rich, 2, 1)
+#     m, n = 2, 2
 #     return m, n
 # ```
 #
