@@ -24,7 +24,7 @@
 #
 # **You should know** lessons 1 and 2. There are 12 points.
 #
-# **Time** about 55 s to run on 2 CPU cores, 6 hours to read and do.
+# **Time** about 20 s to run on 2 CPU cores, 6 hours to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.

@@ -25,7 +25,7 @@
 #
 # **You should know** lessons 3, 4 and 5.
 #
-# **Time** about 60 s to run on 2 CPU cores, 6 hours to do.
+# **Time** about 20 s to run on 2 CPU cores, 6 hours to do.
 
 # %% tags=["setup"]
 # Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.

@@ -25,7 +25,7 @@
 #
 # **You should know** lessons 5 and 6.
 #
-# **Time** about 60 s to run on 2 CPU cores, 8 hours to do.
+# **Time** about 40 s to run on 2 CPU cores, 8 hours to do.
 
 # %% tags=["setup"]
 # Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.

@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import sys
+import types
 from pathlib import Path
 
 import jax
@@ -29,9 +31,13 @@ def main() -> None:
     for module in pkgutil.walk_packages([str(package)], "sorl_edu."):
         if not module.name.startswith(("sorl_edu.studies", "sorl_edu.cli", "sorl_edu.notebooks")):
             importlib.import_module(module.name)  # later its files can't be read
-    space: dict = {"__name__": "submission"}
+    submission = types.ModuleType("submission")
+    sys.modules["submission"] = submission  # where a dataclass looks for its module
+    space = submission.__dict__
     exec(compile(request["imports"], "imports", "exec"), space)
     checks = {one["number"]: eval(one["check"], space) for one in request["exercises"]}
+    for check in checks.values():
+        check.prepare()
     jax.numpy.zeros(1).block_until_ready()  # JAX has started
     library = [path for path in package.iterdir() if path.name != "_data"]
     sandbox.lock(folder, [*library, package.parent / "notebooks", *map(Path, request["unread"])])

@@ -8,9 +8,10 @@ import warnings
 def make_env(env_id: str, **options):
     """`gymnasium.make` of an environment of OGBench's.
 
-    Gymnasium warns of the precision of a robot's spaces, and glfw that there is no screen: neither
-    matters here, so these warnings are not shown.
+    Gymnasium warns of the precision of a robot's spaces, also each time that it is asked for one
+    later, and glfw that there is no screen: neither matters here, so these warnings are not shown.
     """
+    warnings.filterwarnings("ignore", ".*precision lowered by casting", UserWarning)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import gymnasium

@@ -9,7 +9,7 @@ the environment and the account.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from sorl_edu import course_data
 from sorl_edu.agents.protocol import Agent, State
+from sorl_edu.datasets.environments import make_env
 from sorl_edu.errors import check
 from sorl_edu.evaluation import make_environments, rollout
 from sorl_edu.exercises.exercise import Exercise, Misconception
@@ -240,12 +241,11 @@ def _decide(controller: Callable, seeds: Sequence[int]) -> list[list[np.ndarray]
     unknown = np.full(EPISODES, np.nan)
     first = Situation(0, 200, np.full(EPISODES, 200.0 * (BUDGET - 1)), unknown, unknown)
     _allowed(controller(first), EPISODES)  # a blank, or a mistake, is told before the games
-    games = [(task, seed) for task in _tasks(seeds) for seed in seeds]
-    made = {
-        (task, seed): play(controller, task, seed=seed)[1]
-        for task, seed in progress_bar(games, unit="game", desc="playing")
-    }
-    return [[made[task, seed] for task in _tasks(seeds)] for seed in seeds]
+    made: list[list[np.ndarray]] = [[] for _ in seeds]
+    games = progress_bar(_games(seeds), total=len(seeds) * len(_tasks(seeds)), unit="game")
+    for i, task in games:
+        made[i].append(play(controller, task, seed=seeds[i])[1])
+    return made
 
 
 def _replay(made: Sequence, seeds: Sequence[int]) -> list[float]:
@@ -253,14 +253,23 @@ def _replay(made: Sequence, seeds: Sequence[int]) -> list[float]:
 
     A game is the same for the same seed, so that what was decided is all that must be handed over.
     """
+    decided = [iter(jax.tree.leaves(played)) for played in made]
+    success: list[list[float]] = [[] for _ in seeds]
+    for i, task in _games(seeds):
+        again = partial(_as_played, np.asarray(next(decided[i])))
+        success[i].append(play(again, task, seed=seeds[i])[0].success.mean())
+    return [float(np.mean(of_seed)) for of_seed in success]
 
-    success = np.zeros((len(seeds), len(_tasks(seeds))))
-    for j, task in enumerate(_tasks(seeds)):  # its environments are made once
-        for i, seed in enumerate(seeds):
-            played = np.asarray(jax.tree.leaves(made[i])[j])
-            again = partial(_as_played, played)
-            success[i, j] = play(again, task, seed=seed)[0].success.mean()
-    return success.mean(1).tolist()
+
+def _games(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The games of a check: the index of a seed, and a task.
+
+    A task's environments, which take over 1 GB, go before those of the next come.
+    """
+    for task in _tasks(seeds):
+        make_environments.cache_clear()
+        for i in range(len(seeds)):
+            yield i, task
 
 
 def _as_played(played: Int[np.ndarray, "time batch 2"], situation: Situation) -> tuple:
@@ -275,4 +284,5 @@ spend = Measured(
     goal=0.62,
     baseline=0.5,
     runs=5,
+    imports=lambda: make_env("cube-single-singletask-v0"),
 )

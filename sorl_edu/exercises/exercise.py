@@ -75,6 +75,9 @@ class Check:
 
     number: str
 
+    def prepare(self) -> None:
+        """Does what must come before a sandbox is locked: imports that load other programs."""
+
     def attempt(self, answer: Any, seed: int) -> tuple[Feedback | None, list[PyTree]]:
         """What an answer gives on the cases of a seed; or, of a blank or broken one, what to say.
 

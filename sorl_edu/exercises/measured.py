@@ -39,6 +39,7 @@ class Measured(Check):
         baseline: what one gets without an idea; an interval that shuts it out earns half.
         better: whether "higher" numbers are better, or "lower" ones.
         runs: how many seeds.
+        imports: imports what `run` needs, if that does more than read Python.
     """
 
     number: str
@@ -49,7 +50,11 @@ class Measured(Check):
     baseline: float
     better: Literal["higher", "lower"] = "higher"
     runs: int = 3
+    imports: Callable[[], object] = lambda: None
     misconceptions: ClassVar[tuple[Misconception, ...]] = ()
+
+    def prepare(self) -> None:
+        self.imports()
 
     def give(self, answer: Callable, seed: int) -> list[PyTree]:
         return self.run(answer, self.seeds(seed))
@@ -60,7 +65,8 @@ class Measured(Check):
             check(len(given) == len(seeds), f"there are {len(given)} runs of {len(seeds)}")
             values = tuple(float(value) for value in self.measure(given, seeds))
         except Exception as error:  # of what a submission hands over
-            return Feedback("wrong", f"What it made can't be measured: {error}")
+            told = f"{type(error).__name__}: {error}"
+            return Feedback("wrong", f"What it made can't be measured: {told}")
         if not np.isfinite(values).all():
             return Feedback("wrong", f"The {self.quantity} is NaN or infinite in some run.")
         mean, (low, high) = np.mean(values), t_interval(values)
