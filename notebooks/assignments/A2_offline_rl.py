@@ -103,8 +103,8 @@ axes.legend()
 figure
 
 # %% [markdown]
-# The more candidates, the larger the promise, with nothing behind it. Pessimism lowers every curve by about
-# as much at each N, so that it can pay for a few candidates, not for any number of them.
+# The more candidates, the larger the promise, with nothing behind it. Pessimism lowers the curve, and doesn't
+# make it less steep: it can pay for a few candidates, not for any number of them.
 #
 # ### Exercise A2.1 · Pessimism by degrees · ★☆☆ · 20 min · 2 points
 #

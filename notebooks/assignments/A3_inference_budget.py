@@ -178,7 +178,9 @@ pd.DataFrame(
 for m, n in ((1, 1), (2, 1), (4, 1)):
     table, played = play(lambda situation, m=m, n=n: (m, n), task=1, seed=0)
     cost = table.evaluations.sum() / table.length.sum()
-    print(f"m = {m}, N = {n}: success {table.success.mean():.2f}, {cost:.1f} evaluations per action")
+    print(
+        f"m = {m}, N = {n}: success {table.success.mean():.2f}, {cost:.1f} evaluations per action"
+    )
 
 # %% [markdown]
 # `play` also returns what was played, (time, B, 2). Here is a controller that draws luck: at every action and
