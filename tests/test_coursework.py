@@ -14,7 +14,7 @@ import tiny_course
 from sorl_edu import cli, notebooks
 from sorl_edu.coursework import leaderboard, sandbox
 from sorl_edu.coursework.build import HIDDEN, VERSIONS, build
-from sorl_edu.coursework.grading import grade, hidden_seed
+from sorl_edu.coursework.grading import check_of, grade, hidden_seed
 from sorl_edu.errors import ConfigError, DataError, UnknownName
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -174,6 +174,7 @@ def test_versions_differ_in_the_blanks_and_in_nothing_else(lesson, tmp_path):
     for exercise, note in zip(notebooks.exercises(lesson.text()), notes, strict=True):
         assert exercise.solution.strip() in note.source
         assert f"{exercise.points:g} point(s)" in note.source
+        assert check_of(exercise).looks_for() in note.source
 
 
 def test_nbgraders_version_hides_its_cases(root, tmp_path):

@@ -55,6 +55,11 @@ def test_a_check_has_seeds_of_its_own_and_another_check_others():
     assert len(set(HIGHER.seeds(0))) == 4
 
 
+def test_what_it_looks_for_is_told_to_instructors():
+    assert "over 4 seeds: a mean of at least 1 earns all" in HIGHER.looks_for()
+    assert "at most -1" in LOWER.looks_for() and "shuts out -0.5" in LOWER.looks_for()
+
+
 def test_a_blank_waits_and_an_error_is_said():
     assert HIGHER(lambda key: ...).status == "empty"
     assert "KeyError" in HIGHER(lambda key: {}["no"]).text

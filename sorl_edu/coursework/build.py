@@ -103,13 +103,12 @@ def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
 
     _student(notebook, text, secret)
     for exercise, at, _ in reversed(_tagged(notebook, "check", notebooks.exercises(text))):
-        mistakes = [f"- *{m.name}*: {m.message}" for m in check_of(exercise).misconceptions]
         note = [
             f"> **For instructors.** Exercise {exercise.number} is worth {exercise.points:g} "
             f"point(s), has {exercise.difficulty} of 3 stars and should take {exercise.minutes} "
-            "minutes. A solution, and the mistakes that the check knows:",
+            "minutes. A solution, and what the check looks for:",
             f"```python\n{exercise.solution.rstrip()}\n```",
-            "\n".join(mistakes),
+            check_of(exercise).looks_for(),
         ]
         cell = nbformat.v4.new_markdown_cell("\n\n".join(note), metadata={"tags": ["instructor"]})
         notebook.cells.insert(at + 1, cell)

@@ -70,7 +70,8 @@ class Misconception:
 class Check:
     """What checks have in common: an answer is tried, and what it gave is judged, elsewhere maybe.
 
-    A subclass has a `number`, "lesson.exercise" (or "A1.1" in assignment 1), `give` and `judge`.
+    A subclass has a `number`, "lesson.exercise" (or "A1.1" in assignment 1), and the methods below
+    that raise.
     """
 
     number: str
@@ -99,6 +100,10 @@ class Check:
 
     def judge(self, given: Sequence[PyTree], seed: int) -> Feedback:
         """What to say of what an answer gave: the trees, or lists of their leaves."""
+        raise NotImplementedError
+
+    def looks_for(self) -> str:
+        """What an instructor should know of this check, in Markdown."""
         raise NotImplementedError
 
     def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
@@ -171,6 +176,9 @@ class Exercise(Check):
                 text = f"{misconception.name.capitalize()}: {misconception.message}"
                 return Feedback("wrong", text, misconception.name)
         return Feedback("wrong", _difference(given, expected))
+
+    def looks_for(self) -> str:
+        return "\n".join(f"- *{known.name}*: {known.message}" for known in self.misconceptions)
 
     def _cases_of(self, seed: int) -> Sequence[tuple]:
         return self.cases(jax.random.key(seed))

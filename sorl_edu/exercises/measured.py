@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ from jaxtyping import PyTree
 
 from sorl_edu.errors import DataError, check
 from sorl_edu.evaluation import t_interval
-from sorl_edu.exercises.exercise import Check, Feedback, Misconception
+from sorl_edu.exercises.exercise import Check, Feedback
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ class Measured(Check):
     better: Literal["higher", "lower"] = "higher"
     runs: int = 3
     imports: Callable[[], object] = lambda: None
-    misconceptions: ClassVar[tuple[Misconception, ...]] = ()
 
     def prepare(self) -> None:
         self.imports()
@@ -82,6 +81,13 @@ class Measured(Check):
         if sign * nearest > sign * self.baseline:
             return Feedback("partly", f"Half-way: {told}. {aims}", None, values)
         return Feedback("wrong", f"Not yet: {told}. {aims}", None, values)
+
+    def looks_for(self) -> str:
+        bound = "at least" if self.better == "higher" else "at most"
+        return (
+            f"- *{self.quantity}*, over {self.runs} seeds: a mean of {bound} {self.goal:g} earns "
+            f"all points, a 95% interval that shuts out {self.baseline:g} half of them"
+        )
 
     def seeds(self, seed: int) -> list[int]:
         """The runs' seeds, for a check's."""
