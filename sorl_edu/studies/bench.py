@@ -122,16 +122,16 @@ def bench_robots(episodes: int = 50, alone: int = 10) -> list[dict]:
 
 
 def bench_course(out: Path) -> list[dict]:
-    """How long notebooks take in JupyterLab, and their sliders; nothing without Chromium."""
-    tests = Path(__file__).parents[2] / "tests" / "test_browser.py"
-    if not tests.exists():
+    """How long notebooks take, lessons in JupyterLab if there is Chromium, and their sliders."""
+    root = Path(__file__).parents[2]
+    tests = [root / "tests" / name for name in ("test_browser.py", "test_notebooks.py")]
+    if not tests[0].exists():
         print("notebooks and sliders are not measured: that needs a checkout of the repository")
         return []
     file = (out / "browser.csv").absolute()
-    options = ["-q", "-k", "every_cell_ran or in_jupyterlab", "--measured", str(file)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", str(tests), *options], cwd=tests.parents[1]
-    )
+    chosen = "every_cell_ran or in_jupyterlab or runs_from_top_to_bottom"
+    command = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "--measured", file, *tests]
+    done = subprocess.run(list(map(str, command)), cwd=root)
     if done.returncode != 0 or not file.exists():
         print("notebooks and sliders are not measured: pytest said above why not")
         return []
