@@ -596,7 +596,7 @@ class Leaderboard:
 
     examples = """
     sorl-edu course leaderboard results/*.json
-    sorl-edu course leaderboard results/*.json --exercise A1.4 > board.md
+    sorl-edu course leaderboard results/*.json --exercise A1.4
     """
 
     def run(self) -> int:

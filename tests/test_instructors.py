@@ -57,9 +57,12 @@ def test_the_widget_draws_speaks_and_shows_that_noise_spoils_a_choice(space):
     assert sure > 1.8 and unsure < 0.6 and "best of 32" in widget.caption(32, 4.0)
 
 
-def test_the_lessons_are_those_that_are_there():
+def test_lessons_and_assignments_are_those_that_are_there():
     found = notebooks.find(ROOT)
+    lessons = [notebook for notebook in found if notebook.folder == "notebooks"]
     rows = re.findall(r"^\| (\d) \w", GUIDE, re.MULTILINE)
-    assert [int(row) for row in rows[: len(found)]] == list(range(len(found)))
-    count = sum(len(notebooks.exercises(notebook.text())) for notebook in found)
-    assert f"Seven notebooks, {count} exercises" in GUIDE and len(found) == 7
+    assert [int(row) for row in rows[: len(lessons)]] == list(range(len(lessons)))
+    assert re.findall(r"^\| (A\d) \w", GUIDE, re.MULTILINE) == [n.number for n in found[7:]]
+    count = sum(len(notebooks.exercises(notebook.text())) for notebook in lessons)
+    told = f"Seven lessons with {count} exercises, three assignments"
+    assert told in GUIDE and (len(lessons), len(found)) == (7, 10)

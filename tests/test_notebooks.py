@@ -25,10 +25,11 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = notebooks.find(ROOT)
 LESSONS = [notebook for notebook in NOTEBOOKS if notebook.folder == "notebooks"]
 ASSIGNMENTS = [notebook for notebook in NOTEBOOKS if notebook.folder == "assignments"]
-EXERCISES = [
-    pytest.param(cells, id=f"{notebook.name}-{cells.number}")
+EXERCISES = [  # with the solutions of those before it, which an answer may use
+    pytest.param(found[i], [e.solution for e in found[:i]], id=f"{notebook.name}-{found[i].number}")
     for notebook in NOTEBOOKS
-    for cells in notebooks.exercises(notebook.text())
+    for found in [notebooks.exercises(notebook.text())]
+    for i in range(len(found))
 ]
 
 
@@ -92,10 +93,11 @@ def test_there_are_three_assignments_and_each_is_found_by_its_number():
         assert any(isinstance(check, Measured) for check in measured)
 
 
-def answer_with(cells, code=None, answer=None):
+def answer_with(cells, earlier, code=None, answer=None):
     """What the check says of some code, or of a function in the place of the student's."""
-    namespace = {"__name__": "student"}
-    exec(cells.imports, namespace)
+    namespace = {"__name__": "builtins"}  # a module that there is, for dataclasses
+    for before in (cells.imports, *earlier):
+        exec(before, namespace)
     exec(cells.blank if code is None else code, namespace)
     *before, last = ast.parse(cells.check).body
     call = last.value
@@ -106,18 +108,18 @@ def answer_with(cells, code=None, answer=None):
     return exercise, eval(compile(ast.Expression(call), "check", "eval"), namespace)
 
 
-@pytest.mark.parametrize("cells", EXERCISES)
-def test_a_check_answers_a_student(cells):
-    exercise, feedback = answer_with(cells)
+@pytest.mark.parametrize("cells, earlier", EXERCISES)
+def test_a_check_answers_a_student(cells, earlier):
+    exercise, feedback = answer_with(cells, earlier)
     assert feedback.status == "empty" and exercise.number == cells.number
     assert cells.number in feedback.text
     if isinstance(exercise, Measured):
         return  # its solution trains: test_assignments.py grades it
-    _, feedback = answer_with(cells, cells.solution)
+    _, feedback = answer_with(cells, earlier, cells.solution)
     assert feedback.status == "right", feedback
     assert len(exercise.misconceptions) >= 3
     for misconception in exercise.misconceptions:
-        _, feedback = answer_with(cells, answer=misconception.answer)
+        _, feedback = answer_with(cells, earlier, answer=misconception.answer)
         assert feedback.misconception == misconception.name, feedback
         assert misconception.message in feedback.text
 

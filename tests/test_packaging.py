@@ -119,6 +119,13 @@ def environment_lines():
     return (ROOT / "environment.yml").read_text().splitlines()
 
 
+@pytest.fixture(autouse=True)
+def as_typed(monkeypatch):
+    """`make` as somebody types it, also where these tests run in another make, test-colab's."""
+    for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "VENV", "PYTHON", "EXTRAS", "CONSTRAINTS"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 def make(*words):
     return subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True)
 
