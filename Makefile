@@ -40,17 +40,19 @@ test: $(VENV)/.all ## check the style and run the tests
 
 # Colab's Python, where it is installed. Its versions are also the lowest that pyproject.toml admits.
 # nbgrader has no place there: it needs a newer IPython.
+COLAB_VENV ?= .venv-colab
 COLAB_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python) $(PYTHON))
 
 test-colab: ## the same with the versions that Google Colab has, in .venv-colab
-	@$(MAKE) --no-print-directory test VENV=.venv-colab PYTHON=$(COLAB_PYTHON) EXTRAS=lab,test \
+	@$(MAKE) --no-print-directory test VENV=$(COLAB_VENV) PYTHON=$(COLAB_PYTHON) EXTRAS=lab,test \
 	  CONSTRAINTS='--constraint tests/constraints-colab.txt'
 
 test-all: ## both on every Python from 3.11 to 3.13 that is installed (hours)
 	@for minor in 11 12 13; do for python in python3.$$minor $$HOME/.pyenv/versions/3.$$minor.*/bin/python; do \
 	  if "$$python" -c '' 2>/dev/null; then \
 	    $(MAKE) test VENV=.venv-3.$$minor PYTHON="$$python" || exit 1; \
-	    $(MAKE) test-colab VENV=.venv-colab-3.$$minor COLAB_PYTHON="$$python" || exit 1; break; fi; done; done
+	    $(MAKE) test-colab COLAB_VENV=.venv-colab-3.$$minor COLAB_PYTHON="$$python" || exit 1; \
+	    break; fi; done; done
 
 mutation: $(VENV)/.all ## put faults into copies of the library: do the tests notice each? (minutes)
 	$(BIN)/python tests/mutation.py

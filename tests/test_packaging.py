@@ -152,6 +152,11 @@ def test_make_runs_what_is_there(tmp_path):
     planned = make("--dry-run", "test-colab").stdout
     assert "CONSTRAINTS='--constraint tests/constraints-colab.txt'" in planned
     assert "VENV=.venv-colab" in planned and "-m pytest" in planned
+    this = f"3.{sys.version_info.minor}"
+    if shutil.which(f"python{this}"):
+        planned = make("--dry-run", "test-all").stdout
+        for venv in (f".venv-{this}", f".venv-colab-{this}"):
+            assert f"{venv}/bin/python -m pytest" in planned
     planned = make("--dry-run", "check").stdout
     assert planned.index("ruff check") < planned.index("course check") < planned.index("-m pytest")
     files = re.findall(r"tests/\S+\.py", planned)
