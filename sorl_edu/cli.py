@@ -763,7 +763,12 @@ def _updates_done(file: Path, updates: int) -> int:
 
     if not file.exists():
         return 0
-    done = read_metadata(file).get("updates", 0)
+    done = read_metadata(file).get("updates")
+    check(
+        isinstance(done, int) and done >= 0,
+        f"{file} is damaged: it says that it has {done!r} updates",
+        CheckpointError,
+    )
     check(
         done <= updates,
         f"{file.parent} holds a run of {done:,} updates, more than --updates {updates}: choose "

@@ -41,6 +41,7 @@ from sorl_edu.progress import progress_bar
 CHUNK = 100  # updates per compiled call: long enough to hide its cost, short enough for a live bar
 SHARED_SEED = 0
 RESUME_FILE = "training_state.safetensors"
+HISTORY = ["split", "seed", "update", "metric", "value"]  # columns
 
 
 class NonFiniteLoss(RuntimeError):
@@ -227,7 +228,7 @@ def train_seeds(
                 save(state)
     finally:
         bar.close()
-    table = pd.DataFrame(history, columns=["split", "seed", "update", "metric", "value"])
+    table = pd.DataFrame(history, columns=HISTORY)
     return Run(agent, state, table, before + time.perf_counter() - started)
 
 
@@ -381,7 +382,19 @@ def _fingerprint(data: Transitions | Sequence[Transitions] | None) -> int:
 def _resume(file: Path, like: State, identity: dict) -> tuple[State, int, list[tuple], float]:
     """The state, the updates that made it, their history and their seconds."""
     metadata = checkpoints.read_metadata(file)
-    theirs = metadata.get("identity", {})
+    theirs, done, history, seconds = (
+        metadata.get(name) for name in ("identity", "updates", "history", "seconds")
+    )
+    check(
+        isinstance(theirs, dict)
+        and isinstance(done, int)
+        and done >= 0
+        and isinstance(seconds, int | float)
+        and isinstance(history, list)
+        and all(isinstance(row, list) and len(row) == len(HISTORY) for row in history),
+        f"{file} is damaged: its metadata describe no training",
+        CheckpointError,
+    )
     differing = [name for name in identity if theirs.get(name) != checkpoints.plain(identity[name])]
     if differing:
         raise CheckpointError(
@@ -389,8 +402,7 @@ def _resume(file: Path, like: State, identity: dict) -> tuple[State, int, list[t
             "Choose another checkpoint_dir, or delete this one to start afresh"
         )
     state = checkpoints.load_tree(file, like)
-    history = [tuple(row) for row in metadata["history"]]
-    return state, metadata["updates"], history, metadata.get("seconds", 0.0)
+    return state, done, [tuple(row) for row in history], seconds
 
 
 def learning_curve(history: pd.DataFrame, metric: str, split: str = "train") -> pd.DataFrame:

@@ -19,6 +19,7 @@ from sorl_edu.coursework.grading import read_cells
 from sorl_edu.datasets import ogbench
 from sorl_edu.errors import CheckpointError, DataError
 from sorl_edu.files import MANIFEST, add_to_manifest, read_manifest
+from sorl_edu.training import RESUME_FILE, train
 
 TASK = "pointmaze-medium-navigate-singletask-v0"
 FUZZED = settings(
@@ -127,6 +128,26 @@ def test_hostile_metadata_are_refused(case, agent_file, tmp_path, small):
     save_file(load_file(agent_file), file, metadata=header)
     with pytest.raises(CheckpointError, match=r"describes no agent|another configuration"):
         load_agent(file)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [{"updates": "9"}, {"updates": -1}, {"history": 3}, {"history": [[1]]}, {"identity": []}, {}],
+    ids=str,
+)
+def test_a_training_state_that_describes_no_training_is_refused(hostile, tmp_path, transitions):
+    def run(updates):
+        key = jax.random.key(0)
+        options = {"log_every": 2, "checkpoint_every": 2, "checkpoint_dir": tmp_path}
+        return train(TINY, transitions, updates=updates, key=key, progress=False, **options)
+
+    run(2)
+    file = tmp_path / RESUME_FILE
+    metadata = read_metadata(file) | hostile if hostile else {}
+    header = {"format": FORMAT, "metadata": json.dumps(metadata)}
+    save_file(load_file(file), file, metadata=header)
+    with pytest.raises(CheckpointError, match="describe no training"):
+        run(4)
 
 
 def test_metadata_as_deep_as_can_be_are_refused(agent_file, tmp_path):

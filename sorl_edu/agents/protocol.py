@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-import jax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu.datasets.transitions import Batch, Transitions
 from sorl_edu.inference import Proposal
@@ -65,8 +64,3 @@ class Agent(Protocol):
         candidates: int,
     ) -> Float[Array, "batch action"]:
         """The chosen candidate."""
-
-
-def parameters(tree: PyTree) -> int:
-    """The number of scalars in a pytree."""
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
