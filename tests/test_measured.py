@@ -49,6 +49,13 @@ def test_the_mean_reaches_the_goal_or_the_interval_shuts_out_the_baseline(
     assert "over 4 seeds" in feedback.text
 
 
+def test_a_mean_that_is_the_goal_but_for_rounding_reaches_it():
+    check = Measured("9.9", run, measure, "mean", goal=0.8, baseline=0.5)
+    assert np.mean([1, 0.4, 1]) < 0.8
+    made = [{"x": np.full(2, value)} for value in (1, 0.4, 1)]
+    assert check.judge(made, 0).status == "right"
+
+
 def test_a_check_has_seeds_of_its_own_and_another_check_others():
     assert HIGHER(around(0.8, 0.3), seed=1).values == HIGHER(around(0.8, 0.3), seed=1).values
     assert not set(HIGHER.seeds(1)) & set(HIGHER.seeds(2))

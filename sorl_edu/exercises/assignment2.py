@@ -268,8 +268,8 @@ learned = Measured(
     _train,
     _evaluate,
     quantity="success in the maze",
-    goal=0.8,
-    baseline=0.5,
+    goal=0.6,  # a training mostly succeeds or fails whole: two of three are enough
+    baseline=0.2,
     imports=dataset,  # OGBench's imports are for making it
 )
 

@@ -23,6 +23,8 @@ from sorl_edu.errors import DataError, check
 from sorl_edu.evaluation import t_interval
 from sorl_edu.exercises.exercise import Check, Feedback
 
+ROUNDING = 1e-9  # a mean of 0.4, 1 and 1 is 0.8
+
 
 @dataclass(frozen=True)
 class Measured(Check):
@@ -76,7 +78,7 @@ class Measured(Check):
         )
         aims = f"The goal is {self.goal:g}, and an interval that shuts out the baseline, "
         aims += f"{self.baseline:g}, earns half."
-        if sign * mean >= sign * self.goal:
+        if sign * (mean - self.goal) >= -ROUNDING:
             return Feedback("right", f"Goal reached: {told}. {aims}", None, values)
         if sign * nearest > sign * self.baseline:
             return Feedback("partly", f"Half-way: {told}. {aims}", None, values)
