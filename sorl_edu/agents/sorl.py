@@ -279,6 +279,7 @@ class SORL:
         *,
         steps: int,
     ) -> tuple[Float[Array, ""], Metrics]:
+        """The TD loss of the critics `params`, for the policy of m steps; and metrics."""
         target = self.td_target(state, batch, key, steps=steps)
         m = steps_column(steps, len(batch.rewards))
         return temporal_difference.td_loss(self.critic_with(params), batch, target, m)
@@ -305,6 +306,9 @@ class SORL:
         *,
         steps: int,
     ) -> tuple[Float[Array, ""], Metrics]:
+        """q_weight L_Q + flow_weight L_FM + consistency_weight L_SC of the field `params`, where
+        L_Q is that of m steps; and metrics.
+        """
         q_key, flow_key, consistency_key = jax.random.split(key, 3)
         field, obs = self.field_with(state, params), batch.observations
 
@@ -361,9 +365,11 @@ class SORL:
         return shortcut.sample_from(field, obs, noise, steps, denoise_steps=self.denoise_steps)
 
     def field_with(self, state: SORLState, params: dict) -> Field:
+        """s with these parameters, on features."""
         return partial(self._field_network(state.action_dim).apply, params)
 
     def critic_with(self, params: dict) -> Critic:
+        """Q with these parameters, on features."""
         return partial(self._critic_network().apply, params)
 
     def _field_network(self, action_dim: int) -> ShortcutField:

@@ -19,6 +19,8 @@ from sorl_edu.flow_matching import Field, integrate
 from sorl_edu.networks import ShortcutField
 from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED, WIDTH, styled
 from sorl_edu.progress import progress_bar
+from sorl_edu.temporal_difference import polyak_average
+from sorl_edu.training import seed_state
 from sorl_edu.widgets.flow import bind, energy_distance
 
 # -------------------------------------------------------------------------- A1.1 the cosine path
@@ -510,8 +512,7 @@ def trained(
 
         change, optimizer_state = optimizer.update(jax.grad(loss_of)(params), optimizer_state)
         params = optax.apply_updates(params, change)
-        follow = jax.tree.map(lambda ema, new: ema + TAU * (new - ema), target_params, params)
-        return params, follow, optimizer_state
+        return params, polyak_average(target_params, params, TAU), optimizer_state
 
     @jax.jit
     @jax.vmap
@@ -601,7 +602,7 @@ def _run(answer: Callable, seeds: Sequence[int]) -> list[PyTree]:
     if _rehearse(answer) is None:
         return [None]
     params = trained(answer, seeds)
-    return [jax.tree.map(lambda leaf, i=i: leaf[i], params) for i in range(len(seeds))]
+    return [seed_state(params, i) for i in range(len(seeds))]
 
 
 def _measure(made: Sequence[PyTree], seeds: Sequence[int]) -> np.ndarray:

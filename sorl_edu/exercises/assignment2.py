@@ -8,7 +8,7 @@ never ran.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from functools import lru_cache
 
 import jax
@@ -19,6 +19,7 @@ from scipy import stats
 
 from sorl_edu.agents import SORL
 from sorl_edu.agents.sorl import encode
+from sorl_edu.course_data import ENVIRONMENT
 from sorl_edu.datasets.ogbench import OfflineDataset, load
 from sorl_edu.datasets.transitions import Batch
 from sorl_edu.errors import check
@@ -26,7 +27,7 @@ from sorl_edu.evaluation import evaluate
 from sorl_edu.exercises.exercise import Exercise, Misconception
 from sorl_edu.exercises.measured import Measured, restored
 from sorl_edu.presets import preset
-from sorl_edu.training import init_seeds, train_seeds
+from sorl_edu.training import init_seeds, seed_state, train_seeds
 
 # ---------------------------------------------------------------------------------- A2.1 pessimism
 
@@ -214,7 +215,6 @@ best_of_n_target = Exercise(
 
 # ------------------------------------------------------------------------ A2.3 an agent that learns
 
-ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 UPDATES, STARTS = 6000, 20
 SETTING = {"steps": 4, "candidates": 8}
 
@@ -227,8 +227,7 @@ def dataset() -> OfflineDataset:
 
 def hyperparameters() -> dict:
     """What an answer is called with: the preset, made to learn faster."""
-    agent = preset("pointmaze", learning_rate=1e-3, tau=0.02, q_weight=5000.0)
-    return {field.name: getattr(agent, field.name) for field in fields(agent)}
+    return asdict(preset("pointmaze", learning_rate=1e-3, tau=0.02, q_weight=5000.0))
 
 
 def _keys(seeds: Sequence[int]) -> Array:
@@ -245,7 +244,7 @@ def _train(answer: Callable, seeds: Sequence[int]) -> list[PyTree]:
         return [first]
     state = train_seeds(agent, dataset().train, updates=UPDATES, keys=keys).state
     learned = {"field": state.field, "critic": state.critic}
-    return [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), learned) for i in range(len(seeds))]
+    return [seed_state(learned, i) for i in range(len(seeds))]
 
 
 def _evaluate(made: Sequence[PyTree], seeds: Sequence[int]) -> list[float]:
@@ -254,7 +253,7 @@ def _evaluate(made: Sequence[PyTree], seeds: Sequence[int]) -> list[float]:
     states = init_seeds(agent, _keys(seeds), dataset().train)
     success = []
     for i, networks in enumerate(made):
-        state = jax.tree.map(lambda leaf, i=i: leaf[i], states)
+        state = seed_state(states, i)
         learned = restored(networks, {"critic": state.critic, "field": state.field})
         episodes, _ = evaluate(
             agent, state.replace(**learned), ENVIRONMENT, episodes=STARTS, seed=seeds[0], **SETTING
@@ -270,7 +269,7 @@ learned = Measured(
     quantity="success in the maze",
     goal=0.6,  # a training mostly succeeds or fails whole: two of three are enough
     baseline=0.2,
-    imports=dataset,  # OGBench's imports are for making it
+    prepare=dataset,
 )
 
 # -------------------------------------------------------------------- A2.4 is it any better, then?

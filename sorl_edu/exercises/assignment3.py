@@ -37,9 +37,16 @@ def _expected_best(q: Array, n: int) -> Array:
 
     The i-th smallest is the largest of C(i - 1, n - 1) of the C(K, n) subsets.
     """
-    k = len(q)
-    weight = np.array([math.comb(i, n - 1) / math.comb(k, n) for i in range(k)])
-    return (jnp.sort(q, axis=0) * weight[:, None]).sum(0)
+    return _weighted(jnp.sort(q, axis=0), _shares(len(q), n))
+
+
+def _shares(k: int, n: int) -> np.ndarray:
+    """Of all subsets of n of k, the share of which the i-th smallest is the largest."""
+    return np.array([math.comb(i, n - 1) / math.comb(k, n) for i in range(k)])
+
+
+def _weighted(q: Array, weight: np.ndarray) -> Array:
+    return (q * weight[:, None]).sum(0)
 
 
 def _values(key: PRNGKeyArray) -> list[tuple[Array, int]]:
@@ -55,7 +62,7 @@ def _values(key: PRNGKeyArray) -> list[tuple[Array, int]]:
 def _with_replacement(q: Array, n: int) -> Array:
     k = len(q)
     weight = np.array([((i + 1) / k) ** n - (i / k) ** n for i in range(k)])
-    return (jnp.sort(q, axis=0) * weight[:, None]).sum(0)
+    return _weighted(jnp.sort(q, axis=0), weight)
 
 
 expected_best = Exercise(
@@ -89,12 +96,7 @@ expected_best = Exercise(
         Misconception(
             "sorted along the batch",
             "you sort over the observations. Axis 0 of q counts the candidates of one observation.",
-            lambda q, n: (
-                jnp.sort(q, axis=1)
-                * np.array([math.comb(i, n - 1) / math.comb(len(q), n) for i in range(len(q))])[
-                    :, None
-                ]
-            ).sum(0),
+            lambda q, n: _weighted(jnp.sort(q, axis=1), _shares(len(q), n)),
         ),
         Misconception(
             "subsets of n - 1 all told",
@@ -284,5 +286,5 @@ spend = Measured(
     goal=0.62,
     baseline=0.5,
     runs=5,
-    imports=lambda: make_env("cube-single-singletask-v0"),
+    prepare=lambda: make_env("cube-single-singletask-v0"),
 )

@@ -41,7 +41,7 @@ class Measured(Check):
         baseline: what one gets without an idea; an interval that shuts it out earns half.
         better: whether "higher" numbers are better, or "lower" ones.
         runs: how many seeds.
-        imports: imports what `run` needs, if that does more than read Python.
+        prepare: does for `run` what `Check.prepare` says.
     """
 
     number: str
@@ -52,10 +52,7 @@ class Measured(Check):
     baseline: float
     better: Literal["higher", "lower"] = "higher"
     runs: int = 3
-    imports: Callable[[], object] = lambda: None
-
-    def prepare(self) -> None:
-        self.imports()
+    prepare: Callable[[], object] = lambda: None
 
     def give(self, answer: Callable, seed: int) -> list[PyTree]:
         return self.run(answer, self.seeds(seed))
