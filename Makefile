@@ -45,7 +45,7 @@ COLAB_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python
 
 test-colab: ## the same with the versions that Google Colab has, in .venv-colab
 	@$(MAKE) --no-print-directory test VENV=$(COLAB_VENV) PYTHON=$(COLAB_PYTHON) EXTRAS=lab,test \
-	  CONSTRAINTS='--constraint tests/constraints-colab.txt'
+	  CONSTRAINTS=tests/constraints-colab.txt
 
 test-all: ## both on every Python from 3.11 to 3.13 that is installed (hours)
 	@for minor in 11 12 13; do for python in python3.$$minor $$HOME/.pyenv/versions/3.$$minor.*/bin/python; do \
@@ -72,7 +72,7 @@ robots: $(LAB) ## collect robots' data, train and measure agents on them (hours;
 # From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 define install
-@$(@D)/bin/python $(PIP_INSTALL) --no-compile $(CONSTRAINTS) --editable '.$(1)'
+@$(@D)/bin/python $(PIP_INSTALL) --no-compile $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.$(1)'
 @$(@D)/bin/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("ogbench") is None)' || \
   $(@D)/bin/python $(PIP_INSTALL) --no-deps ogbench dm_control
 @touch $@
@@ -86,7 +86,7 @@ $(VENV)/.lab: pyproject.toml | $(VENV)/.made
 	@echo "Installing sorl-edu and what notebooks need into $(VENV), which takes a few minutes ..."
 	$(call install,[lab])
 
-$(VENV)/.all: pyproject.toml | $(VENV)/.made
+$(VENV)/.all: pyproject.toml $(CONSTRAINTS) | $(VENV)/.made
 	@echo "Installing sorl-edu, notebooks and tests into $(VENV), which takes a few minutes ..."
 	$(call install,[$(EXTRAS)])
 

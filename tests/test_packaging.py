@@ -150,8 +150,10 @@ def test_make_runs_what_is_there(tmp_path):
     assert planned.index("ruff check") < planned.index("ruff format --check")
     assert planned.index("ruff format --check") < planned.index("-m pytest")
     planned = make("--dry-run", "test-colab").stdout
-    assert "CONSTRAINTS='--constraint tests/constraints-colab.txt'" in planned
+    assert "CONSTRAINTS=tests/constraints-colab.txt" in planned
     assert "VENV=.venv-colab" in planned and "-m pytest" in planned
+    planned = make("--dry-run", "test-colab", "COLAB_VENV=.venv-not-there").stdout
+    assert "--constraint tests/constraints-colab.txt --editable '.[lab,test]'" in planned
     this = f"3.{sys.version_info.minor}"
     if shutil.which(f"python{this}"):
         planned = make("--dry-run", "test-all").stdout
