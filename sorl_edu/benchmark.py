@@ -38,7 +38,7 @@ from sorl_edu.inference import check_budget
 from sorl_edu.presets import preset, preset_for
 from sorl_edu.progress import progress_bar
 from sorl_edu.speed import TimedTraining, seconds
-from sorl_edu.training import seed_state, train_seeds
+from sorl_edu.training import seed_keys, seed_state, train_seeds
 
 TASKS = range(1, 6)
 EVALUATED_AT = (0.8, 0.9, 1.0)  # of the updates
@@ -212,7 +212,7 @@ def train(
         agent,
         [dataset.train for dataset in datasets],
         updates=plan.updates,
-        keys=jnp.stack([jax.random.key(seed) for _, seed in members]),
+        keys=seed_keys(seed for _, seed in members),
         tasks=[task for task, _ in members],
         log_every=int(np.gcd(every, 1000)),
         checkpoint_dir=folder,

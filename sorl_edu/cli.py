@@ -112,13 +112,10 @@ class Train:
         out = _usable_folder(self.out)
         done = _updates_done(out / RESUME_FILE, self.updates)
 
-        import jax
-        import jax.numpy as jnp
-
         from sorl_edu import plotting
         from sorl_edu.checkpoints import AgentInfo, save_agent
         from sorl_edu.files import write_csv
-        from sorl_edu.training import seed_state, train_seeds
+        from sorl_edu.training import seed_keys, seed_state, train_seeds
 
         dataset = load(self.dataset, folder=self.data)
         print(f"{len(dataset.train):,} transitions from {dataset.path}")
@@ -129,7 +126,7 @@ class Train:
             self.agent,
             dataset.train,
             updates=self.updates,
-            keys=jnp.stack([jax.random.key(seed) for seed in seeds]),
+            keys=seed_keys(seeds),
             validation=dataset.validation,
             log_every=self.log_every,
             checkpoint_dir=out,

@@ -20,7 +20,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,11 @@ class Run:
     state: State
     history: pd.DataFrame
     seconds: float
+
+
+def seed_keys(seeds: Iterable[int]) -> Key[Array, " seeds"]:
+    """A key of each seed, for `train_seeds`."""
+    return jnp.stack([jax.random.key(seed) for seed in seeds])
 
 
 def seed_state(states: State, index: int) -> State:

@@ -20,7 +20,7 @@ from sorl_edu.networks import ShortcutField
 from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED, WIDTH, styled
 from sorl_edu.progress import progress_bar
 from sorl_edu.temporal_difference import polyak_average
-from sorl_edu.training import seed_state
+from sorl_edu.training import seed_keys, seed_state
 from sorl_edu.widgets.flow import bind, energy_distance
 
 # -------------------------------------------------------------------------- A1.1 the cosine path
@@ -493,7 +493,7 @@ def trained(
         the parameters, with a leading axis of seeds.
     """
     data = jnp.stack([jnp.asarray(unseen(seed, POINTS)) for seed in seeds])
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    keys = seed_keys(seeds)
     optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, UPDATES))
     obs = jnp.zeros((BATCH, 1))
 

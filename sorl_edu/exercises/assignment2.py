@@ -27,7 +27,7 @@ from sorl_edu.evaluation import evaluate
 from sorl_edu.exercises.exercise import Exercise, Misconception
 from sorl_edu.exercises.measured import Measured, restored
 from sorl_edu.presets import preset
-from sorl_edu.training import init_seeds, seed_state, train_seeds
+from sorl_edu.training import init_seeds, seed_keys, seed_state, train_seeds
 
 # ---------------------------------------------------------------------------------- A2.1 pessimism
 
@@ -230,13 +230,9 @@ def hyperparameters() -> dict:
     return asdict(preset("pointmaze", learning_rate=1e-3, tau=0.02, q_weight=5000.0))
 
 
-def _keys(seeds: Sequence[int]) -> Array:
-    return jnp.stack([jax.random.key(seed) for seed in seeds])
-
-
 def _train(answer: Callable, seeds: Sequence[int]) -> list[PyTree]:
     """The networks that the answer's agent learns, for each seed."""
-    agent, keys = answer(**hyperparameters()), _keys(seeds)
+    agent, keys = answer(**hyperparameters()), seed_keys(seeds)
     check(isinstance(agent, SORL), f"your class should be a kind of SORL; it makes {agent!r}")
     state, data = agent.init(keys[0], dataset().train), agent.prepare(dataset().train)
     first = agent.td_target(state, encode(state.encoder, data.sample(keys[0], 8)), keys[0], steps=2)
@@ -250,7 +246,7 @@ def _train(answer: Callable, seeds: Sequence[int]) -> list[PyTree]:
 def _evaluate(made: Sequence[PyTree], seeds: Sequence[int]) -> list[float]:
     """Success of SORL with these networks, from the same starts for every seed."""
     agent = SORL(**hyperparameters())
-    states = init_seeds(agent, _keys(seeds), dataset().train)
+    states = init_seeds(agent, seed_keys(seeds), dataset().train)
     success = []
     for i, networks in enumerate(made):
         state = seed_state(states, i)
