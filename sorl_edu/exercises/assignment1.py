@@ -11,10 +11,10 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from matplotlib.figure import Figure
 
-from sorl_edu.exercises.exercise import Exercise, Feedback, Misconception
-from sorl_edu.exercises.flow_matching import _paths
+from sorl_edu.exercises.exercise import Exercise, Feedback, Misconception, is_blank
+from sorl_edu.exercises.flow_matching import path_cases
 from sorl_edu.exercises.measured import Measured, restored
-from sorl_edu.exercises.shortcut import _bent, _column, _target_and_gradient
+from sorl_edu.exercises.shortcut import bent_field, column, target_and_gradient
 from sorl_edu.flow_matching import Field, integrate
 from sorl_edu.networks import ShortcutField
 from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED, WIDTH, styled
@@ -64,7 +64,7 @@ def _swapped(noise: Array, actions: Array, cos: Array, sin: Array) -> Array:
 cosine_path = Exercise(
     "A1.1",
     _cosine_path,
-    _paths,
+    path_cases,
     right="Right: the weights are cosine and sine of one angle, and the velocity is a quarter turn "
     "ahead of the position, times the angle's speed.",
     misconceptions=(
@@ -153,7 +153,7 @@ def _samplings(key: PRNGKeyArray) -> list[tuple]:
     for steps in (3, 5, 1):
         key, noise_key, obs_key = jax.random.split(key, 3)
         noise = 0.5 * jax.random.normal(noise_key, (5, 2))
-        cases.append((_bent, jax.random.normal(obs_key, (5, 1)), noise, steps))
+        cases.append((bent_field, jax.random.normal(obs_key, (5, 1)), noise, steps))
     return cases
 
 
@@ -172,8 +172,8 @@ def _heun(
         a, h = noise, 1 / steps
         for i in range(steps):
             t = times(i, steps)
-            v1 = field(obs, a, _column(a, t), _column(a, told(h)))
-            v2 = field(obs, point(a, h, v1), _column(a, second(t, h)), _column(a, told(h)))
+            v1 = field(obs, a, column(a, t), column(a, told(h)))
+            v2 = field(obs, point(a, h, v1), column(a, second(t, h)), column(a, told(h)))
             a = start(a, h, v1) + length(h) * slope(v1, v2)
         return a
 
@@ -319,22 +319,11 @@ def _target_with(
     return target
 
 
-def _unequal_and_gradient(
-    answer: Callable, obs: Array, a_t: Array, t: Array, h1: Array, h2: Array
-) -> tuple:
-    """Lesson 2's probe, target and gradient, with both parts in the columns of one h."""
-
-    def joined(field: Callable, obs: Array, a_t: Array, t: Array, h: Array) -> Array:
-        return answer(field, obs, a_t, t, h[:, :1], h[:, 1:])
-
-    return _target_and_gradient(joined, obs, a_t, t, jnp.concatenate([h1, h2], axis=1))
-
-
 target = Exercise(
     "A1.3",
     _target_with(),
     _parts,
-    probe=_unequal_and_gradient,
+    probe=target_and_gradient,
     right="Right: the way of both parts over the time of both parts, and no gradient through it.",
     misconceptions=(
         Misconception(
@@ -552,11 +541,11 @@ def _rehearse(answer: Callable) -> Array | None:
     """
 
     def watching(obs: Array, a_t: Array, t: Array | float, h: Array | float) -> Array:
-        for name, column in (("t", t), ("h", h)):
-            if jnp.shape(column) != (len(a_t), 1):
+        for name, values in (("t", t), ("h", h)):
+            if jnp.shape(values) != (len(a_t), 1):
                 raise ValueError(
                     f"the field takes {name} as a column, (batch, 1) = ({len(a_t)}, 1), and was "
-                    f"given the shape {jnp.shape(column)}"
+                    f"given the shape {jnp.shape(values)}"
                 )
         if not isinstance(t, jax.core.Tracer) and not isinstance(h, jax.core.Tracer):
             start, length = np.asarray(t), np.asarray(h)
@@ -573,11 +562,11 @@ def _rehearse(answer: Callable) -> Array | None:
                     f"a jump of {length[late][0]:.3g} starts at t = {start[late][0]:.3g} and leads "
                     "past t = 1"
                 )
-        return _bent(obs, a_t, t, h)
+        return bent_field(obs, a_t, t, h)
 
     obs, actions = jnp.zeros((BATCH, 1)), jnp.asarray(unseen(0, BATCH))
     value = answer(watching, watching, obs, actions, jax.random.key(0))
-    if value is None or value is Ellipsis:
+    if is_blank(value):
         return None
     if isinstance(value, tuple):
         raise ValueError("the loss should be one number; it is a tuple, perhaps with metrics")
@@ -684,7 +673,7 @@ def unequal_jumps(
     """
 
     def velocity(a: Array, t: float, h: float) -> np.ndarray:
-        return np.asarray(shortcut(jnp.zeros((1, 1)), a, _column(a, t), _column(a, h)))[0]
+        return np.asarray(shortcut(jnp.zeros((1, 1)), a, column(a, t), column(a, h)))[0]
 
     start = np.asarray(a_t)[0]
     v, v1 = velocity(a_t, t, h1 + h2), velocity(a_t, t, h1)

@@ -24,7 +24,7 @@ from sorl_edu.datasets.ogbench import OfflineDataset, load
 from sorl_edu.datasets.transitions import Batch
 from sorl_edu.errors import check
 from sorl_edu.evaluation import evaluate
-from sorl_edu.exercises.exercise import Exercise, Misconception
+from sorl_edu.exercises.exercise import Exercise, Misconception, is_blank, with_gradient
 from sorl_edu.exercises.measured import Measured, restored
 from sorl_edu.presets import preset
 from sorl_edu.training import init_seeds, seed_keys, seed_state, train_seeds
@@ -139,10 +139,7 @@ def _target_and_gradient(answer: Callable, *case) -> tuple:
     def with_scale(scale: Array) -> Array:
         return answer(lambda *inputs: _critic(scale, *inputs), *case)
 
-    value = with_scale(jnp.ones(()))
-    if value is None or value is Ellipsis:
-        return (value,)
-    return value, jax.grad(lambda scale: jnp.sum(with_scale(scale) ** 2))(jnp.ones(()))
+    return with_gradient(with_scale, jnp.ones(()))
 
 
 def _greedy_critics(critic, batch, candidates, m, kappa):
@@ -236,7 +233,7 @@ def _train(answer: Callable, seeds: Sequence[int]) -> list[PyTree]:
     check(isinstance(agent, SORL), f"your class should be a kind of SORL; it makes {agent!r}")
     state, data = agent.init(keys[0], dataset().train), agent.prepare(dataset().train)
     first = agent.td_target(state, encode(state.encoder, data.sample(keys[0], 8)), keys[0], steps=2)
-    if first is None or first is Ellipsis:  # a blank, which is not trained
+    if is_blank(first):  # a blank, which is not trained
         return [first]
     state = train_seeds(agent, dataset().train, updates=UPDATES, keys=keys).state
     learned = {"field": state.field, "critic": state.critic}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
@@ -90,7 +91,7 @@ class Check:
             given = self.give(answer, seed)
         except Exception as error:
             return self._stopped(answer, error), []
-        if any(_is_blank(outcome) for outcome in given):
+        if any(is_blank(outcome) for outcome in given):
             return self._empty(answer), []
         return None, given
 
@@ -189,9 +190,23 @@ class Exercise(Check):
         )
 
 
-def _is_blank(outcome: Any) -> bool:
+def is_blank(outcome: Any) -> bool:
+    """Whether what an answer returned is nothing, or has a blank's dots in it."""
     leaves = jax.tree.leaves(outcome, is_leaf=lambda leaf: leaf is None or leaf is Ellipsis)
     return not leaves or any(leaf is None or leaf is Ellipsis for leaf in leaves)
+
+
+def with_gradient(of: Callable[[PyTree], PyTree], at: PyTree) -> tuple:
+    """What a function gives, and the gradient of the sum of its squares: for a probe.
+
+    The gradient is 0 where a stop-gradient keeps the output from depending on the input. A blank
+    has none, and is handed on alone.
+    """
+    value = of(at)
+    if is_blank(value):
+        return (value,)
+    squares = lambda x: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(of(x)))  # noqa: E731
+    return value, jax.grad(squares)(at)
 
 
 def _leaves(outcome: Any) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from sorl_edu.exercises.exercise import Exercise, Misconception
 SIZES = ((5, 2), (3, 1))  # (batch, action) of the cases: a missing axis shows in the second
 
 
-def _paths(key: PRNGKeyArray) -> list[tuple]:
+def path_cases(key: PRNGKeyArray) -> list[tuple]:
     """(noise, actions, t) in several sizes."""
     cases = []
     for size in SIZES:
@@ -37,7 +37,7 @@ def _path(
 path = Exercise(
     "1.1",
     _path,
-    _paths,
+    path_cases,
     right="Right: at t = 0 you are at the noise, at t = 1 at the data, and the velocity is what "
     "you get when you differentiate the path by t.",
     misconceptions=(

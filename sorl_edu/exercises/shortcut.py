@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from sorl_edu.exercises.exercise import Exercise, Misconception
+from sorl_edu.exercises.exercise import Exercise, Misconception, with_gradient
 
 
-def _bent(obs: Array, a_t: Array, t: Array, h: Array) -> Array:
+def bent_field(obs: Array, a_t: Array, t: Array, h: Array) -> Array:
     """A field that depends on all of its arguments."""
     return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] - 1.7 * h + 0.3 * obs
 
 
-def _column(like: Array, value: float | Array) -> Float[Array, "batch 1"]:
+def column(like: Array, value: float | Array) -> Float[Array, "batch 1"]:
     return jnp.full((len(like), 1), value)
 
 
@@ -29,7 +29,7 @@ def _samplings(key: PRNGKeyArray) -> list[tuple]:
     for m, M in ((4, 8), (2, 16), (8, 8), (16, 4)):
         key, noise_key, obs_key = jax.random.split(key, 3)
         noise = jax.random.normal(noise_key, (5, 2))
-        cases.append((_bent, jax.random.normal(obs_key, (5, 1)), noise, m, M))
+        cases.append((bent_field, jax.random.normal(obs_key, (5, 1)), noise, m, M))
     return cases
 
 
@@ -43,7 +43,7 @@ def _sampler(
     def sample(field: Callable, obs: Array, noise: Array, m: int, M: int) -> Array:
         a = noise
         for i in range(m):
-            t, h = _column(a, times(i, m, M)), _column(a, told(m, M))
+            t, h = column(a, times(i, m, M)), column(a, told(m, M))
             a = a + length(m, M) * field(obs, a, t, h)
         return a
 
@@ -122,7 +122,7 @@ def _targets(key: PRNGKeyArray) -> list[tuple]:
         key, *keys = jax.random.split(key, 4)
         a_t = jax.random.normal(keys[0], (6, 2))
         t = jax.random.randint(keys[1], (6, 1), 0, 2) * 2 * h
-        cases.append((jax.random.normal(keys[2], (6, 1)), a_t, t, _column(a_t, h)))
+        cases.append((jax.random.normal(keys[2], (6, 1)), a_t, t, column(a_t, h)))
     return cases
 
 
@@ -147,20 +147,17 @@ def _target_with(
     return target
 
 
-def _target_and_gradient(answer: Callable, obs: Array, a_t: Array, t: Array, h: Array) -> tuple:
+def target_and_gradient(answer: Callable, *case: Array) -> tuple:
     """The target, and how it changes with a parameter of the field: not at all, if it is stopped.
 
-    A blank answer is handed on as it is.
+    Args:
+        answer: `answer(field, *case)`.
     """
 
-    def scaled(scale: Array) -> Callable:
-        return lambda *inputs: scale * _bent(*inputs)
+    def with_scale(scale: Array) -> Array:
+        return answer(lambda *inputs: scale * bent_field(*inputs), *case)
 
-    value = answer(scaled(jnp.ones(())), obs, a_t, t, h)
-    if value is None or value is Ellipsis:
-        return (value,)
-    gradient = jax.grad(lambda scale: jnp.sum(answer(scaled(scale), obs, a_t, t, h) ** 2))
-    return value, gradient(jnp.ones(()))
+    return with_gradient(with_scale, jnp.ones(()))
 
 
 def _identity(x: Array) -> Array:
@@ -176,7 +173,7 @@ target = Exercise(
     "2.2",
     _target,
     _targets,
-    probe=_target_and_gradient,
+    probe=target_and_gradient,
     right="Right, and no gradient flows through it: the large jump learns from the small ones, and "
     "not the other way round.",
     misconceptions=(

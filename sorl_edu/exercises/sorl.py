@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from sorl_edu.exercises.exercise import Exercise, Misconception
+from sorl_edu.exercises.exercise import Exercise, Misconception, with_gradient
 from sorl_edu.flow_matching import flow_matching_loss, grid_times
 from sorl_edu.shortcut import self_consistency_loss
 from sorl_edu.temporal_difference import steps_column
@@ -13,10 +13,6 @@ from sorl_edu.temporal_difference import steps_column
 stop = jax.lax.stop_gradient
 M = 8
 GRID = grid_times(M)
-
-
-def _blank(outcome) -> bool:
-    return outcome is None or outcome is Ellipsis
 
 
 # ------------------------------------------------------------------------------- 4.1 the Q loss
@@ -48,11 +44,8 @@ def _q_cases(key):
 
 
 def _loss_and_gradient(answer, critic, obs, actions, m):
-    """L_Q, and its gradient with respect to the actions."""
-    loss = answer(critic, obs, actions, m)
-    if _blank(loss):
-        return loss
-    return loss, jax.grad(lambda a: jnp.sum(answer(critic, obs, a, m)))(actions)
+    """L_Q, and the gradient of its square with respect to the actions."""
+    return with_gradient(lambda a: answer(critic, obs, a, m), actions)
 
 
 def _q_mistaken(
@@ -159,11 +152,7 @@ def _action_cases(key):
 
 def _action_and_gradient(answer, theta, obs, noise, m):
     """a_1, and the gradient of |a_1|^2 with respect to the field's parameters."""
-    action = answer(_field(theta), obs, noise, m)
-    if _blank(action):
-        return action
-    size = lambda p: jnp.sum(answer(_field(p), obs, noise, m) ** 2)  # noqa: E731
-    return action, jax.grad(size)(theta)
+    return with_gradient(lambda p: answer(_field(p), obs, noise, m), theta)
 
 
 def _action_mistaken(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from sorl_edu.exercises.exercise import Exercise, Misconception
+from sorl_edu.exercises.exercise import Exercise, Misconception, with_gradient
 
 # ------------------------------------------------------------------------- 3.1 the TD target
 
@@ -25,12 +25,8 @@ def _td_cases(key):
 
 
 def _target_and_its_gradient(answer, rewards, masks, next_q, discount):
-    """y, and how its sum changes with Q'(o', a', m): not at all, if y is a constant."""
-    y = answer(rewards, masks, next_q, discount)
-    if y is None or y is Ellipsis:
-        return y
-    total = lambda q: jnp.sum(answer(rewards, masks, q, discount))  # noqa: E731
-    return y, jax.grad(total)(next_q)
+    """y, and how it changes with Q'(o', a', m): not at all, if y is a constant."""
+    return with_gradient(lambda q: answer(rewards, masks, q, discount), next_q)
 
 
 td_target = Exercise(
