@@ -65,6 +65,13 @@ def pytest_terminal_summary(terminalreporter, config):
         write_csv(pd.DataFrame(rows, columns=["what", "measured", "unit"]), file)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs_go():
+    """Each file's are given back after it: all together they take many gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def transitions() -> Transitions:
     """Six random trajectories of 20 rows, 3-wide observations and 2-wide actions."""
