@@ -33,10 +33,12 @@ check: $(VENV)/.all ## check style, pairing of the notebooks, and what can be te
 	$(BIN)/sorl-edu course check
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(CHECKED)
 
+# Files start in the order of their names, which has the long ones early. xdist's own order, by the
+# number of tests, has the few long ones of the assignments last, when the other process is done.
 test: $(VENV)/.all ## check the style and run the tests
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Colab's Python, where it is installed. Its versions are also the lowest that pyproject.toml admits.
 # nbgrader has no place there: it needs a newer IPython.
