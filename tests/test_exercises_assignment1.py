@@ -201,8 +201,8 @@ def test_a_loss_that_can_be_trained_is_told_so():
 
 
 @pytest.mark.slow
-def test_the_goal_is_reached_by_shortcuts_and_not_by_flow_matching_alone():
-    assert exercises.loss(loss, seed=5).status == "right"
+def test_flow_matching_alone_does_not_reach_the_goal():
+    """Nor half of it; that shortcuts do is tested by the grader, in test_assignments.py."""
     assert exercises.loss(flow_alone, seed=5).status == "wrong"
 
 
