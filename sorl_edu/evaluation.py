@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 
 import jax
 import numpy as np
@@ -36,9 +36,13 @@ Policy = Callable[[Float[Array, "batch obs"], PRNGKeyArray], Float[Array, "batch
 ROBOTS_AT_ONCE = 16
 
 
-@lru_cache(maxsize=2)
+_kept: dict[tuple[str, int], tuple] = {}  # what `make_environments` made last
+
+
 def make_environments(name: str, count: int) -> tuple:
-    """`count` OGBench environments of a dataset's name, kept for the next call with the same.
+    """`count` OGBench environments of a dataset's name, kept until it is called with others.
+
+    Those go before the new ones come, since robots take over 100 MB each.
 
     Raises:
         UnknownName: no such dataset.
@@ -46,7 +50,10 @@ def make_environments(name: str, count: int) -> tuple:
     """
     check(count >= 1, f"episodes must be at least 1, got {count}")
     _, env_id = parse_name(name)
-    return tuple(make_env(env_id) for _ in range(count))
+    if (name, count) not in _kept:
+        _kept.clear()
+        _kept[name, count] = tuple(make_env(env_id) for _ in range(count))
+    return _kept[name, count]
 
 
 def rollout(

@@ -5,10 +5,12 @@ length T returns -(T - 1), and a failure minus its time limit.
 """
 
 import functools
+import gc
 import subprocess
 import sys
 import textwrap
 import warnings
+import weakref
 from types import SimpleNamespace
 
 import jax
@@ -40,6 +42,16 @@ from sorl_edu.evaluation import (
 MAZE = "pointmaze-medium-navigate-singletask-v0"
 LIMIT = 1000
 EPISODES = 3
+
+
+def test_environments_are_kept_until_others_are_asked_for():
+    kept = make_environments(MAZE, 2)
+    assert make_environments(MAZE, 2) is kept
+    gone = weakref.ref(kept[0])
+    del kept
+    assert len(make_environments(MAZE, 3)) == 3
+    gc.collect()
+    assert gone() is None
 
 
 def oracle_policy():
@@ -149,10 +161,9 @@ def trained():
 
 
 def short(monkeypatch):
-    """Cuts the time limit, so that a policy that doesn't find the goal fails fast."""
-    for count in (1, 2):
-        for env in make_environments(MAZE, count):
-            monkeypatch.setattr(env.spec, "max_episode_steps", 15)
+    """Cuts the time limit of two episodes: a policy that doesn't find the goal fails fast."""
+    for env in make_environments(MAZE, 2):
+        monkeypatch.setattr(env.spec, "max_episode_steps", 15)
 
 
 def test_the_same_seed_gives_the_same_table_and_numpys_state_is_left_alone(trained, monkeypatch):

@@ -264,14 +264,8 @@ def _replay(made: Sequence, seeds: Sequence[int]) -> list[float]:
 
 
 def _games(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The games of a check: the index of a seed, and a task.
-
-    A task's environments, which take over 1 GB, go before those of the next come.
-    """
-    for task in _tasks(seeds):
-        make_environments.cache_clear()
-        for i in range(len(seeds)):
-            yield i, task
+    """The games of a check: the index of a seed, and a task, whose environments are made once."""
+    return ((i, task) for task in _tasks(seeds) for i in range(len(seeds)))
 
 
 def _as_played(played: Int[np.ndarray, "time batch 2"], situation: Situation) -> tuple:
