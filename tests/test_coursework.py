@@ -1,7 +1,12 @@
 """Versions to hand out agree with the source, and no submission gets the better of the grader."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -265,6 +270,64 @@ def test_a_submission_that_does_harm_is_stopped_and_the_rest_is_graded(case, tmp
     assert said in report.scores[0].text, report.as_text()
     assert not (LIBRARY / "mine.txt").exists()
     assert list(tmp_path.iterdir()) == [tmp_path / "submission.ipynb"]
+
+
+GRADES = """
+from pathlib import Path
+from sorl_edu.coursework.grading import grade
+grade("submission.ipynb", Path({source!r}).read_text(), secret="")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_grader_that_is_killed_takes_its_submission_with_it(how, tmp_path, source):
+    holds_python = "def answer(x):\n    return sum(range(10**15))"  # no other thread has a turn
+    submission(tmp_path, source.with_suffix(".ipynb"), holds_python, None)
+    script = GRADES.format(source=str(source))
+    grader = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    try:
+        children = Path(f"/proc/{grader.pid}/task/{grader.pid}/children")
+        worker = wait_for(lambda: children.read_text().split())[0]
+        started = Path(f"/proc/{worker}/cwd/1.1.tried")
+        wait_for(started.exists)
+    finally:
+        grader.send_signal(how)
+        grader.wait()
+    wait_for(lambda: not alive(worker))
+
+
+def test_an_interrupt_ends_what_runs_in_the_sandbox(tmp_path, monkeypatch):
+    number = tmp_path / "number"
+
+    def interrupt(seconds):
+        wait_for(lambda: number.exists() and number.read_text())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sandbox, "time", SimpleNamespace(sleep=interrupt, perf_counter=float))
+    command = ["sh", "-c", "echo $$ > number; exec sleep 100"]
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(command, tmp_path, seconds=100, memory=2**30)
+    assert not alive(number.read_text().strip())
+
+
+def wait_for(condition, seconds=60):
+    """What the condition gives, once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+    return found
+
+
+def alive(process):
+    """Whether a process runs; one that has ended may still be listed, as a zombie (Z)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 PATCHES = {

@@ -189,6 +189,7 @@ def with_metrics(field, target_field, obs, actions, key):
         (number_for_column, "takes h as a column, (batch, 1) = (256, 1), and was given the shape"),
         (per_row, "should be one number, and has the shape (256,)"),
         (with_metrics, "it is a tuple"),
+        (lambda *case: (flow_alone(*case), None), "it is a tuple"),
     ],
 )
 def test_a_loss_that_cannot_be_right_is_told_why_before_it_is_trained(answer, said, no_training):

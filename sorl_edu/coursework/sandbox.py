@@ -3,8 +3,9 @@
     outcome = run(["python", "-m", "...", ...], folder, seconds=60, memory=4 * 2**30)
 
 The code runs in a new process group, in a folder that is thrown away. It is killed when its time is
-up or its memory is used up; what it prints is kept up to a limit. Inside, `lock` forbids Python to
-read the course's own files, to write anywhere else, to start processes and to open connections.
+up or its memory is used up; what it prints is kept up to a limit. Inside, `end_with` lets it not
+outlive the grader, and `lock` forbids Python to read the course's own files, to write anywhere
+else, to start processes and to open connections.
 
 `lock` is a hook of the interpreter, and no wall: it stops what students do by accident, or try for
 fun. Machine code (ctypes is closed, but other ways exist) gets around it. Where submissions may be
@@ -14,6 +15,7 @@ hostile, run the grader in a container without a network, as graders for hundred
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
 import signal
@@ -52,6 +54,8 @@ def run(
 ) -> Outcome:
     """Runs a command in a folder, under limits; it and all that it starts are gone afterwards.
 
+    A process that is killed can't see to that: so the command should call `end_with`.
+
     Args:
         seconds: wall-clock time until it is killed.
         memory: bytes that it may have in memory (resident) until it is killed.
@@ -72,14 +76,16 @@ def run(
     reader = threading.Thread(target=printed.read, args=(process.stdout,), daemon=True)
     reader.start()
     ended = None
-    while process.poll() is None and ended is None:
-        time.sleep(POLL)
-        if time.perf_counter() - start > seconds:
-            ended = "time"
-        elif _resident(process.pid) > memory:
-            ended = "memory"
-    _kill_group(process.pid)
-    process.wait()
+    try:
+        while process.poll() is None and ended is None:
+            time.sleep(POLL)
+            if time.perf_counter() - start > seconds:
+                ended = "time"
+            elif _resident(process.pid) > memory:
+                ended = "memory"
+    finally:  # Ctrl-C, too
+        _kill_group(process.pid)
+        process.wait()
     reader.join(1)
     ended = ended or ("done" if process.returncode == 0 else "failed")
     return Outcome(ended, str(printed), time.perf_counter() - start)
@@ -149,6 +155,21 @@ CLOSED = (
     "socket.bind",
     "ctypes.dlopen",
 )
+
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def end_with(parent: int) -> None:
+    """From now on, this process is killed when its parent ends, however that ends. Linux only.
+
+    Args:
+        parent: its process number. If it has ended already, so does this one.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the grader has gone")
 
 
 def lock(folder: Path, unread: Sequence[Path]) -> None:

@@ -27,6 +27,7 @@ from sorl_edu.files import appearing
 def main() -> None:
     folder = Path.cwd()
     request = json.loads((folder / "request.json").read_text())
+    sandbox.end_with(request["grader"])
     package = Path(sorl_edu.__file__).parent
     for module in pkgutil.walk_packages([str(package)], "sorl_edu."):
         if not module.name.startswith(("sorl_edu.studies", "sorl_edu.cli", "sorl_edu.notebooks")):

@@ -566,10 +566,10 @@ def _rehearse(answer: Callable) -> Array | None:
 
     obs, actions = jnp.zeros((BATCH, 1)), jnp.asarray(unseen(0, BATCH))
     value = answer(watching, watching, obs, actions, jax.random.key(0))
-    if is_blank(value):
-        return None
     if isinstance(value, tuple):
         raise ValueError("the loss should be one number; it is a tuple, perhaps with metrics")
+    if is_blank(value):
+        return None
     if jnp.shape(value) != ():
         raise ValueError(f"the loss should be one number, and has the shape {jnp.shape(value)}")
     return value
