@@ -286,11 +286,15 @@ def test_a_grader_that_is_killed_takes_its_submission_with_it(tmp_path, source):
     grader = subprocess.Popen(
         [sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
+    children = Path(f"/proc/{grader.pid}/task/{grader.pid}/children")
+
+    def loops():
+        for child in children.read_text().split():
+            if Path(f"/proc/{child}/cwd/1.1.tried").exists():
+                return child
+
     try:
-        children = Path(f"/proc/{grader.pid}/task/{grader.pid}/children")
-        worker = wait_for(lambda: children.read_text().split())[0]
-        started = Path(f"/proc/{worker}/cwd/1.1.tried")
-        wait_for(started.exists)
+        worker = wait_for(loops)
     finally:
         grader.kill()
         grader.wait()
