@@ -193,6 +193,13 @@ FAULTS = (
         "    repeated = jnp.repeat(obs, n, axis=0)\n    q = critic(repeated, flat,",
         "test_inference.py",
     ),
+    Fault(
+        "a submission outlives its grader",
+        "coursework/worker.py",
+        'sandbox.end_with(request["grader"])',
+        "pass",
+        "test_coursework.py",
+    ),
 )
 
 

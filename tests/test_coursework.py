@@ -1,6 +1,8 @@
 """Versions to hand out agree with the source, and no submission gets the better of the grader."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -298,7 +300,11 @@ def test_a_grader_that_is_killed_takes_its_submission_with_it(tmp_path, source):
     finally:
         grader.kill()
         grader.wait()
-    wait_for(lambda: not alive(worker))
+    try:
+        wait_for(lambda: not alive(worker), seconds=20)
+    finally:
+        if alive(worker):
+            os.kill(int(worker), signal.SIGKILL)
 
 
 def test_an_interrupt_ends_what_runs_in_the_sandbox(tmp_path, monkeypatch):
