@@ -103,7 +103,7 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [6, 19])
+@pytest.mark.parametrize("after", [1, 6, 19, 22])
 def test_a_benchmark_that_is_stopped_anywhere_ends_as_one_that_was_not(
     done, tmp_path, monkeypatch, after
 ):

@@ -36,7 +36,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 SETTINGS = 10  # driven at random, of each explorer
-CHOICES = 3  # after how many settings a menu is turned, too: it may draw all pictures anew
 RUN = 180_000  # milliseconds for a notebook
 WAIT = 60_000  # milliseconds for a frame, also of a slow parameter
 SLIDER = "slider, 95% of its moves"
@@ -262,14 +261,13 @@ def drive(page, root, controls, seed):
     rng = np.random.default_rng(seed)
     sizes = [size_of(control) for control in controls]
     seen, times = [], []
-    indices = [0] * len(controls)
-    for setting in range(SETTINGS):
-        for i, (control, (size, slider)) in enumerate(zip(controls, sizes, strict=True)):
-            if slider or setting % CHOICES == 0:
-                indices[i] = int(rng.integers(size))
-                spent = turn(page, control, indices[i])
-                times += spent if slider else []
-        seen.append((list(indices), facts_of(root)))
+    for _ in range(SETTINGS):
+        indices = []
+        for control, (size, slider) in zip(controls, sizes, strict=True):
+            indices.append(int(rng.integers(size)))
+            spent = turn(page, control, indices[-1])
+            times += spent if slider else []
+        seen.append((indices, facts_of(root)))
     return seen, times
 
 
