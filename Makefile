@@ -14,7 +14,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(PACKAGE) ## train SORL on OGBench PointMaze, evaluate and draw it, in runs/demo/ (minutes)
-	$(BIN)/python -m sorl_edu.studies.demo
+	$(BIN)/python -m sorl_edu.experiments.demo
 
 lab: $(LAB) ## open JupyterLab on the first notebook
 	$(BIN)/python -m jupyter lab notebooks/00_welcome.ipynb
@@ -60,16 +60,16 @@ mutation: $(VENV)/.all ## put faults into copies of the library: do the tests no
 	$(BIN)/python tests/mutation.py
 
 bench: $(VENV)/.all ## measure the speed of library, notebooks and sliders, beside what is promised
-	$(BIN)/python -m sorl_edu.studies.bench --course
+	$(BIN)/python -m sorl_edu.experiments.bench --course
 
 claims: $(PACKAGE) ## run the studies behind the course's claims (hours; goes on where it stopped)
-	$(BIN)/python -m sorl_edu.studies.claims
+	$(BIN)/python -m sorl_edu.experiments.claims
 
 course-data: $(PACKAGE) ## train and measure what the notebooks show (1.5 hours; goes on, too)
-	$(BIN)/python -m sorl_edu.studies.course
+	$(BIN)/python -m sorl_edu.experiments.course
 
 robots: $(LAB) ## collect robots' data, train and measure agents on them (hours; goes on, too)
-	$(BIN)/python -m sorl_edu.studies.robot_agents
+	$(BIN)/python -m sorl_edu.experiments.robots
 
 # From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check

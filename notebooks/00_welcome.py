@@ -51,7 +51,7 @@ if importlib.util.find_spec("sorl_edu") is None:
 import jax
 import jax.numpy as jnp
 
-from sorl_edu import course_data
+from sorl_edu.course import shipped
 from sorl_edu.widgets import ActionDistributionExplorer
 
 # %matplotlib inline
@@ -75,9 +75,9 @@ from sorl_edu.widgets import ActionDistributionExplorer
 # sliders answer at once.
 
 # %%
-agent, state, info = course_data.agent("sorl")
+agent, state, info = shipped.agent("sorl")
 explorer = ActionDistributionExplorer(
-    agent, state, info.environment, trajectories=course_data.trajectories("sorl")
+    agent, state, info.environment, trajectories=shipped.trajectories("sorl")
 )
 explorer
 
@@ -97,7 +97,7 @@ explorer
 from sorl_edu.evaluation import summarize
 from sorl_edu.plotting import sweep_lines
 
-episodes = course_data.episodes("sorl")
+episodes = shipped.episodes("sorl")
 sweep_lines(summarize(episodes[episodes.candidates.isin((1, 8, 32))]))
 
 # %% [markdown]
@@ -185,7 +185,7 @@ print("carried:", total, " put out:", partial_sums)
 # `doctor` says what this machine has. It is the first thing to send along when you ask for help.
 
 # %%
-from sorl_edu import doctor
+from sorl_edu.cli import doctor
 
 print(doctor.as_text(doctor.examine()))
 

@@ -56,8 +56,8 @@ import numpy as np
 import optax
 
 from sorl_edu import flow_matching, plotting
+from sorl_edu.course.exercises import flow_matching as exercises
 from sorl_edu.datasets import toy
-from sorl_edu.exercises import flow_matching as exercises
 from sorl_edu.networks import VelocityField
 from sorl_edu.widgets import FlowExplorer
 from sorl_edu.widgets import flow as pictures

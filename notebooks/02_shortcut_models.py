@@ -54,7 +54,7 @@ import jax.numpy as jnp
 import optax
 
 from sorl_edu import plotting, shortcut
-from sorl_edu.exercises import shortcut as exercises
+from sorl_edu.course.exercises import shortcut as exercises
 from sorl_edu.flow_matching import flow_matching_loss, integrate
 from sorl_edu.networks import ShortcutField
 from sorl_edu.widgets import FlowExplorer, SelfConsistencyExplorer

@@ -53,11 +53,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sorl_edu import course_data, load, summarize
+from sorl_edu import load, summarize
 from sorl_edu import temporal_difference as td
+from sorl_edu.course import shipped
+from sorl_edu.course.exercises import temporal_difference as exercises
+from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.evaluation import t_interval
-from sorl_edu.exercises import temporal_difference as exercises
-from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED, WIDTH, draw_maze, maze_geometry, styled
+from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED, WIDTH, draw_maze, styled
 from sorl_edu.widgets import CriticExplorer
 from sorl_edu.widgets.critic import compare_landscapes
 
@@ -69,7 +71,7 @@ from sorl_edu.widgets.critic import compare_landscapes
 # %%
 RETRAIN = False  # True takes a good half hour on 2 cores; the pictures then show yours
 if RETRAIN:
-    course_data.retrain(
+    shipped.retrain(
         *("sorl", "no_terminals", "one_step_returns", "minimum", "blind_critic"),
         *("q_weight_5", "q_weight_5000"),
     )
@@ -165,7 +167,7 @@ junctions()
 # everywhere else. Here are the target's lines, on a real batch and with a trained agent:
 
 # %%
-agent, state, _ = course_data.agent("sorl")
+agent, state, _ = shipped.agent("sorl")
 prepared = agent.prepare(data)  # 5-step returns, see below
 batch = prepared.sample(jax.random.key(0), 256)
 m = 4
@@ -267,8 +269,8 @@ chains()
 
 # %%
 arms = {
-    "mask used": course_data.agent("sorl")[:2],
-    "mask ignored": course_data.agent("no_terminals")[:2],
+    "mask used": shipped.agent("sorl")[:2],
+    "mask ignored": shipped.agent("no_terminals")[:2],
 }
 compare_landscapes(arms, ENVIRONMENT)
 
@@ -276,7 +278,7 @@ compare_landscapes(arms, ENVIRONMENT)
 # %%
 def intervals(arms, metric="success"):
     """Success of several arms with its 95% interval over training seeds, a row per setting."""
-    tables = {name: summarize(course_data.episodes(arm)) for name, arm in arms.items()}
+    tables = {name: summarize(shipped.episodes(arm)) for name, arm in arms.items()}
     table = pd.concat(tables, names=["arm"]).reset_index("arm")
     table = table[table.steps.isin([1, 8]) & table.candidates.isin([1, 32])]
     text = [
@@ -305,7 +307,7 @@ intervals({"mask used": "sorl", "mask ignored": "no_terminals"})
 # **Predict, then move the slider.** Where does the map change first, and in which direction does the change travel?
 
 # %%
-updates, states = course_data.snapshots("sorl")
+updates, states = shipped.snapshots("sorl")
 explorer = CriticExplorer(agent, states, updates, ENVIRONMENT, steps=(1, 8))
 explorer
 
@@ -367,8 +369,8 @@ n_step_chain()
 
 # %%
 arms = {
-    "5-step returns": course_data.agent("sorl")[:2],
-    "1-step returns": course_data.agent("one_step_returns")[:2],
+    "5-step returns": shipped.agent("sorl")[:2],
+    "1-step returns": shipped.agent("one_step_returns")[:2],
 }
 compare_landscapes(arms, ENVIRONMENT)
 
@@ -499,10 +501,10 @@ overestimation()
 # %%
 def promised_and_got(arm, m):
     """Q at the start and the mean discounted return at N = 1, a row per training seed."""
-    e = course_data.episodes(arm).query("steps == @m and candidates == 1")
+    e = shipped.episodes(arm).query("steps == @m and candidates == 1")
     T = np.where(e.success == 1, e.length - 1, np.inf)  # who never arrives pays for ever
     got = e.assign(got=-(1 - GAMMA**T) / (1 - GAMMA)).groupby("training_seed").got.mean()
-    v = course_data.values(arm).query("steps == @m").set_index("training_seed").q
+    v = shipped.values(arm).query("steps == @m").set_index("training_seed").q
     return pd.DataFrame({"promised": v, "got": got})
 
 
@@ -569,7 +571,7 @@ def promise_by_steps(arms):
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     for (name, arm), color, mark in zip(arms.items(), (BLUE, ORANGE), "oD", strict=True):
-        q = course_data.values(arm).pivot(index="training_seed", columns="steps", values="q")
+        q = shipped.values(arm).pivot(index="training_seed", columns="steps", values="q")
         paired = q.sub(q[1], axis=0)  # each seed against its own 1-step promise
         low, high = np.array([t_interval(paired[m]) for m in paired]).T
         mean = paired.mean().to_numpy()

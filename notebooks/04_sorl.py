@@ -56,10 +56,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sorl_edu import course_data, load, preset, summarize, train
+from sorl_edu import load, preset, summarize, train
 from sorl_edu import temporal_difference as td
+from sorl_edu.course import shipped
+from sorl_edu.course.exercises import sorl as exercises
 from sorl_edu.evaluation import t_interval
-from sorl_edu.exercises import sorl as exercises
 from sorl_edu.flow_matching import flow_matching_loss, grid_times
 from sorl_edu.plotting import (
     BLUE,
@@ -95,7 +96,7 @@ SHOWN = (
     "consistency_weight_10",
 )
 if RETRAIN:
-    course_data.retrain(*SHOWN)
+    shipped.retrain(*SHOWN)
 
 # %% [markdown]
 # ## What does the policy want?
@@ -113,9 +114,9 @@ if RETRAIN:
 # **Predict, then run.** Which of the three compares the policy with the *data's* actions, at which step sizes?
 
 # %%
-ENVIRONMENT = course_data.ENVIRONMENT
+ENVIRONMENT = shipped.ENVIRONMENT
 data = load(ENVIRONMENT)
-agent, state, _ = course_data.agent("sorl")
+agent, state, _ = shipped.agent("sorl")
 batch = agent.prepare(data.train).sample(jax.random.key(0), agent.batch_size)
 o, a_1 = batch.observations, batch.actions
 M, m = agent.denoise_steps, 4
@@ -385,7 +386,7 @@ learning_curves(
 # ## What does each weight do?
 #
 # The longer runs are shipped, trained by `make course-data` (one of them:
-# `python -m sorl_edu.studies.course q_weight_50`). The course's agent has $w_Q = 500$, $w_{FM} = 1$, $w_{SC} = 100$; each arm changes one of them.
+# `python -m sorl_edu.experiments.course q_weight_50`). The course's agent has $w_Q = 500$, $w_{FM} = 1$, $w_{SC} = 100$; each arm changes one of them.
 #
 # **Predict, then run.** Success over $w_Q$: does it rise, fall, or do both?
 
@@ -404,7 +405,7 @@ def success_over_weights():
     for axes, (weight, arms) in zip(
         figure.subplots(1, 3, sharey=True), SWEEPS.items(), strict=True
     ):
-        tables = {value: summarize(course_data.episodes(arm)) for value, arm in arms.items()}
+        tables = {value: summarize(shipped.episodes(arm)) for value, arm in arms.items()}
         for at, ((m, n), (color, mark)) in enumerate(SETTINGS.items()):
             rows = pd.concat(t[(t.steps == m) & (t.candidates == n)] for t in tables.values())
             ends = [rows.success - rows.success_low, rows.success_high - rows.success]
@@ -452,7 +453,7 @@ def actions_of(arms, steps=(1, 8)):
     axis = np.linspace(-1, 1, 31)
     square = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     for column, (name, arm) in zip(panels.T, arms.items(), strict=True):
-        _, learned, _ = course_data.agent(arm)  # weights play no part in acting
+        _, learned, _ = shipped.agent(arm)  # weights play no part in acting
         found = chosen_actions(
             agent, learned, STATE, steps=steps, candidates=(1,), key=jax.random.key(0), samples=400
         )
@@ -524,7 +525,7 @@ actions_of(
 
 # %%
 def cell(arm, m, n):
-    r = summarize(course_data.episodes(arm)).query("steps == @m and candidates == @n").iloc[0]
+    r = summarize(shipped.episodes(arm)).query("steps == @m and candidates == @n").iloc[0]
     return f"{r.success:.2f} [{r.success_low:.2f}, {r.success_high:.2f}], {r.seeds} seeds"
 
 
@@ -538,11 +539,11 @@ pd.DataFrame(
 )
 
 # %%
-cloned = course_data.trajectories("cloning")[8, 1]
+cloned = shipped.trajectories("cloning")[8, 1]
 maze_trajectories(ENVIRONMENT, cloned.positions, cloned.success)
 
 # %%
-chosen = course_data.trajectories("sorl")[8, 32]
+chosen = shipped.trajectories("sorl")[8, 32]
 maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
 
 # %% [markdown]

@@ -56,9 +56,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sorl_edu import course_data, inference, plotting
+from sorl_edu import inference, plotting
+from sorl_edu.course import shipped
+from sorl_edu.course.exercises import inference as exercises
 from sorl_edu.evaluation import paired_difference, summarize
-from sorl_edu.exercises import test_time as exercises
 from sorl_edu.widgets import ActionDistributionExplorer, ScalingExplorer
 
 # %matplotlib inline
@@ -71,7 +72,7 @@ matplotlib.rcParams.update(plotting.STYLE)
 # %%
 RETRAIN = False  # True takes about 25 minutes on 2 cores; the pictures then show yours
 if RETRAIN:
-    course_data.retrain("sorl", "two_backprop_steps", "leaky")
+    shipped.retrain("sorl", "two_backprop_steps", "leaky")
 
 # %% [markdown]
 # ## How does an agent think longer?
@@ -84,7 +85,7 @@ if RETRAIN:
 # candidate, in units of Q, is the best of them? And the best of the first four?
 
 # %%
-agent, state, info = course_data.agent("sorl")
+agent, state, info = shipped.agent("sorl")
 environment = info.environment
 junction = jnp.array([[12.0, 8.0]])  # o: (B, S) = (1, 2), metres
 key = jax.random.key(0)
@@ -178,7 +179,7 @@ exercises.best_of_n(best_of_n)
 # shrink their *spread*, or both? And more steps?
 
 # %%
-ActionDistributionExplorer(agent, state, environment, trajectories=course_data.trajectories("sorl"))
+ActionDistributionExplorer(agent, state, environment, trajectories=shipped.trajectories("sorl"))
 
 # %% [markdown]
 # Candidates do both: the cloud moves to where Q is high, and contracts there. Steps do neither by
@@ -192,7 +193,7 @@ ActionDistributionExplorer(agent, state, environment, trajectories=course_data.t
 # starts, at every setting:
 
 # %%
-episodes = course_data.episodes("sorl")
+episodes = shipped.episodes("sorl")
 plotting.sweep_lines(summarize(episodes[episodes.candidates.isin((1, 4, 32))]))
 
 # %% [markdown]
@@ -261,7 +262,7 @@ compare(episodes, {"steps": 32, "candidates": 1}, {"steps": 1, "candidates": 1})
 # **Predict, then run.** What happens beyond the line at m = 2, for N = 1 and for N = 32?
 
 # %%
-beyond = course_data.episodes("two_backprop_steps")
+beyond = shipped.episodes("two_backprop_steps")
 figure = plotting.sweep_lines(summarize(beyond))
 for axes in figure.axes:
     axes.axvline(2, color="0.5", linestyle=":", zorder=0)
@@ -324,7 +325,7 @@ exercises.cost(network_evaluations)
 # Ten of one step? Something between?
 
 # %%
-ScalingExplorer(episodes, course_data.milliseconds())
+ScalingExplorer(episodes, shipped.milliseconds())
 
 # %% [markdown]
 # The line on the right runs through settings with *few steps*: for this agent a step buys nothing
@@ -404,7 +405,7 @@ exercises.spend(spend)
 # candidates make of it?
 
 # %%
-leaky = course_data.episodes("leaky")
+leaky = shipped.episodes("leaky")
 plotting.sweep_lines(summarize(leaky[leaky.candidates.isin((1, 2, 4, 32))]))
 
 # %%
@@ -415,12 +416,12 @@ compare(leaky, {"steps": 1, "candidates": 32}, {"steps": 1, "candidates": 1})
 # its critic believes:
 
 # %%
-leaky_agent, leaky_state, _ = course_data.agent("leaky")
+leaky_agent, leaky_state, _ = shipped.agent("leaky")
 ActionDistributionExplorer(
     leaky_agent,
     leaky_state,
     environment,
-    trajectories=course_data.trajectories("leaky"),
+    trajectories=shipped.trajectories("leaky"),
     steps=(1, 8),
     title="An agent that best-of-N hurts",
 )

@@ -61,9 +61,11 @@ import pandas as pd
 from IPython.display import Image
 from matplotlib.figure import Figure
 
-from sorl_edu import benchmark, course_data, evaluation, plotting
+from sorl_edu import evaluation, plotting
+from sorl_edu.course import shipped
+from sorl_edu.course.exercises import robots as exercises
 from sorl_edu.datasets.collect import collect
-from sorl_edu.exercises import robots as exercises
+from sorl_edu.experiments import benchmark
 from sorl_edu.widgets import ScalingExplorer
 
 # %matplotlib inline
@@ -112,7 +114,7 @@ figure
 # Each peak is a pick and a place: about eleven in the episode, each to a new random spot. None is
 # *for* our task, and if the cube lies in the circle, it is by accident: in the million transitions that
 # the agents below learned from, the cube is within 4 cm of this goal in 2% of the rows
-# (`python -m sorl_edu.studies.robots cube-single-play-v0 runs/robots/data_1000` counts them).
+# (`python -m sorl_edu.experiments.dataset_statistics cube-single-play-v0 runs/robots/data_1000` counts them).
 # So the data are full of skill, and empty of our purpose. What offline RL has to do is to keep the one
 # and to add the other.
 #
@@ -123,7 +125,7 @@ figure
 # Which hand will do better?
 
 # %%
-Image(course_data.robot_file("cube_steps.gif").read_bytes(), format="gif")
+Image(shipped.robot_file("cube_steps.gif").read_bytes(), format="gif")
 
 # %% [markdown]
 # Neither is good, and they are bad in different ways. On the right is a robot at play: it picks the cube
@@ -133,7 +135,7 @@ Image(course_data.robot_file("cube_steps.gif").read_bytes(), format="gif")
 # **Predict, then run.** The same agent at eight steps again: left one candidate, right the best of 8.
 
 # %%
-Image(course_data.robot_file("cube_candidates.gif").read_bytes(), format="gif")
+Image(shipped.robot_file("cube_candidates.gif").read_bytes(), format="gif")
 
 # %% [markdown]
 # The same skill, now with a purpose: the cube is at the goal after 42, 58 and 53 steps. Watch the value: it
@@ -145,9 +147,9 @@ Image(course_data.robot_file("cube_candidates.gif").read_bytes(), format="gif")
 # %%
 FILM = False  # True takes about a minute
 if FILM:
-    from sorl_edu.video import film
+    from sorl_edu.plotting.video import film
 
-    agent, state, info = course_data.robot("cube", 2)
+    agent, state, info = shipped.robot("cube", 2)
     film(agent, state, info.environment, "film", steps=(1, 8), candidates=(8, 8), every=2)
 
 # %% [markdown]
@@ -158,7 +160,7 @@ if FILM:
 # **Predict, then run.** Which setting has all the skill and none of the purpose? Will 32 candidates beat 8?
 
 # %%
-agent, state, info = course_data.robot("cube", 2)
+agent, state, info = shipped.robot("cube", 2)
 tried, rows = {}, []
 for m in (1, 8):
     for n in (1, 8, 32):
@@ -313,7 +315,7 @@ figure
 # (with 50). Here is the grid, the mean of the three:
 
 # %%
-results = course_data.robot_results("cube")
+results = shipped.robot_results("cube")
 ScalingExplorer(results, title="cube-single, five tasks, four seeds: what steps and candidates buy")
 
 # %% [markdown]
@@ -378,7 +380,7 @@ def compare(table, better, worse, metric="success"):
     )
 
 
-cloning = course_data.robot_results("cube_cloning")
+cloning = shipped.robot_results("cube_cloning")
 both = pd.concat([results.assign(method="SORL"), cloning.assign(method="cloning")])
 per_task = both[(both.steps == 8) & (both.candidates <= 8)]
 print(per_task.groupby(["method", "candidates", "task"]).success.mean().unstack().round(2))
@@ -498,7 +500,7 @@ arms = {
 }
 rows = []
 for label, name in arms.items():
-    arm = course_data.robot_results(name)
+    arm = shipped.robot_results(name)
     arm = arm[arm.task.isin((1, 4))]
     for m, n in ((8, 1), (8, 8)):
         seeds = (
@@ -526,10 +528,10 @@ table.pivot(index="", columns="setting", values="success").reindex(arms)
 # do, or does it need a plan?
 
 # %%
-Image(course_data.robot_file("scene_candidates.gif").read_bytes(), format="gif")
+Image(shipped.robot_file("scene_candidates.gif").read_bytes(), format="gif")
 
 # %%
-scene = course_data.robot_results("scene")
+scene = shipped.robot_results("scene")
 plotting.sweep_lines(evaluation.summarize(scene))
 
 # %% [markdown]

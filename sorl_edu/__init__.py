@@ -20,10 +20,10 @@ __version__ = "0.1.0"
 # answer at once, the doctor also where JAX itself is broken.
 _MODULES = {
     "agents": ("SORL", "Agent", "FlowBC"),
-    "checkpoints": ("AgentInfo", "load_agent", "save_agent"),
+    "training.checkpoints": ("AgentInfo", "load_agent", "save_agent"),
     "datasets": ("load",),
     "evaluation": ("evaluate", "paired_difference", "summarize", "sweep"),
-    "presets": ("preset",),
+    "agents.presets": ("preset",),
     "training": ("seed_state", "train", "train_seeds"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

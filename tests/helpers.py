@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from packaging.version import Version
 
-from sorl_edu import presets
+from sorl_edu.agents import presets
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

@@ -66,7 +66,7 @@ import sorl_edu  # stamped
 # %matplotlib inline
 import jax
 
-from sorl_edu.exercises.exercise import Exercise, Misconception
+from sorl_edu.course.exercises.exercise import Exercise, Misconception
 
 half = Exercise(
     "1.1",

@@ -55,7 +55,7 @@ import numpy as np
 from IPython.display import display
 
 from sorl_edu import plotting, shortcut
-from sorl_edu.exercises import assignment1 as exercises
+from sorl_edu.course.exercises import assignment1 as exercises
 from sorl_edu.flow_matching import flow_matching_loss, grid_times, integrate
 from sorl_edu.networks import ShortcutField
 from sorl_edu.widgets import flow as pictures

@@ -58,9 +58,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from sorl_edu import course_data, plotting
+from sorl_edu import plotting
 from sorl_edu.agents import SORL
-from sorl_edu.exercises import assignment2 as exercises
+from sorl_edu.course import shipped
+from sorl_edu.course.exercises import assignment2 as exercises
 from sorl_edu.temporal_difference import steps_column
 
 # %matplotlib inline
@@ -140,7 +141,7 @@ exercises.pessimistic(pessimistic)
 # maze they differ, about the action that the policy takes there.
 
 # %%
-agent, state, info = course_data.agent("sorl")
+agent, state, info = shipped.agent("sorl")
 geometry = plotting.maze_geometry(info.environment)
 grid, free = geometry.points(per_cell=8)
 inside = jnp.asarray(grid[free])  # (B, 2), metres
@@ -298,7 +299,7 @@ exercises.learned(BestOfNSORL)
 # %%
 def success(steps, candidates):
     """Success of lesson 5's agent by training seed and start, (S, E)."""
-    episodes = course_data.episodes("sorl")
+    episodes = shipped.episodes("sorl")
     chosen = episodes[(episodes.steps == steps) & (episodes.candidates == candidates)]
     return chosen.pivot(index="training_seed", columns="episode", values="success").to_numpy()
 

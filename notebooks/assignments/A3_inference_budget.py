@@ -59,10 +59,11 @@ import pandas as pd
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from sorl_edu import course_data, inference, plotting
-from sorl_edu.evaluation import make_environments, start
-from sorl_edu.exercises import assignment3 as exercises
-from sorl_edu.exercises.assignment3 import BUDGET, CANDIDATES, STEPS, play
+from sorl_edu import inference, plotting
+from sorl_edu.course import shipped
+from sorl_edu.course.exercises import assignment3 as exercises
+from sorl_edu.course.exercises.assignment3 import BUDGET, CANDIDATES, STEPS, play
+from sorl_edu.environments.rollout import make_environments, start
 
 # %matplotlib inline
 matplotlib.rcParams.update(plotting.STYLE)
@@ -78,7 +79,7 @@ matplotlib.rcParams.update(plotting.STYLE)
 # of the three would you pay for more?
 
 # %%
-agent, state, info = course_data.robot("cube", 1)
+agent, state, info = shipped.robot("cube", 1)
 (env,) = make_environments(info.environment, 1)
 starts = jnp.stack([start(env, seed) for seed in range(3)])  # (B, S)
 proposal = agent.propose(state, starts, jax.random.key(0), steps=2, candidates=32)

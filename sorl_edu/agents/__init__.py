@@ -1,7 +1,7 @@
 """Agents: what is trained, evaluated and plotted. All have the shape of `protocol.Agent`."""
 
+from sorl_edu.agents.agent import Agent
 from sorl_edu.agents.flow_bc import FlowBC
-from sorl_edu.agents.protocol import Agent
 from sorl_edu.agents.sorl import SORL
 from sorl_edu.errors import UnknownName
 

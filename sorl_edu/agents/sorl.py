@@ -32,7 +32,7 @@ from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu import flow_matching, inference, shortcut, temporal_difference
-from sorl_edu.agents.protocol import Metrics
+from sorl_edu.agents.agent import Metrics
 from sorl_edu.datasets.transitions import Batch, Transitions
 from sorl_edu.errors import check, is_power_of_two
 from sorl_edu.flow_matching import Field

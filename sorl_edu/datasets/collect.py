@@ -36,8 +36,8 @@ from pathlib import Path
 import numpy as np
 
 from sorl_edu import __version__
-from sorl_edu.datasets.manipulation_episodes import ManipulationCollector
-from sorl_edu.datasets.maze_episodes import MazeCollector
+from sorl_edu.datasets.manipulation import ManipulationCollector
+from sorl_edu.datasets.mazes import MazeCollector
 from sorl_edu.errors import DataError, UnknownName, check
 from sorl_edu.files import appearing, make_folder
 from sorl_edu.progress import progress_bar

@@ -14,7 +14,6 @@ where the episode ends (mask 0).
 from __future__ import annotations
 
 import os
-import re
 import struct
 import time
 import tokenize
@@ -32,10 +31,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sorl_edu.datasets.collect import RECIPES
-from sorl_edu.datasets.environments import make_env
-from sorl_edu.datasets.seeding import numpy_seeded
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.errors import ConfigError, DataError, UnknownName, check
+from sorl_edu.environments.make import make_env, numpy_seeded
+from sorl_edu.errors import DataError, check
 from sorl_edu.files import file_sha256, make_folder
 from sorl_edu.progress import progress_bar
 
@@ -57,27 +55,6 @@ DAMAGE = (
 )
 RETRY_PAUSE = 1.0
 """Seconds before a download that was cut is taken up again; doubled each time."""
-
-_TYPES = {
-    "pointmaze": (["medium", "large", "giant", "teleport"], ["navigate", "stitch"]),
-    "antmaze": (["medium", "large", "giant", "teleport"], ["navigate", "stitch", "explore"]),
-    "humanoidmaze": (["medium", "large", "giant"], ["navigate", "stitch"]),
-    "antsoccer": (["arena", "medium"], ["navigate", "stitch"]),
-    "cube": (["single", "double", "triple", "quadruple"], ["play", "noisy"]),
-    "puzzle": (["3x3", "4x4", "4x5", "4x6"], ["play", "noisy"]),
-}
-DATASETS = (
-    *(
-        f"{family}-{size}-{kind}-v0"
-        for family, (sizes, kinds) in _TYPES.items()
-        for size in sizes
-        for kind in kinds
-        if (size, kind) != ("giant", "explore")
-    ),
-    "scene-play-v0",
-    "scene-noisy-v0",
-)
-"""OGBench's official datasets whose observations are states (those of images are not for us)."""
 
 
 @dataclass(frozen=True)
@@ -183,27 +160,6 @@ def load_tasks(
         OfflineDataset(name, env_id, *splits, path, sha256)
         for name, env_id, *splits in zip(names, env_ids, train, validation, strict=True)
     ]
-
-
-def parse_name(name: str) -> tuple[str, str]:
-    """Split a name into dataset and environment.
-
-    For example 'scene-play-singletask-task2-v0' is the dataset 'scene-play-v0' and the environment
-    'scene-singletask-task2-v0'. Raises UnknownName, or ConfigError when the task is missing.
-    """
-    if name in DATASETS:
-        stem = name.removesuffix("-v0")
-        tasks = ", ".join(f"'{stem}-singletask-task{i}-v0'" for i in range(1, 6))
-        raise ConfigError(
-            f"'{name}' has no rewards until a task is named: '{stem}-singletask-v0' "
-            f"(the default task), {tasks}"
-        )
-    match = re.fullmatch(r"(.+)-(\w+)-singletask(-task[1-5])?-v0", name)
-    dataset = f"{match[1]}-{match[2]}-v0" if match else ""
-    if dataset not in DATASETS:
-        known = [d.replace("-v0", "-singletask-v0") for d in DATASETS]
-        raise UnknownName("dataset", name, known)
-    return dataset, f"{match[1]}-singletask{match[3] or ''}-v0"
 
 
 def shipped_data() -> Path:

@@ -16,8 +16,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from sorl_edu import evaluation
-from sorl_edu.agents.protocol import Agent, State
-from sorl_edu.course_data import Trajectories
+from sorl_edu.agents.agent import Agent, State
+from sorl_edu.course.shipped import Trajectories
+from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
 from sorl_edu.errors import ConfigError, check
 from sorl_edu.inference import Proposal, check_budget
 from sorl_edu.plotting import (
@@ -26,11 +27,9 @@ from sorl_edu.plotting import (
     LIGHT_GREYS,
     ORANGE,
     REACHED,
-    MazeGeometry,
     action_values,
     chosen_actions,
     draw_maze,
-    maze_geometry,
     styled,
 )
 from sorl_edu.widgets.explorer import Explorer, Parameter, as_tuple

@@ -20,19 +20,18 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import EngFormatter
 
-from sorl_edu.agents.protocol import Agent, State
+from sorl_edu.agents.agent import Agent, State
+from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
 from sorl_edu.errors import check
 from sorl_edu.inference import check_budget
 from sorl_edu.plotting import (
     BLUE,
     START,
     WIDTH,
-    MazeGeometry,
     check_positions,
     check_values,
     draw_arrows,
     draw_maze,
-    maze_geometry,
     styled,
 )
 from sorl_edu.widgets.explorer import Explorer, Parameter, as_tuple

@@ -1,0 +1,1 @@
+"""The course: notebooks, exercises, grading, and what it ships."""

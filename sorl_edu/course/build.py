@@ -1,0 +1,164 @@
+"""`sorl-edu course build`: one source, four versions of a notebook.
+
+    student       statements, hints, blanks and checks; no solutions
+    solution      the blanks filled in
+    instructor    the student's, and after each check its solution, points, and the usual mistakes
+    nbgrader      the student's, with nbgrader's marks and hidden tests, for generate_assignment
+
+The source, notebooks/NN_name.py, has every exercise once: heading with difficulty, time and points,
+hints, blank, check, folded solution. An answer in prose is a cell tagged written-NUMBER.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sorl_edu.course import notebooks
+from sorl_edu.course.grading.grade import check_of, hidden_seed, parts_of_check
+from sorl_edu.course.notebooks import ExerciseCells, WrittenPart
+from sorl_edu.errors import UnknownName, check
+from sorl_edu.files import appearing
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+_SOLUTION = re.compile(r"^<details><summary>Solution</summary>\n.*?^</details>\n*", re.M | re.S)
+Part = TypeVar("Part", ExerciseCells, WrittenPart)
+HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"  # what nbgrader looks for
+
+
+def build(
+    root: Path, version: str, to: Path, names: Sequence[str] = (), *, secret: str = ""
+) -> list[Path]:
+    """Writes a version of notebooks into a folder, as .ipynb and (but for nbgrader's) as text.
+
+    Args:
+        root: the repository's folder.
+        version: one of `VERSIONS`.
+        to: the folder, other than where the sources are.
+        names: which ones, by number, name or path (`notebooks.find`); all lessons and assignments
+            unless given.
+        secret: makes nbgrader's hidden cases; needed for that version.
+
+    Returns:
+        the files.
+
+    Raises:
+        UnknownName: no such version.
+        ConfigError: no such notebook; no secret for nbgrader; the folder has the sources.
+    """
+    import jupytext
+
+    if version not in VERSIONS:
+        raise UnknownName("version of the course", version, VERSIONS)
+    check(version != "nbgrader" or bool(secret), "nbgrader's hidden tests need a secret")
+    sources = notebooks.find(root, names)
+    for source in sources:
+        check(
+            source.source.parent.resolve() != to.resolve(),
+            f"'{to}' has the sources: they would be overwritten; choose another folder",
+        )
+    files = []
+    for source in sources:
+        text = source.text()
+        made = notebooks.parsed(text)
+        VERSIONS[version](made, text, secret)
+        notebooks.name_cells(made)
+        contents = {".ipynb": notebooks.as_ipynb(made)}
+        if version != "nbgrader":  # which would hand out all that is in the folder
+            contents[".py"] = jupytext.writes(made, fmt="py:percent")
+        for suffix, content in contents.items():
+            files.append(to / f"{source.name}{suffix}")
+            with appearing(files[-1]) as beside:
+                beside.write_text(content, encoding="utf-8")
+    return files
+
+
+def _student(notebook: NotebookNode, text: str, secret: str) -> None:
+    """Takes the folded solutions out; a cell that held nothing else goes."""
+    kept = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            without = _SOLUTION.sub("", cell.source).strip()
+            if cell.source.strip() and not without:
+                continue
+            cell.source = without
+        kept.append(cell)
+    notebook.cells = kept
+
+
+def _solution(notebook: NotebookNode, text: str, secret: str) -> None:
+    """Fills the blanks in."""
+    _student(notebook, text, secret)
+    for exercise, _, cell in _tagged(notebook, "exercise", notebooks.exercises(text)):
+        cell.source = exercise.solution.rstrip()
+
+
+def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
+    """Says after each check what is right, what is usual, and what it is worth."""
+    import nbformat
+
+    _student(notebook, text, secret)
+    for exercise, at, _ in reversed(_tagged(notebook, "check", notebooks.exercises(text))):
+        note = [
+            f"> **For instructors.** Exercise {exercise.number} is worth {exercise.points:g} "
+            f"point(s), has {exercise.difficulty} of 3 stars and should take {exercise.minutes} "
+            "minutes. A solution, and what the check looks for:",
+            f"```python\n{exercise.solution.rstrip()}\n```",
+            check_of(exercise).looks_for(),
+        ]
+        cell = nbformat.v4.new_markdown_cell("\n\n".join(note), metadata={"tags": ["instructor"]})
+        notebook.cells.insert(at + 1, cell)
+
+
+def _nbgrader(notebook: NotebookNode, text: str, secret: str) -> None:
+    """Marks the checks as nbgrader's tests, of which the last line gives the points, and what is
+    graded by hand.
+    """
+    _student(notebook, text, secret)
+    for exercise, _, cell in _tagged(notebook, "check", notebooks.exercises(text)):
+        parts = parts_of_check(exercise.check)
+        call = f"{parts['check']}({parts['answer']}, seed={hidden_seed(secret, exercise.number)})"
+        hidden = f"{exercise.points:g} * {call}.share"
+        cell.source = "\n".join([exercise.check.rstrip(), HIDDEN[0], hidden, HIDDEN[1]])
+        cell.metadata["nbgrader"] = _mark("check", exercise, locked=True, solution=False)
+    for part, _, cell in _tagged(notebook, "written", notebooks.written_parts(text)):
+        cell.metadata["nbgrader"] = _mark("written", part, locked=False, solution=True)
+
+
+def _mark(kind: str, part: ExerciseCells | WrittenPart, *, locked: bool, solution: bool) -> dict:
+    """nbgrader's metadata of a cell that earns points."""
+    return {
+        "cell_type": "code" if kind == "check" else "markdown",
+        "grade": True,
+        "grade_id": f"{kind}-{part.number}".replace(".", "-"),
+        "locked": locked,
+        "points": part.points,
+        "schema_version": 3,
+        "solution": solution,
+        "task": False,
+    }
+
+
+VERSIONS: dict[str, Callable[[NotebookNode, str, str], None]] = {
+    "student": _student,
+    "solution": _solution,
+    "instructor": _instructor,
+    "nbgrader": _nbgrader,
+}
+
+
+def _tagged(
+    notebook: NotebookNode, kind: str, parts: Sequence[Part]
+) -> list[tuple[Part, int, NotebookNode]]:
+    """Each part's cell, the one that is tagged KIND-NUMBER, and its index."""
+    by_tag = {f"{kind}-{part.number}": part for part in parts}
+    return [
+        (by_tag[tag], at, cell)
+        for at, cell in enumerate(notebook.cells)
+        for tag in cell.metadata.get("tags", ())
+        if tag in by_tag
+    ]

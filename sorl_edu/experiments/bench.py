@@ -1,0 +1,216 @@
+"""`make bench`: how fast library, notebooks and sliders are here, beside what the README promises.
+
+Ratios matter more than times: an update's share of the matrix-product ceiling is measured in the
+same run as the ceiling. Writes runs/bench/speed.csv. What runs in a browser is measured by the
+tests that drive it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from sorl_edu.agents import SORL
+from sorl_edu.agents.presets import preset
+from sorl_edu.datasets.collect import collect
+from sorl_edu.datasets.toy import random_transitions
+from sorl_edu.evaluation import act, evaluate
+from sorl_edu.experiments.speed import TimedTraining, seconds
+from sorl_edu.files import write_csv
+from sorl_edu.training import use_all_cores
+
+CASES = {
+    "paper size": (SORL(), 28, 5, 11.0),
+    "course size": (SORL(field_hidden=(128,) * 3, critic_hidden=(128,) * 3), 2, 2, 170.0),
+    "demo preset": (preset("pointmaze"), 2, 2, None),
+}
+
+
+def ceiling(width: int = 2048) -> float:
+    """Floating-point operations per second of a large float32 matrix product."""
+    a = jax.random.normal(jax.random.key(0), (width, width))
+    product = jax.jit(lambda a: a @ a)
+    product(a).block_until_ready()
+    return 2 * width**3 / seconds(lambda: product(a), 5)
+
+
+def operations_per_update(agent: SORL, obs_dim: int, action_dim: int) -> float:
+    """Multiplications and additions in the matrix products of one update, on average over m.
+
+    A forward pass is 1 unit; a backward pass to parameters and inputs is 2 more, to inputs alone 1.
+    """
+    features = obs_dim + 2 * agent.fourier_features
+
+    def forward(widths: list[int]) -> float:
+        return 2 * agent.batch_size * sum(a * b for a, b in itertools.pairwise(widths))
+
+    field = forward([features + action_dim + 2, *agent.field_hidden, action_dim])
+    steps_input = int(agent.critic_sees_steps)
+    critic = agent.critics * forward([features + action_dim + steps_input, *agent.critic_hidden, 1])
+    drawn = [2**level for level in range(agent.max_backprop_steps.bit_length())]
+    m = sum(drawn) / len(drawn)
+    td = m * field + critic + 3 * critic  # a', the target critic, the critic and its gradient
+    q = 3 * m * field + 2 * critic  # the policy's gradient through m steps and the critic
+    flow = 3 * field
+    consistency = 3 * field + 2 * field  # the two half steps of the target
+    return td + q + flow + consistency
+
+
+def bench_updates(peak: float) -> list[dict]:
+    rows = []
+    for name, (agent, obs_dim, action_dim, promise) in CASES.items():
+        training = TimedTraining(agent, obs_dim, action_dim)
+        rate = training.chunk / np.median([training.seconds_per_chunk() for _ in range(3)])
+        share = rate * operations_per_update(agent, obs_dim, action_dim) / peak
+        rows += [
+            row(f"{name}: updates", rate, "1/s", promise, "at least"),
+            row(f"{name}: share of the matrix-product ceiling", 100 * share, "%"),
+            row(f"{name}: compile time of training", training.compile_seconds, "s"),
+        ]
+    return rows
+
+
+def bench_seeds(rounds: int = 5) -> list[dict]:
+    """Four seeds at once against one, in turns; the m that a chunk draws is the same for both."""
+    agent, obs_dim, action_dim, _ = CASES["course size"]
+    one, four = (TimedTraining(agent, obs_dim, action_dim, seeds) for seeds in (1, 4))
+    ratios = [four.seconds_per_chunk() / one.seconds_per_chunk() for _ in range(rounds)]
+    return [row("course size: time of four seeds over one", np.median(ratios), "", 3.2, "at most")]
+
+
+def bench_robots(episodes: int = 50, alone: int = 10) -> list[dict]:
+    """Evaluating cube-single, also one environment after the other (of `alone`), and collecting."""
+    task, agent = "cube-single-play-singletask-v0", CASES["course size"][0]
+    state = agent.init(jax.random.key(0), random_transitions(28, 5, 200))
+
+    def time_of(count: int, seed: int) -> float:
+        start = time.perf_counter()
+        evaluate(agent, state, task, steps=8, candidates=32, episodes=count, seed=seed)
+        return time.perf_counter() - start
+
+    for count in (1, episodes):  # compiles, and makes the environments
+        time_of(count, 0)
+    together = time_of(episodes, 0)
+    in_turn = sum(time_of(1, seed) for seed in range(alone)) * episodes / alone
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        collect("cube-single-play-v0", folder, episodes=40, workers=os.cpu_count() or 1)
+        rate = 44 * 1000 / (time.perf_counter() - start)
+    return [
+        row(
+            f"cube-single: {episodes} episodes at once over one by one",
+            together / in_turn,
+            "",
+            0.6,
+            "at most",
+        ),
+        row("cube-single: collecting, start-up included", rate, "transitions/s", 1000, "at least"),
+    ]
+
+
+def bench_course(out: Path) -> list[dict]:
+    """How long notebooks take, lessons in JupyterLab if there is Chromium, and their sliders."""
+    root = Path(__file__).parents[2]
+    tests = [root / "tests" / name for name in ("test_browser.py", "test_notebooks.py")]
+    if not tests[0].exists():
+        print("notebooks and sliders are not measured: that needs a checkout of the repository")
+        return []
+    file = (out / "browser.csv").absolute()
+    chosen = "every_cell_ran or in_jupyterlab or runs_from_top_to_bottom"
+    command = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "--measured", file, *tests]
+    done = subprocess.run(list(map(str, command)), cwd=root)
+    if done.returncode != 0 or not file.exists():
+        print("notebooks and sliders are not measured: pytest said above why not")
+        return []
+    promises = {"s": 180.0, "ms": 100.0}
+    return [
+        row(found.what, found.measured, found.unit, promises.get(found.unit), "at most")
+        for found in pd.read_csv(file).itertuples()
+    ]
+
+
+def bench_paper_size(updates: int) -> list[dict]:
+    """Long enough to extrapolate to the paper's million updates; for a GPU."""
+    agent, obs_dim, action_dim, _ = CASES["paper size"]
+    minutes = {}
+    for seeds, promise in ((1, 10.0), (8, None)):
+        training = TimedTraining(agent, obs_dim, action_dim, seeds, chunk=1000)
+        chunks = [training.seconds_per_chunk() for _ in range(math.ceil(updates / 1000))]
+        minutes[seeds] = row(
+            f"paper size, {seeds} seed(s): 1M updates, extrapolated from {len(chunks)}k",
+            sum(chunks) / len(chunks) * 1000 / 60,
+            "min",
+            promise,
+            "at most",
+        )
+    ratio = minutes[8]["measured"] / minutes[1]["measured"]
+    return [*minutes.values(), row("paper size: 8 seeds over one", ratio, "", 3.0, "at most")]
+
+
+def bench_act() -> list[dict]:
+    agent, obs_dim, action_dim, _ = CASES["course size"]
+    state = agent.init(jax.random.key(0), random_transitions(obs_dim, action_dim, 200))
+    rows = []
+    for batch in (1, 64):
+        obs = jnp.zeros((batch, obs_dim))
+        for steps, candidates in ((1, 1), (8, 1), (8, 32)):
+
+            def call(obs=obs, steps=steps, candidates=candidates):
+                return act(agent, state, obs, jax.random.key(0), steps=steps, candidates=candidates)
+
+            jax.block_until_ready(call())
+            name = f"course size: act, {steps} steps, N = {candidates}, {batch} observation(s)"
+            rows.append(row(name, 1000 * seconds(call, 50), "ms"))
+    return rows
+
+
+def row(what: str, measured: float, unit: str, promise: float | None = None, how: str = "") -> dict:
+    kept = promise is None or (measured <= promise if how == "at most" else measured >= promise)
+    return {
+        "what": what,
+        "measured": measured,
+        "unit": unit,
+        "promise": "" if promise is None else f"{how} {promise:g}",
+        "kept": "" if promise is None else ("yes" if kept else "NO"),
+    }
+
+
+def main(out: Path, paper_updates: int | None = None, course: bool = False) -> None:
+    use_all_cores()
+    print(f"{platform.processor() or platform.machine()}, jax {jax.__version__}, {jax.devices()}")
+    if paper_updates is not None:
+        rows, file = bench_paper_size(paper_updates), "paper_size.csv"
+    else:
+        peak, file = ceiling(), "speed.csv"
+        rows = [row("matrix-product ceiling (2048 x 2048, float32)", peak / 1e9, "GFLOP/s")]
+        rows += bench_updates(peak) + bench_seeds() + bench_act() + bench_robots()
+        rows += bench_course(out) if course else []
+    table = pd.DataFrame(rows)
+    write_csv(table, out / file)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument(
+        "--paper-updates", type=int, help="time this many at paper size instead (on a GPU: 50000)"
+    )
+    parser.add_argument(
+        "--course", action="store_true", help="also time notebooks and sliders (minutes)"
+    )
+    options = parser.parse_args()
+    main(options.out, options.paper_updates, options.course)

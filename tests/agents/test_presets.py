@@ -1,0 +1,98 @@
+"""The published hyper-parameters as DESIGN.md quotes them, and names that are wrong."""
+
+import pytest
+
+from sorl_edu.agents import AGENTS, SORL, FlowBC, agent_class
+from sorl_edu.agents.presets import COURSE, PRESETS, PUBLISHED, preset, preset_for
+from sorl_edu.errors import ConfigError, UnknownName
+
+# environment: q_weight, aggregation, gamma
+PAPER = {
+    "antmaze-large-navigate": (500, "min", 0.99),
+    "antmaze-giant-navigate": (500, "min", 0.995),
+    "humanoidmaze-medium-navigate": (100, "mean", 0.995),
+    "humanoidmaze-large-navigate": (500, "mean", 0.995),
+    "antsoccer-arena-navigate": (500, "mean", 0.995),
+    "cube-single-play": (10, "mean", 0.99),
+    "cube-double-play": (50, "mean", 0.99),
+    "scene-play": (100, "mean", 0.99),
+}
+
+
+def test_there_are_eight():
+    assert set(PUBLISHED) == set(PAPER)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_published_values(name):
+    agent = preset(name)
+    assert (agent.q_weight, agent.q_aggregation, agent.discount) == PAPER[name]
+    assert (agent.flow_weight, agent.consistency_weight) == (10, 10)
+    assert (agent.denoise_steps, agent.max_backprop_steps) == (8, 8)
+    assert agent.field_hidden == agent.critic_hidden == (512,) * 4
+    assert agent.critic_layer_norm and not agent.field_layer_norm
+    assert (agent.learning_rate, agent.grad_clip_norm, agent.tau) == (1e-4, 1, 0.005)
+    assert (agent.batch_size, agent.critics, agent.n_step) == (256, 2, 1)
+    assert agent.normalize_q_loss and agent.critic_sees_steps
+
+
+def test_a_change_is_made_and_the_preset_stays():
+    assert preset("pointmaze", q_weight=7.0).q_weight == 7
+    assert preset("pointmaze") == COURSE["pointmaze"] != preset("pointmaze", q_weight=7.0)
+
+
+def test_the_course_compares_agents_on_equal_terms():
+    sorl, cloning = preset("pointmaze"), preset("pointmaze-bc")
+    assert isinstance(sorl, SORL) and isinstance(cloning, FlowBC)
+    for name in ("field_hidden", "fourier_features", "learning_rate", "batch_size"):
+        assert getattr(sorl, name) == getattr(cloning, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("antmaze-large", "antmaze-large-navigate"), ("pointmase", "pointmaze")]
+)
+def test_an_unknown_preset_gives_the_nearest(name, near):
+    with pytest.raises(UnknownName, match=f"unknown preset '{name}'. Did you mean .*{near}"):
+        preset(name)
+
+
+def test_a_name_like_no_other_gives_all_that_are_known():
+    with pytest.raises(UnknownName, match=r"unknown preset 'qqq'. Known: antmaze-giant.*scene"):
+        preset("qqq")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [("q_weigth", "q_weight"), ("denoise_step", "denoise_steps"), ("gamma", "Known: .*discount")],
+)
+def test_an_unknown_hyper_parameter_gives_the_nearest(wrong, near):
+    with pytest.raises(UnknownName, match=f"unknown hyper-parameter '{wrong}'.*{near}"):
+        preset("pointmaze", **{wrong: 1})
+
+
+def test_a_value_out_of_range_is_refused():
+    with pytest.raises(ConfigError, match="tau"):
+        preset("pointmaze", tau=2.0)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("pointmaze-medium-navigate-singletask-v0", "pointmaze"),
+        ("cube-single-play-singletask-task3-v0", "cube-single-play"),
+        ("antmaze-giant-navigate-singletask-v0", "antmaze-giant-navigate"),
+    ],
+)
+def test_the_preset_of_a_dataset(dataset, name):
+    assert preset_for(dataset) == name and name in PRESETS
+
+
+def test_a_dataset_without_a_preset_is_refused():
+    with pytest.raises(UnknownName, match="cube-triple-play-singletask-v0.*cube"):
+        preset_for("cube-triple-play-singletask-v0")
+
+
+def test_agents_by_name():
+    assert {name: agent_class(name) for name in AGENTS} == {"sorl": SORL, "flow_bc": FlowBC}
+    with pytest.raises(UnknownName, match="unknown agent 'sorll'. Did you mean sorl"):
+        agent_class("sorll")

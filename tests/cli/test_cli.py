@@ -1,0 +1,315 @@
+"""The command line from end to end on small input, and all that it refuses before any work."""
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from sorl_edu import cli, evaluation, training
+from sorl_edu.agents import SORL
+from sorl_edu.cli import doctor
+from sorl_edu.datasets import collect as collecting
+from sorl_edu.datasets import ogbench
+from sorl_edu.training.checkpoints import load_agent, read_metadata, save_agent
+
+DATASET = "pointmaze-medium-navigate-v0"
+TASK = "pointmaze-medium-navigate-singletask-v0"
+TINY = [
+    *("--field-hidden", 8, "--batch-size", 16, "--log-every", 10, "--checkpoint-every", 10),
+]
+TINY_SORL = [*TINY, "--critic-hidden", 8, "--denoise-steps", 2, "--max-backprop-steps", 1]
+TINY_BC = [*TINY, "--preset", "pointmaze-bc"]  # compiles in a fraction of the time
+
+
+def run(*words):
+    return cli.main([str(word) for word in words])
+
+
+def files_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    assert run("collect", DATASET, "--episodes", 1, "--workers", 1, "--out", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """Two training seeds, 20 updates."""
+    folder = tmp_path_factory.mktemp("run") / "made" / "here"
+    words = ["train", TASK, "--data", data, "--out", folder, "--updates", 20]
+    assert run(*words, "--seeds", 2, "--seed", 5, *TINY_SORL) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def agent_file(trained):
+    return trained / "agent_seed5.safetensors"
+
+
+def test_collect_writes_both_files_and_names_the_next_command(tmp_path, capsys):
+    assert run("collect", DATASET, "--episodes", 1, "--workers", 1, "--out", tmp_path) == 0
+    assert files_in(tmp_path) == {f"{DATASET}.npz", f"{DATASET}-val.npz"}
+    first_line, *_, last_line = capsys.readouterr().out.strip().splitlines()
+    for told in ("1 episodes of 1001 rows", str(tmp_path), "MB in all", "the same command goes on"):
+        assert told in first_line
+    command = cli.parse(shlex.split(last_line.removeprefix("Next: sorl-edu ")))
+    assert (command.dataset, command.data) == (TASK, tmp_path)
+
+
+def test_collect_uses_all_cores_unless_told(tmp_path, monkeypatch):
+    asked = []
+
+    def collect(name, out, *, workers, **rest):
+        asked.append(workers)
+        return tmp_path / "train", tmp_path / "val"
+
+    monkeypatch.setattr(collecting, "collect", collect)
+    monkeypatch.setattr(doctor, "usable_cpus", lambda: 64)
+    for words in ([], ["--workers", 3]):
+        assert run("collect", "scene-play-v0", "--out", tmp_path, *words) == 0
+    assert asked == [64, 3]
+
+
+def test_train_writes_agents_history_and_curves(trained, data):
+    assert files_in(trained) == {
+        "agent_seed5.safetensors",
+        "agent_seed6.safetensors",
+        "history.csv",
+        "learning_curves.png",
+        training.RESUME_FILE,
+    }
+    agent, _, info = load_agent(trained / "agent_seed6.safetensors", environment=TASK)
+    assert agent.field_hidden == (8,) and agent.max_backprop_steps == 1
+    assert agent.n_step == 5  # from the preset for the dataset
+    assert (info.updates, info.seed, info.preset) == (20, 6, "pointmaze")
+    assert info.dataset_sha256 == ogbench.load(TASK, folder=data).sha256
+    history = pd.read_csv(trained / "history.csv")
+    assert set(history.seed) == {5, 6} and set(history["update"]) == {10, 20}
+    assert set(history.split) == {"train", "validation"}
+    assert np.isfinite(history.value).all()
+
+
+def test_train_goes_on_from_its_checkpoint_and_ends_where_one_run_ends(data, tmp_path, capsys):
+    words = ["train", TASK, "--data", data, *TINY_BC]
+    assert run(*words, "--out", tmp_path / "two", "--updates", 10) == 0
+    assert "going on" not in capsys.readouterr().out
+    before = read_metadata(tmp_path / "two" / training.RESUME_FILE)["seconds"]
+    assert run(*words, "--out", tmp_path / "two", "--updates", 20) == 0
+    output = capsys.readouterr().out
+    assert "first 10 updates: going on" in output
+    assert run(*words, "--out", tmp_path / "one", "--updates", 20) == 0
+    for name in ("agent_seed0.safetensors", training.RESUME_FILE):
+        one, two = tmp_path / "one" / name, tmp_path / "two" / name
+        told, again = read_metadata(one), read_metadata(two)
+        if name == training.RESUME_FILE:
+            assert told.pop("seconds") > 0 and again.pop("seconds") > before
+        assert told == again
+        jax.tree.map(np.testing.assert_array_equal, load_file(one), load_file(two))
+
+    last_line = output.strip().splitlines()[-1]
+    command = cli.parse(shlex.split(last_line.removeprefix("Next: sorl-edu ")))
+    assert command == cli.Evaluate(tmp_path / "two" / "agent_seed0.safetensors", candidates=1)
+
+    assert run(*words, "--out", tmp_path / "two", "--updates", 10) == 2
+    assert "holds a run of 20 updates" in capsys.readouterr().err
+    assert run(*words, "--out", tmp_path / "two", "--updates", 20, "--batch-size", 8) == 1
+    assert "another run" in capsys.readouterr().err
+    assert read_metadata(tmp_path / "two" / training.RESUME_FILE)["updates"] == 20
+
+
+def test_evaluate_prints_the_numbers_of_the_library(agent_file, capsys):
+    words = ["--steps", 2, "--candidates", 4, "--episodes", 2, "--seed", 3]
+    assert run("evaluate", agent_file, *words) == 0
+    output = capsys.readouterr().out
+    agent, state, _ = load_agent(agent_file)
+    episodes, _ = evaluation.evaluate(agent, state, TASK, steps=2, candidates=4, episodes=2, seed=3)
+    numbers = [float(word) for word in re.findall(r"-?\d+\.\d+", output.splitlines()[2])]
+    for metric, value in zip(("success", "return", "length"), numbers[::3], strict=True):
+        assert value == pytest.approx(episodes[metric].mean(), abs=0.051), metric
+    assert "95% over 2 episodes of one seed" in output
+
+
+def test_sweep_writes_tables_and_picture(trained, tmp_path, capsys):
+    agents = sorted(trained.glob("agent_*.safetensors"))
+    words = ["--steps", 1, 2, "--candidates", 1, "--episodes", 2, "--out", tmp_path / "out"]
+    assert run("sweep", *agents, *words) == 0
+    assert files_in(tmp_path / "out") == {"episodes.csv", "sweep.csv", "sweep.png"}
+    episodes = pd.read_csv(tmp_path / "out" / "episodes.csv")
+    assert set(episodes.training_seed) == {5, 6} and len(episodes) == 2 * 2 * 2
+    summary = pd.read_csv(tmp_path / "out" / "sweep.csv")
+    assert {"steps", "candidates", "success", "length", "episodes"} <= set(summary.columns)
+    assert list(summary.steps) == [1, 2] and set(summary.seeds) == {2}
+    assert "95% over 2 training seeds" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(data, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run("collect", DATASET, "--episodes", 1, "--out", tmp_path / "file" / "data") == 2
+    assert "is a file" in capsys.readouterr().err
+    assert run("collect", DATASET, "--episodes", 1, "--out", data) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_a_loss_that_turns_nan_is_told_without_a_traceback(data, tmp_path, capsys):
+    words = ["train", TASK, "--data", data, "--out", tmp_path, "--updates", 20, *TINY_BC]
+    assert run(*words, "--learning-rate", "1e30", "--grad-clip-norm", 0) == 1
+    error = capsys.readouterr().err
+    assert "became NaN or infinite at update" in error and "Traceback" not in error
+    assert files_in(tmp_path) == {training.RESUME_FILE}
+
+
+NOWHERE = "no-such-folder"
+# What is typed (OUT and AGENT stand for paths), and what the refusal says.
+REFUSED = [
+    ("", "usage: sorl-edu COMMAND"),
+    ("trian", "Did you mean train"),
+    ("--steps 8", "unknown command"),
+    (f"train {TASK}", "--out"),
+    (f"train {TASK} --out OUT --q-wieght 500", "--q-weight"),
+    (f"train {TASK} --out OUT --q-weight much", "--q-weight"),
+    (f"train {TASK} --out OUT --q-weight -1", "q_weight must not be negative"),
+    (f"train {TASK} --out OUT --updates 0", "--updates must be at least 1"),
+    (f"train {TASK} --out OUT --seeds 0", "--seeds must be at least 1"),
+    (f"train {TASK} --out OUT --seed -1", "--seed must lie in"),
+    (f"train {TASK} --out OUT --log-every 7", "must be a multiple"),
+    (f"train {TASK} --out OUT --denoise-steps 6", "power of two"),
+    (f"train {TASK} --out OUT --denoise-steps 1", "power of two and at least 2"),
+    (f"train {TASK} --out OUT --max-backprop-steps 16", "must be at most denoise_steps"),
+    (f"train {TASK} --out OUT --preset pointmase", "Did you mean pointmaze"),
+    (f"train {TASK} --out OUT --preset=pointmaze-bc --q-weight 3", "--q-weight"),
+    (f"train {TASK} --out OUT --data {NOWHERE}", f"no folder '{NOWHERE}'"),
+    (f"train {DATASET} --out OUT", TASK),
+    (f"train {TASK.replace('maze', 'mase')} --out OUT", f"Did you mean {TASK}"),
+    ("train puzzle-3x3-play-singletask-v0 --out OUT", "choose one with --preset"),
+    ("evaluate missing.safetensors", "there is no checkpoint missing.safetensors"),
+    (f"evaluate {__file__}", "damaged or no safetensors file"),
+    ("evaluate AGENT --steps 3", "power of two"),
+    ("evaluate AGENT --steps 2048", "at most 1024"),
+    ("evaluate AGENT --candidates 0", "at least 1"),
+    ("evaluate AGENT --candidates 1000000000", "fit in memory"),
+    ("evaluate AGENT --episodes 0", "--episodes must be at least 1"),
+    ("evaluate AGENT --seed -5", "--seed must lie in"),
+    ("evaluate AGENT --candidate 3", "--candidates"),
+    ("sweep --out OUT", "at least one agent"),
+    ("sweep AGENT", "--out"),
+    ("sweep AGENT --out OUT --steps 1 2 3", "power of two"),
+    ("sweep AGENT --out OUT --steps", "at least one value"),
+    ("sweep AGENT AGENT --out OUT", "give each once"),
+    ("sweep AGENT missing.safetensors --out OUT", "there is no checkpoint"),
+    ("collect pointmaze-medum-navigate-v0 --out OUT", f"Did you mean {DATASET}"),
+    (f"collect {DATASET} --out OUT --episodes 0", "at least 1"),
+    (f"collect {DATASET} --out OUT --noise -1", "at least 0"),
+    (f"collect {DATASET} --out OUT --workers 0", "workers is 0"),
+    ("collect cube-singel-play-v0 --out OUT", "Did you mean cube-single-play-v0"),
+    ("collect antmaze-large-navigate-v0 --out OUT", "is downloaded when it is first loaded"),
+    (f"collect {DATASET} --out OUT --sede 1", "--seed"),
+    (f"collect {DATASET}", "--out"),
+    ("doctor --jsn", "--json"),
+]
+
+
+def refused_words(line, out, agent):
+    return line.replace("OUT", str(out)).replace("AGENT", str(agent)).split()
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED, ids=[line for line, _ in REFUSED])
+def test_bad_input_is_refused_before_any_work(
+    line, message, agent_file, tmp_path, capsys, monkeypatch
+):
+    def work(*_, **__):
+        raise AssertionError("work was begun")
+
+    monkeypatch.setattr(ogbench, "load", work)
+    monkeypatch.setattr(evaluation, "make_environments", work)
+    monkeypatch.setattr(collecting, "make_collector", work)
+    monkeypatch.chdir(tmp_path)
+    code = run(*refused_words(line, tmp_path / "out", agent_file))
+    captured = capsys.readouterr()
+    told = " ".join(captured.err.replace("│", " ").split())
+    assert code in (1, 2)
+    assert message in told and "Traceback" not in told
+    assert captured.out == ""
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == []
+
+
+def test_agents_that_are_not_seeds_of_one_experiment_are_refused(agent_file, tmp_path, capsys):
+    agent, state, info = load_agent(agent_file)
+    other = tmp_path / "other.safetensors"
+    save_agent(other, replace(agent, tau=0.3), state, replace(info, updates=10, seed=9))
+    assert run("sweep", agent_file, other, "--out", tmp_path / "sweep") == 2
+    assert "differ in updates, hyper-parameters" in capsys.readouterr().err
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_an_agent_without_a_critic_is_refused_candidates(data, tmp_path, capsys):
+    words = ["train", TASK, "--data", data, "--out", tmp_path, "--updates", 10]
+    assert run(*words, *TINY_BC) == 0
+    assert "--candidates 1" in capsys.readouterr().out.splitlines()[-1]
+    assert run("evaluate", tmp_path / "agent_seed0.safetensors", "--candidates", 8) == 2
+    assert "has no critic" in capsys.readouterr().err
+
+
+def examples(help_text):
+    joined = help_text.replace("\\\n", " ")
+    return [line.strip() for line in joined.splitlines() if line.startswith("    sorl-edu ")]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_has_examples_that_parse(name, capsys):
+    assert run(*name.split(), "--help") == 0
+    help_text = capsys.readouterr().out
+    found = examples(help_text)
+    assert len(found) >= 2
+    for example in found:
+        program, *words = shlex.split(example)
+        assert program == "sorl-edu" and words[: len(name.split())] == name.split()
+        assert isinstance(cli.parse(words), cli.COMMANDS[name])
+
+
+def test_the_example_of_a_preset_changes_the_hyper_parameters():
+    command = cli.parse(["train", "cube-single-play-singletask-v0", "--out", "x"])
+    assert command.agent == SORL(q_weight=10.0)
+    command = cli.parse(["train", "--out", "x", "--tau", "0.5", "scene-play-singletask-task2-v0"])
+    assert command.agent == SORL(q_weight=100.0, tau=0.5)
+
+
+def test_root_help_names_every_command(capsys):
+    assert run("--help") == 0
+    help_text = capsys.readouterr().out
+    assert all(name in help_text for name in cli.COMMANDS)
+
+
+def test_a_process_refuses_with_exit_code_2_and_without_mujoco():
+    script = (
+        "import sys\n"
+        "from sorl_edu.cli import main\n"
+        f"assert main(['train', '{TASK}x', '--out', 'out']) == 2\n"
+        "assert main(['evaluate', 'x', '--steps', '3']) == 2\n"
+        "assert 'mujoco' not in sys.modules and 'matplotlib' not in sys.modules\n"
+        "sys.exit(main(['collect', 'nothing-like-it', '--out', 'out']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == "" and "Traceback" not in done.stderr
+
+
+def test_help_comes_without_mujoco_and_matplotlib():
+    script = (
+        "import sys\n"
+        "from sorl_edu.cli import main\n"
+        "assert [main([*name, '--help']) for name in ([], ['sweep'], ['train'])] == [0, 0, 0]\n"
+        "assert 'mujoco' not in sys.modules and 'matplotlib' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

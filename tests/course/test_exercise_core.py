@@ -1,0 +1,118 @@
+"""A check of an exercise knows the solution, the usual mistakes and a blank, and never raises."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sorl_edu.course.exercises.exercise import Exercise, Feedback, Misconception
+
+
+def solution(a, b):
+    return a - b
+
+
+DIFFERENCE = Exercise(
+    "9.1",
+    solution,
+    lambda key: [(a, 1 + a**2) for a in jax.random.normal(key, (3, 4))],
+    misconceptions=(
+        Misconception("breaks", "it can't run.", lambda a, b: a @ jnp.ones(7)),
+        Misconception("turned round", "it is a minus b.", lambda a, b: b - a),
+        Misconception("added", "it is a difference.", lambda a, b: a + b),
+    ),
+    right="That is the difference.",
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_right_answer_is_right_whatever_its_form(seed):
+    for answer in (solution, lambda a, b: -(b - a), lambda a, b: np.asarray(a) - np.asarray(b)):
+        feedback = DIFFERENCE(answer, seed=seed)
+        assert feedback and feedback.status == "right" and feedback.text == DIFFERENCE.right
+        assert feedback.misconception is None
+    # As precise as float32 is, and no less.
+    assert DIFFERENCE(lambda a, b: (a - b) * (1 + 1e-6))
+    assert not DIFFERENCE(lambda a, b: (a - b) * 1.01)
+
+
+def test_a_known_mistake_is_named_and_one_that_cannot_run_is_passed_over():
+    feedback = DIFFERENCE(lambda a, b: b - a)
+    assert not feedback and feedback.status == "wrong"
+    assert feedback.misconception == "turned round"
+    assert feedback.text == "Turned round: it is a minus b."
+    assert DIFFERENCE(lambda a, b: a + b).misconception == "added"
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        lambda a, b: ...,
+        lambda a, b: None,
+        lambda a, b: (a, ...),
+        lambda a, b: a - ...,
+        lambda a, b: jnp.sum(...),
+        lambda a, b: jnp.concatenate([a, ...]),
+        lambda a, b: jax.vmap(...)(a),
+        lambda a, b: (...).mean(),
+    ],
+)
+def test_a_blank_is_told_what_to_do_wherever_its_dots_went(blank):
+    feedback = DIFFERENCE(blank)
+    assert feedback.status == "empty" and not feedback, feedback
+    assert "9.1" in feedback.text and "replace the dots" in feedback.text
+
+
+def named(a, b):
+    raise RuntimeError("some words\nand more")
+
+
+@pytest.mark.parametrize(
+    "answer, said",
+    [
+        (
+            named,
+            'in the line `raise RuntimeError("some words\\nand more")` with RuntimeError: some',
+        ),
+        (lambda a, b: (a - b)[:, None], "shape should be (4,), and is (4, 1)"),
+        (lambda a, b: (a, b), "return 1 array(s), and returns 2"),
+        (lambda a, b: jnp.nan * a, "NaN or infinite"),
+        (lambda a, b: "text", "shape should be (4,), and is ()"),
+        (lambda a, b: np.array(["t"] * 4), "should return numbers"),
+        (lambda a: a, "with TypeError:"),
+        (lambda a, b: a - b + 0.5, "off by up to 0.5"),
+        (lambda a, b: a[10, 10], "with "),
+        (3, "Hand over your function itself"),
+        (None, "Hand over your function itself"),
+    ],
+)
+def test_any_other_answer_gets_a_helpful_sentence(answer, said):
+    feedback = DIFFERENCE(answer)
+    assert feedback.status == "wrong" and feedback.misconception is None
+    assert said in feedback.text
+
+
+def test_what_is_compared_may_be_a_gradient():
+    exercise = Exercise(
+        "9.2",
+        lambda x, target: jnp.sum((x - jax.lax.stop_gradient(target)) ** 2),
+        lambda key: [(jnp.ones(3), jax.random.normal(key, (3,)))],
+        (
+            Misconception(
+                "missing stop-gradient", "no gradient there.", lambda x, t: jnp.sum((x - t) ** 2)
+            ),
+        ),
+        probe=lambda answer, *case: jax.grad(answer, argnums=(0, 1))(*case),
+    )
+    assert exercise(exercise.solution)
+    mistaken = exercise(lambda x, t: ((x - t) ** 2).sum())
+    assert mistaken.misconception == "missing stop-gradient"
+    assert exercise(lambda x, t: ...).status == "empty"
+
+
+def test_feedback_shows_itself_in_plain_text_and_in_html_with_its_words_escaped():
+    feedback = Feedback("wrong", "a < b")
+    assert repr(feedback) == "✗ a < b"
+    assert "a &lt; b" in feedback._repr_html_() and 'role="status"' in feedback._repr_html_()
+    signs = {repr(Feedback(status, ""))[0] for status in ("right", "wrong", "empty")}
+    assert len(signs) == 3  # not told by colour alone

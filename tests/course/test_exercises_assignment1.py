@@ -1,0 +1,235 @@
+"""Assignment 1's checks: answers written otherwise, the notebook's blanks, and training."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sorl_edu import shortcut
+from sorl_edu.course import notebooks
+from sorl_edu.course.exercises import assignment1 as exercises
+from sorl_edu.flow_matching import flow_matching_loss, integrate
+
+SOURCE = Path(__file__).parents[2] / "notebooks/assignments/A1_shortcut_models.py"
+M = exercises.M
+
+
+def cosine_path(noise, actions, t):
+    def position(t):
+        return jnp.sin(jnp.pi / 2 * (1 - t)) * noise + jnp.sin(jnp.pi / 2 * t) * actions
+
+    return jax.jvp(position, (t,), (jnp.ones_like(t),))
+
+
+def heun(field, obs, noise, steps):
+    def step(a, i):
+        t, h = jnp.full((len(a), 1), i / steps), jnp.full((len(a), 1), 1 / steps)
+        v1 = field(obs, a, t, h)
+        tried = a + v1 / steps
+        return (a + tried + field(obs, tried, t + h, h) / steps) / 2, None
+
+    return jax.lax.scan(step, noise, jnp.arange(steps))[0]
+
+
+def target(target_field, obs, a_t, t, h1, h2):
+    middle = a_t + h1 * target_field(obs, a_t, t, h1)
+    end = middle + h2 * target_field(obs, middle, t + h1, h2)
+    return jax.lax.stop_gradient(end - a_t) / (h1 + h2)
+
+
+def loss(field, target_field, obs, actions, key):
+    """One k for the whole batch, and one call of the learning field."""
+    keys = jax.random.split(key, 6)
+    k = jax.random.randint(keys[0], (), 2, M + 1)
+    j = jax.random.randint(keys[1], (), 1, k)
+    column = jnp.ones((len(actions), 1))
+    t = jax.random.randint(keys[2], column.shape, 0, M - k + 1) / M
+    flow_t = jax.random.randint(keys[3], column.shape, 0, M) / M
+    noise, flow_noise = (jax.random.normal(key, actions.shape) for key in keys[4:])
+    a_t, flow_a_t = (1 - t) * noise + t * actions, (1 - flow_t) * flow_noise + flow_t * actions
+    wanted = target(target_field, obs, a_t, t, column * j / M, column * (k - j) / M)
+    answers = field(
+        jnp.concatenate([obs, obs]),
+        jnp.concatenate([a_t, flow_a_t]),
+        jnp.concatenate([t, flow_t]),
+        jnp.concatenate([column * k / M, column / M]),
+    )
+    errors = answers - jnp.concatenate([wanted, actions - flow_noise])
+    return 2 * jnp.mean(errors**2)
+
+
+def flow_alone(field, target_field, obs, actions, key):
+    return flow_matching_loss(field, obs, actions, key, step_size=1 / M)[0]
+
+
+def blank_of(number):
+    """The function in a blank of the notebook, with the notebook's imports."""
+    (cells,) = (e for e in notebooks.exercises(SOURCE.read_text()) if e.number == number)
+    space = {"__name__": "student"}
+    exec(cells.imports, space)
+    exec(cells.blank, space)
+    return space[cells.check.split("(")[1].rstrip(")\n")]
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def trained(*args, **kwargs):
+        pytest.fail("it has been trained")
+
+    monkeypatch.setattr(exercises, "trained", trained)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "exercise, answer",
+    [
+        (exercises.cosine_path, cosine_path),
+        (exercises.heun, heun),
+        (exercises.target, target),
+    ],
+)
+def test_a_right_answer_passes_however_it_is_written(exercise, answer, seed):
+    assert exercise(answer, seed=seed).status == "right"
+
+
+@pytest.mark.parametrize("name", ["cosine_path", "heun", "target", "loss"])
+def test_a_blank_is_asked_to_be_filled_before_anything_is_trained(name, no_training):
+    exercise = getattr(exercises, name)
+    feedback = exercise(blank_of(exercise.number))
+    assert feedback.status == "empty"
+    assert f"`{name}`" in feedback.text and exercise.number in feedback.text
+
+
+@pytest.mark.parametrize("answer", [lambda *case: ..., lambda *case: None])
+def test_a_loss_that_returns_nothing_is_a_blank(answer, no_training):
+    assert exercises.loss(answer).status == exercises.ready(answer).status == "empty"
+
+
+# What the answers are, from outside of the code.
+
+
+def test_the_cosine_path_keeps_the_variance_and_ends_where_it_should():
+    noise, actions = jax.random.normal(jax.random.key(0), (2, 50_000, 2))
+    for t in (0.2, 0.5, 0.9):
+        a_t, _ = exercises.cosine_path.solution(noise, actions, jnp.full((50_000, 1), t))
+        assert abs(float(a_t.std()) - 1) < 0.01
+    (start, _), (end, _) = (
+        exercises.cosine_path.solution(noise, actions, jnp.full((50_000, 1), t)) for t in (0.0, 1.0)
+    )
+    np.testing.assert_allclose(start, noise, atol=1e-6)
+    np.testing.assert_allclose(end, actions, atol=1e-6)
+
+
+def test_heun_is_of_order_two_and_euler_of_order_one():
+    def field(obs, a, t, h):  # da/dt = t - a
+        return t - a
+
+    start, obs = jnp.array([[0.3, -1.2]]), jnp.zeros((1, 1))
+    exact = (start + 1) * jnp.exp(-1.0)  # of a(t) = t - 1 + (a(0) + 1) exp(-t)
+    for method, order in ((exercises.heun.solution, 2), (integrate, 1)):
+        coarse, fine = (jnp.abs(method(field, obs, start, m) - exact).max() for m in (8, 16))
+        assert float(jnp.log2(coarse / fine)) == pytest.approx(order, abs=0.15)
+
+
+def test_a_perfect_shortcut_fulfils_the_condition_for_any_two_lengths():
+    def perfect(obs, a_t, t, h):  # of da/dt = t - a
+        return (t + h - 1 + (a_t - t + 1) * jnp.exp(-h) - a_t) / h
+
+    a_t, t = jnp.array([[0.3, -1.2], [2.0, 0.1]]), jnp.array([[0.0], [0.25]])
+    h1, h2 = jnp.array([[0.1], [0.5]]), jnp.array([[0.7], [0.2]])
+    obs = jnp.zeros((2, 1))
+    found = exercises.target.solution(perfect, obs, a_t, t, h1, h2)
+    np.testing.assert_allclose(found, perfect(obs, a_t, t, h1 + h2), rtol=1e-4)
+
+
+def test_equal_parts_are_lesson_2():
+    (obs, a_t, t, h1, _), *_ = exercises.target.cases(jax.random.key(0))
+
+    def field(obs, a_t, t, h):
+        return jnp.sin(a_t) + t - h
+
+    np.testing.assert_allclose(
+        exercises.target.solution(field, obs, a_t, t, h1, h1),
+        shortcut.self_consistency_target(field, obs, a_t, t, h1),
+        rtol=1e-6,
+    )
+
+
+# The loss.
+
+
+def beyond(field, target_field, obs, actions, key):
+    column = jnp.ones((len(actions), 1))
+    return field(obs, actions, 0.75 * column, 0.5 * column).mean()
+
+
+def between(field, target_field, obs, actions, key):
+    column = jnp.ones((len(actions), 1))
+    return field(obs, actions, 0 * column, column / 8).mean()
+
+
+def number_for_column(field, target_field, obs, actions, key):
+    return field(obs, actions, jnp.zeros((len(actions), 1)), 0.5).mean()
+
+
+def per_row(field, target_field, obs, actions, key):
+    return (flow_alone(field, target_field, obs, actions, key) * obs)[:, 0]
+
+
+def with_metrics(field, target_field, obs, actions, key):
+    return flow_matching_loss(field, obs, actions, key, step_size=1 / M)
+
+
+@pytest.mark.parametrize(
+    "answer, said",
+    [
+        (beyond, "a jump of 0.5 starts at t = 0.75 and leads past t = 1"),
+        (between, "a jump of 0.125, which is none of 1/12, 2/12, ..., 12/12"),
+        (number_for_column, "takes h as a column, (batch, 1) = (256, 1), and was given the shape"),
+        (per_row, "should be one number, and has the shape (256,)"),
+        (with_metrics, "it is a tuple"),
+        (lambda *case: (flow_alone(*case), None), "it is a tuple"),
+    ],
+)
+def test_a_loss_that_cannot_be_right_is_told_why_before_it_is_trained(answer, said, no_training):
+    for feedback in (exercises.loss(answer), exercises.ready(answer)):
+        assert feedback.status == "wrong" and said in feedback.text
+
+
+def test_a_loss_that_can_be_trained_is_told_so():
+    assert exercises.ready(loss) and exercises.ready(flow_alone)
+
+
+@pytest.mark.slow
+def test_flow_matching_alone_does_not_reach_the_goal():
+    """Nor half of it; that shortcuts do is tested by the grader, in test_assignments.py."""
+    assert exercises.loss(flow_alone, seed=5).status == "wrong"
+
+
+def test_what_is_no_network_of_the_assignment_is_refused_in_words():
+    seeds = exercises.loss.seeds(0)
+    assert "can't be measured" in exercises.loss.judge([[np.zeros(3)]] * 3, 0).text
+    params = exercises.NETWORK.init(
+        jax.random.key(0), jnp.zeros((1, 1)), jnp.zeros((1, 2)), jnp.zeros((1, 1)), jnp.ones((1, 1))
+    )
+    leaves = [np.full_like(leaf, np.nan) for leaf in jax.tree.leaves(params)]
+    assert "NaN" in exercises.loss.judge([leaves] * len(seeds), 0).text
+
+
+def test_an_unseen_distribution_depends_on_its_seed_and_on_nothing_else():
+    one, other = exercises.unseen(3, 4000), exercises.unseen(3, 4000, draw=1)
+    np.testing.assert_array_equal(one, exercises.unseen(3, 4000))
+    assert np.abs(one - other).max() > 0.1  # other points ...
+    np.testing.assert_allclose(one.mean(0), other.mean(0), atol=0.05)  # ... of the same clouds
+    np.testing.assert_allclose(np.cov(one.T), np.cov(other.T), atol=0.05)
+    assert np.abs(one.mean(0) - exercises.unseen(4, 4000).mean(0)).max() > 0.05
+
+
+def test_the_notebook_says_what_the_check_asks_for():
+    text = SOURCE.read_text()
+    assert f"**goal of {exercises.loss.goal:g}**" in text
+    assert f"**baseline of {exercises.loss.baseline:g}**" in text
+    total = sum(e.points for e in notebooks.exercises(text))
+    assert f"It has {total:g} points" in text and f"There are {total:g} points" in text

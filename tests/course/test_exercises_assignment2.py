@@ -1,0 +1,107 @@
+"""Assignment 2's checks: answers written otherwise, blanks, and what is no agent."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from sorl_edu.agents import SORL
+from sorl_edu.course.exercises import assignment2 as exercises
+from sorl_edu.evaluation import paired_difference
+from sorl_edu.inference import best_of_n, score
+from sorl_edu.temporal_difference import aggregate, td_target
+
+
+def row_by_row(critic, batch, candidates, m, discount, kappa):
+    """A candidate at a time, with no reshaping at all."""
+    values = [
+        exercises.pessimistic.solution(critic(batch.next_observations, one, m), kappa)
+        for one in candidates
+    ]
+    y = batch.rewards + discount**batch.horizons * batch.masks * jnp.stack(values).max(0)
+    return jax.lax.stop_gradient(y)
+
+
+def with_the_librarys(critic, batch, candidates, m, discount, kappa):
+    """kappa times the deviation taken off each critic, so that the library's functions do it."""
+
+    def pessimist(obs, actions, steps):
+        return exercises.pessimistic.solution(critic(obs, actions, steps), kappa)[None]
+
+    q = score(pessimist, batch.next_observations, candidates, steps=2)
+    chosen = best_of_n(candidates, q)
+    return td_target(pessimist, batch, chosen, m, discount=discount)
+
+
+def student_interval(ours, theirs):
+    d = np.mean(ours - theirs, axis=1)
+    low, high = stats.t.interval(0.95, len(d) - 1, d.mean(), stats.sem(d))
+    return d.mean(), low, high
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "exercise, answer",
+    [
+        (exercises.best_of_n_target, row_by_row),
+        (exercises.best_of_n_target, with_the_librarys),
+        (exercises.difference, student_interval),
+    ],
+)
+def test_a_right_answer_passes_however_it_is_written(exercise, answer, seed):
+    feedback = exercise(answer, seed=seed)
+    assert feedback.status == "right", feedback
+
+
+def test_with_two_critics_and_kappa_one_pessimism_is_the_minimum():
+    q = jax.random.normal(jax.random.key(0), (2, 50))
+    pessimistic = exercises.pessimistic.solution(q, 1.0)
+    np.testing.assert_allclose(pessimistic, aggregate(q, "min"), atol=1e-6)
+
+
+def test_the_interval_is_the_librarys():
+    import pandas as pd
+
+    ours, theirs = exercises.difference.cases(jax.random.key(0))[0]
+    rows = [
+        {"training_seed": s, "episode": e, "agent": name, "success": float(table[s, e])}
+        for name, table in (("ours", ours), ("theirs", theirs))
+        for s in range(len(table))
+        for e in range(table.shape[1])
+    ]
+    found = paired_difference(
+        pd.DataFrame(rows), "success", better={"agent": "ours"}, worse={"agent": "theirs"}
+    )
+    mean, low, high = exercises.difference.solution(ours, theirs)
+    np.testing.assert_allclose(
+        [mean, low, high], [found["difference"], found["low"], found["high"]], rtol=1e-5
+    )
+
+
+@dataclass(frozen=True)
+class Blank(SORL):
+    backup_candidates: int = ...
+    kappa: float = ...
+
+    def td_target(self, state, batch, key, *, steps):
+        ...
+        return ...
+
+
+def test_a_blank_agent_is_asked_to_be_filled():
+    feedback = exercises.learned(Blank)
+    assert feedback.status == "empty" and "`Blank`" in feedback.text
+
+
+def test_an_answer_that_makes_something_else_is_refused_before_training():
+    feedback = exercises.learned(lambda **hyperparameters: 3)
+    assert feedback.status == "wrong" and "a kind of SORL" in feedback.text
+
+
+def test_networks_of_another_size_are_not_evaluated():
+    like = {"critic": {"w": np.zeros((2, 2))}, "field": {"w": np.zeros(2)}}
+    feedback = exercises.learned.judge([like] * exercises.learned.runs, 0)
+    assert feedback.status == "wrong" and "other shapes" in feedback.text

@@ -1,0 +1,288 @@
+"""The notebooks are what their text says, run, and answer a student; the tool sees what is not."""
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_course
+from helpers import HAS_BROWSER, checks_that_do_not_wait
+
+pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
+pytest.importorskip("nbclient", reason="notebooks are run with nbclient: make test installs it")
+
+import nbformat
+
+from sorl_edu import cli
+from sorl_edu.course import notebooks
+from sorl_edu.course.exercises.measured import Measured
+from sorl_edu.course.grading.grade import check_of
+from sorl_edu.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = notebooks.find(ROOT)
+LESSONS = [notebook for notebook in NOTEBOOKS if notebook.folder == "notebooks"]
+ASSIGNMENTS = [notebook for notebook in NOTEBOOKS if notebook.folder == "assignments"]
+EXERCISES = [  # with the solutions of those before it, which an answer may use
+    pytest.param(found[i], [e.solution for e in found[:i]], id=f"{notebook.name}-{found[i].number}")
+    for notebook in NOTEBOOKS
+    for found in [notebooks.exercises(notebook.text())]
+    for i in range(len(found))
+]
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The text of a synced repository's only notebook."""
+    source = tiny_course.make(tmp_path)
+    notebooks.sync(tmp_path)
+    return source
+
+
+def problems(source):
+    return "\n".join(notebooks.problems(source.parents[2]))
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def edit_ipynb(source, edit):
+    path = source.with_suffix(".ipynb")
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+# The repository's own notebooks.
+
+
+def test_the_notebooks_are_up_to_date():
+    assert notebooks.problems(ROOT) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_a_notebook_runs_from_top_to_bottom(notebook, measured):
+    if HAS_BROWSER and notebook in LESSONS:
+        pytest.skip("test_browser.py runs lessons, in JupyterLab")
+    execution = notebooks.execute(notebook)
+    measured(notebook.name, execution.seconds, "s")
+    assert not execution.failures, "\n".join(map(str, execution.failures))
+    assert not checks_that_do_not_wait(execution.executed.cells)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS[1:], ids=lambda notebook: notebook.name)
+def test_a_notebook_has_two_exercises(notebook):
+    assert len(notebooks.exercises(notebook.text())) >= 2
+
+
+def test_there_are_three_assignments_and_each_is_found_by_its_number():
+    assert [notebook.number for notebook in ASSIGNMENTS] == ["A1", "A2", "A3"]
+    for name in ("A2", "a2", ASSIGNMENTS[1].name, str(ASSIGNMENTS[1].ipynb)):
+        assert notebooks.find(ROOT, [name]) == [ASSIGNMENTS[1]]
+    assert notebooks.find(ROOT, ["2", "0"]) == [LESSONS[2], LESSONS[0]]
+    last = ASSIGNMENTS[2].text()
+    assert [part.number for part in notebooks.written_parts(last)] == ["A3.3"]
+    for notebook in ASSIGNMENTS:
+        measured = [check_of(e) for e in notebooks.exercises(notebook.text())]
+        assert any(isinstance(check, Measured) for check in measured)
+
+
+def answer_with(cells, earlier, code=None, answer=None):
+    """What the check says of some code, or of a function in the place of the student's."""
+    namespace = {"__name__": "builtins"}  # a module that there is, for dataclasses
+    for before in (cells.imports, *earlier):
+        exec(before, namespace)
+    exec(cells.blank if code is None else code, namespace)
+    *before, last = ast.parse(cells.check).body
+    call = last.value
+    if answer is not None:
+        namespace[call.args[0].id] = answer
+    exec(compile(ast.Module(before, []), "check", "exec"), namespace)
+    exercise = eval(compile(ast.Expression(call.func), "check", "eval"), namespace)
+    return exercise, eval(compile(ast.Expression(call), "check", "eval"), namespace)
+
+
+@pytest.mark.parametrize("cells, earlier", EXERCISES)
+def test_a_check_answers_a_student(cells, earlier):
+    exercise, feedback = answer_with(cells, earlier)
+    assert feedback.status == "empty" and exercise.number == cells.number
+    assert cells.number in feedback.text
+    if isinstance(exercise, Measured):
+        return  # its solution trains: test_assignments.py grades it
+    _, feedback = answer_with(cells, earlier, cells.solution)
+    assert feedback.status == "right", feedback
+    assert len(exercise.misconceptions) >= 3
+    for misconception in exercise.misconceptions:
+        _, feedback = answer_with(cells, earlier, answer=misconception.answer)
+        assert feedback.misconception == misconception.name, feedback
+        assert misconception.message in feedback.text
+
+
+# The tool, on a repository with one small notebook.
+
+
+def test_syncing_stamps_and_syncing_again_changes_nothing(tmp_path):
+    source = tiny_course.make(tmp_path)
+    assert "stale" in problems(source) and "missing" in problems(source)
+    assert set(notebooks.sync(tmp_path)) == {source, source.with_suffix(".ipynb")}
+    assert problems(source) == ""
+    text = source.read_text()
+    assert f'install("sorl-edu @ git+{tiny_course.ADDRESS}")' in text
+    assert "colab.research.google.com/github/someone/somewhere/blob/main/notebooks/01_h" in text
+    before = source.with_suffix(".ipynb").read_bytes()
+    assert notebooks.sync(tmp_path) == []
+    source.with_suffix(".ipynb").unlink()
+    notebooks.sync(tmp_path)
+    assert source.with_suffix(".ipynb").read_bytes() == before
+
+
+def test_the_ipynb_is_a_valid_notebook_of_the_same_cells_paired_with_its_text(source):
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.jupytext.formats == "ipynb,py:percent"
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "%matplotlib inline" in notebook.cells[2].source
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    assert [c.source for c in notebook.cells] == [
+        c.source for c in notebooks.parsed(source.read_text()).cells
+    ]
+
+
+def test_an_edit_leaves_the_ids_of_other_cells(source):
+    before = [cell.id for cell in notebooks.parsed(source.read_text()).cells]
+    change(source, "explorer = Tiny()", "explorer = Tiny()  # small")
+    after = [cell.id for cell in notebooks.parsed(source.read_text()).cells]
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+
+
+def test_the_stamped_text_is_in_the_house_style(source):
+    ruff = [sys.executable, "-m", "ruff"]
+    ours = "lint.isort.known-first-party=['sorl_edu']"
+    config = ["--config", ROOT / "pyproject.toml", "--config", ours]
+    target = source.parent
+    for command in (["format", "--check"], ["check"]):
+        done = subprocess.run(
+            [*ruff, *command, *config, target], capture_output=True, text=True, cwd=target.parent
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def leave_an_output(content):
+    content["cells"][-2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1"}]
+
+
+def leave_widget_state(content):
+    content["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
+
+
+@pytest.mark.parametrize(
+    "mutate, said",
+    [
+        (lambda s: change(s, "Return half of it", "Return a half"), "ipynb: it differs from 01"),
+        (lambda s: edit_ipynb(s, leave_an_output), "ipynb: outputs were left in"),
+        (lambda s: edit_ipynb(s, leave_widget_state), "ipynb: widget state was left in"),
+        (lambda s: s.with_suffix(".ipynb").write_text("{"), "ipynb: it is not a notebook"),
+        (lambda s: s.with_suffix(".ipynb").unlink(), "ipynb: it is missing"),
+        (lambda s: change(s, "#     return y", "#     return z"), "drift apart at the blank's"),
+        (lambda s: change(s, "# def answer(x)", "# def answer(z)"), "line `def answer(x):`"),
+        (lambda s: change(s, "    y = ...", "    y = x"), "exercise 1.1 has no `...`"),
+        (lambda s: change(s, "# ```python", "# ```"), "no folded solution"),
+        (lambda s: change(s, "check-1.1", "check-1.2"), "has no cell tagged check-1.1"),
+        (lambda s: change(s, '["imports"]', '["import"]'), 'no cell is tagged "imports"'),
+        (lambda s: change(s, "somewhere/blob", "elsewhere/blob"), "badge or set-up cell is stale"),
+        (lambda s: change(s, "import sys", "import os"), "badge or set-up cell is stale"),
+        (lambda s: change(s, '["setup"]', '["set-up"]'), "needs one cell"),
+        (
+            lambda s: change(s.parents[2] / "pyproject.toml", "somewhere", "elsewhere"),
+            "badge or set-up cell is stale",
+        ),
+        (lambda s: change(s, "**You will learn**", "**To learn**"), "lacks **You will learn**"),
+        (lambda s: change(s, "60 s to run", "a minute"), "lacks **Time** about N s"),
+        (lambda s: change(s, "**Recap**", "**End**"), "closing lacks Recap"),
+        (lambda s: change(s, "# **Further reading** none.", "#"), "closing lacks Further reading"),
+        (lambda s: change(s, "# </details>", "#"), "<details> is not closed"),
+    ],
+)
+def test_what_is_wrong_is_said(source, mutate, said, capsys):
+    mutate(source)
+    assert said in problems(source)
+    assert cli.main(["course", "check", "--root", str(source.parents[2])]) == 1
+    assert said in capsys.readouterr().out
+
+
+def test_a_line_of_dots_may_become_several():
+    blank = "def f(x):\n    y = ...\n    return y\n"
+    assert notebooks.drift(blank, "def f(x):\n    z = x\n    y = z\n    return y\n") is None
+    assert notebooks.drift(blank, "def f(x):\n    return y\n") == "    return y"
+    assert notebooks.drift(blank, "def f(x):\n    y = x\n    return y\n\nf(1)\n") == "(the end)"
+
+
+def test_the_command_line_syncs_checks_and_refuses(tmp_path, capsys):
+    source = tiny_course.make(tmp_path)
+    root = ["--root", str(tmp_path)]
+    assert cli.main(["course", "sync", *root]) == 0
+    assert cli.main(["course", "check", *root]) == 0
+    assert "up to date" in capsys.readouterr().out
+    for words, said in (
+        (["sync", "--stamp"], "takes no notebooks"),
+        (["run", "7"], "no notebook '7'; there are 01_halves"),
+        (["check", "--root", str(tmp_path / "no")], "checkout of the repository"),
+    ):
+        assert cli.main(["course", *root, *words]) == 2
+        assert said in capsys.readouterr().err
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    with pytest.raises(ConfigError, match="OWNER/NAME"):
+        notebooks.sync(tmp_path)
+    source.unlink()
+    with pytest.raises(ConfigError, match="no notebook"):
+        notebooks.sync(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_stamps_its_time_and_tells_each_error_with_its_cell(source, capsys):
+    root = source.parents[2]
+    (root / "README.md").write_text("Course\n{}\nold\n{}\nend\n".format(*notebooks.README_MARKS))
+    (execution,) = notebooks.run(root, stamp=True)
+    assert not execution.failures
+    stamp = notebooks._TIME.search(source.read_text())[0]
+    assert int(stamp) % 5 == 0 and execution.seconds <= int(stamp) < execution.seconds + 5
+    readme = (root / "README.md").read_text()
+    assert f"[Lesson 1. Halves](notebooks/01_halves.ipynb) | {stamp} s | 3 min | 1 |" in readme
+    assert readme.startswith("Course\n") and readme.endswith("\nend\n") and "old" not in readme
+    assert problems(source) == ""
+
+    change(source, "half(answer)", 'half(answer)\nopen("kept.txt", "w").close()\n1 / 0')
+    change(source, 'return f"A disc', 'raise ValueError("no words")  # f"A disc')
+    capsys.readouterr()
+    (execution,) = notebooks.run(root)
+    printed = capsys.readouterr().out
+    assert "cell 5, at `1 / 0`: ZeroDivisionError: division by zero" in printed
+    assert "an explorer shows: ValueError: no words" in printed
+    assert len(execution.failures) == 2
+    assert not (source.parent / "kept.txt").exists()  # it ran in a copy
+
+
+def test_the_setup_cell_installs_only_what_is_missing(tmp_path):
+    """In an environment without the package: a fake pip notes what it is asked."""
+    text = notebooks.SETUP.format(repository=tiny_course.ADDRESS)
+    fake = tmp_path / "pip.py"
+    fake.write_text("import sys\nopen('asked', 'a').write(' '.join(sys.argv[1:]) + '\\n')\n")
+    script = tmp_path / "setup.py"
+    script.write_text(text)
+    bare = [sys.executable, "-S", script.name]  # without site-packages
+    subprocess.run(bare, cwd=tmp_path, check=True, capture_output=True, env={"PYTHONPATH": "."})
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        f"install --quiet sorl-edu @ git+{tiny_course.ADDRESS}",
+        "install --quiet --no-deps ogbench dm_control",
+    ]
+    (tmp_path / "asked").unlink()
+    shutil.copytree(ROOT / "sorl_edu", tmp_path / "sorl_edu", ignore=lambda *_: ["_data"])
+    subprocess.run(bare, cwd=tmp_path, check=True, env={"PYTHONPATH": "."})
+    assert not (tmp_path / "asked").exists()

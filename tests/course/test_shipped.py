@@ -1,0 +1,81 @@
+"""What the course ships is there, whole, small enough, and says how it was made."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sorl_edu.course import shipped
+from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.errors import ConfigError, UnknownName
+from sorl_edu.experiments.course import ARMS
+from sorl_edu.files import file_sha256
+
+
+def test_every_file_is_in_the_manifest_with_its_command_and_checksum():
+    folder = shipped_data() / "course"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    files = {file.name for file in folder.iterdir()} - {"manifest.json"}
+    assert files == manifest.keys()
+    for name, entry in manifest.items():
+        assert entry["sha256"] == file_sha256(folder / name), name
+        assert "sorl_edu.experiments.course" in entry["command"]
+
+
+def test_shipped_data_stay_within_twenty_five_megabytes():
+    total = sum(file.stat().st_size for file in shipped_data().rglob("*") if file.is_file())
+    assert total <= 25e6
+
+
+def test_every_arm_is_shipped_with_the_configuration_that_the_study_has():
+    assert shipped.names() == sorted(ARMS)
+    for name, arm in ARMS.items():
+        agent, _, info = shipped.agent(name)
+        assert (agent, info.updates, info.seed) == (arm.agent, arm.updates, arm.shown)
+        episodes = shipped.episodes(name)
+        cells = arm.seeds * len(arm.steps) * len(arm.candidates) * arm.episodes
+        assert len(episodes) == cells
+        assert shipped.history(name).seed.nunique() == arm.seeds
+
+
+def test_snapshots_end_with_the_shipped_agent():
+    updates, states = shipped.snapshots("sorl")
+    _, state, info = shipped.agent("sorl")
+    assert updates[-1] == info.updates
+    leaf = lambda s: np.asarray(s.critic["params"]["VmapMLP_0"]["Dense_0"]["kernel"])  # noqa: E731
+    np.testing.assert_array_equal(leaf(states[-1]), leaf(state))
+    assert not np.array_equal(leaf(states[0]), leaf(state))
+
+
+def test_trajectories_end_at_the_goal_where_they_succeed():
+    from sorl_edu.environments.mazes import maze_geometry
+
+    maze = maze_geometry(shipped.ENVIRONMENT)
+    for went in shipped.trajectories("sorl").values():
+        for path, success in zip(went.positions, went.success, strict=True):
+            end = path[np.isfinite(path[:, 0])][-1]
+            if success:  # OGBench moves the goal a little in every episode
+                assert np.hypot(*(end - maze.goal)) <= maze.goal_radius + maze.cell / 4
+
+
+def test_unknown_names_and_missing_parts_are_refused_in_words():
+    with pytest.raises(UnknownName, match="Did you mean"):
+        shipped.agent("sorll")
+    with pytest.raises(ConfigError, match="kept for some arms only"):
+        shipped.trajectories("minimum")
+    with pytest.raises(UnknownName):
+        shipped.retrain("nothing like it")
+
+
+def test_retraining_makes_what_the_lessons_then_read(tmp_path):
+    before = shipped.episodes("minimum")
+    try:
+        shipped.retrain(
+            "minimum", folder=tmp_path, seeds=2, updates=1000, episodes=1, steps=(1,),
+            candidates=(1,),
+        )  # fmt: skip
+        assert len(shipped.episodes("minimum")) == 2
+        assert shipped.agent("minimum")[2].updates == 1000
+    finally:
+        shipped._RETRAINED.clear()
+    assert len(shipped.episodes("minimum")) == len(before)

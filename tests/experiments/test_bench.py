@@ -1,0 +1,70 @@
+"""The bench's arithmetic is checked against XLA's own count of operations."""
+
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+import pandas as pd
+
+from sorl_edu.agents import SORL
+from sorl_edu.experiments import bench
+
+
+def test_operations_are_those_that_xla_counts():
+    agent = SORL(field_hidden=(96, 96), critic_hidden=(64, 64), batch_size=64)
+    data = bench.random_transitions(7, 3, rows=200)
+    state = agent.init(jax.random.key(0), data)
+    batch = data.sample(jax.random.key(1), agent.batch_size)
+
+    def counted(loss, parameters, steps):
+        gradient = jax.grad(partial(loss, steps=steps), has_aux=True)
+        compiled = jax.jit(gradient).lower(parameters, state, batch, jax.random.key(2)).compile()
+        return compiled.cost_analysis()["flops"]
+
+    drawn = (1, 2, 4, 8)
+    total = sum(
+        counted(agent.critic_loss, state.critic, m) + counted(agent.policy_loss, state.field, m)
+        for m in drawn
+    )
+    ours = bench.operations_per_update(agent, 7, 3)
+    # XLA also counts what is no matrix product: activations, noise, norms.
+    assert 0.8 < ours / (total / len(drawn)) <= 1.02
+
+
+def test_a_promise_that_is_not_kept_is_marked():
+    rows = pd.DataFrame(
+        [
+            bench.row("fast", 12.0, "1/s", 11.0, "at least"),
+            bench.row("slow", 10.0, "1/s", 11.0, "at least"),
+            bench.row("short", 10.0, "s", 11.0, "at most"),
+            bench.row("long", 12.0, "s", 11.0, "at most"),
+        ]
+    )
+    assert list(rows.kept) == ["yes", "NO", "yes", "NO"]
+    assert bench.row("no promise", 1.0, "s")["kept"] == ""
+
+
+def test_what_the_browser_measures_comes_with_its_promise(monkeypatch, tmp_path):
+    def run(command, cwd):
+        file = Path(command[command.index("--measured") + 1])
+        file.write_text("what,measured,unit\nlesson,100,s\nslider,120,ms\npage,3.5,MB\n")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    rows = pd.DataFrame(bench.bench_course(tmp_path))
+    assert list(rows.kept) == ["yes", "NO", ""] and list(rows.measured) == [100, 120, 3.5]
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
+    assert bench.bench_course(tmp_path) == []
+
+
+def test_pytest_writes_what_is_measured(tmp_path):
+    test = tmp_path / "test_one.py"
+    test.write_text("def test_one(measured):\n    measured('one', 1.5, 'ms')\n")
+    conftest = Path(__file__).with_name("conftest.py")
+    (tmp_path / "conftest.py").write_text(conftest.read_text())
+    command = [sys.executable, "-m", "pytest", "-q", str(test), "--measured", "out.csv"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "one: 1.5 ms" in done.stdout, done.stdout
+    assert (tmp_path / "out.csv").read_text() == "what,measured,unit\none,1.5,ms\n"

@@ -1,0 +1,398 @@
+"""The loop: the same run from the same key, alone or beside others, at once or after a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from sorl_edu.agents import SORL, FlowBC
+from sorl_edu.errors import CheckpointError, ConfigError
+from sorl_edu.training import (
+    RESUME_FILE,
+    NonFiniteLoss,
+    Run,
+    checkpoints,
+    learning_curve,
+    seed_state,
+    train,
+    train_seeds,
+    updates_per_second,
+)
+
+TINY = SORL(
+    field_hidden=(8,),
+    critic_hidden=(8,),
+    denoise_steps=2,
+    max_backprop_steps=2,
+    batch_size=16,
+    learning_rate=1e-3,
+    n_step=2,
+)
+KEYS = jax.random.split(jax.random.key(7), 2)
+
+
+def assert_same(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def tiny_run(data, **options) -> Run:
+    return train(
+        TINY,
+        data,
+        **({"updates": 100, "key": KEYS[0], "log_every": 25, "progress": False} | options),
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(transitions) -> Run:
+    return tiny_run(transitions, validation=transitions)
+
+
+def test_one_key_twice_gives_the_same_run_bit_for_bit(transitions, alone):
+    again = tiny_run(transitions, validation=transitions)
+    assert_same(again.state, alone.state)
+    pd.testing.assert_frame_equal(again.history, alone.history, check_exact=True)
+
+
+def test_a_seed_learns_beside_others_what_it_learns_alone(transitions, alone):
+    run = train_seeds(TINY, transitions, updates=100, keys=KEYS, log_every=25, progress=False)
+    first, second = (seed_state(run.state, i) for i in (0, 1))
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(alone.state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    kernels = [
+        np.abs(a - b).max()
+        for a, b in zip(jax.tree.leaves(first.field), jax.tree.leaves(second.field), strict=True)
+        if a.ndim > 1
+    ]
+    assert min(kernels) > 0.1  # another key is another start
+    # The shared key gave both seeds the same steps: one switch, see test_sorl.
+    assert run.history.seed.unique().tolist() == [0, 1]
+
+
+def test_the_history_is_tidy_and_has_the_losses_of_both_splits(alone):
+    history = alone.history
+    assert list(history.columns) == ["split", "seed", "update", "metric", "value"]
+    assert not history.duplicated(["split", "seed", "update", "metric"]).any()
+    assert np.isfinite(history.value).all()
+    metrics = {"critic_loss", "policy_loss", "q_loss", "flow_loss", "consistency_loss"}
+    for split in ("train", "validation"):
+        rows = history[history.split == split]
+        assert metrics <= set(rows.metric)
+        counts = rows.groupby("metric")["update"].apply(list)
+        assert all(updates == [25, 50, 75, 100] for updates in counts)
+    assert set(history.split) == {"train", "validation"}
+
+
+def test_learning_lowers_the_losses_of_both_splits(alone):
+    for split in ("train", "validation"):
+        curve = learning_curve(alone.history, "flow_loss", split)[0]
+        assert curve.index.tolist() == [25, 50, 75, 100]
+        assert curve[100] < curve[25]
+    with pytest.raises(ConfigError, match="no train metric 'loss'; there are consistency_loss"):
+        learning_curve(alone.history, "loss")
+
+
+def test_speed_is_updates_of_all_seeds_over_seconds(alone):
+    assert updates_per_second(alone) == pytest.approx(100 / alone.seconds)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_at(stop):
+    def interrupt(update, state):
+        if update == stop:
+            raise Interrupted
+
+    return interrupt
+
+
+def test_an_interrupted_run_goes_on_to_the_same_end(transitions, alone, tmp_path):
+    options = {"validation": transitions, "checkpoint_every": 25, "checkpoint_dir": tmp_path}
+    with pytest.raises(Interrupted):
+        tiny_run(transitions, on_log=interrupt_at(75), **options)
+    assert checkpoints.read_metadata(tmp_path / RESUME_FILE)["updates"] == 50
+    resumed = tiny_run(transitions, **options)
+    assert_same(resumed.state, alone.state)
+    pd.testing.assert_frame_equal(resumed.history, alone.history, check_exact=True)
+
+
+CLONING = FlowBC(field_hidden=(8,), batch_size=16, normalize_observations=True)
+
+CHILD = """
+import sys, time
+import jax, numpy as np
+from sorl_edu.agents import FlowBC
+from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.training import train
+
+def linger(update, state):
+    if update == 75:
+        time.sleep(600)
+
+data = Transitions.create(**np.load(sys.argv[1]))
+train({agent!r}, data, updates=100, key=jax.random.key(7), log_every=25, validation=data,
+      checkpoint_every=25, checkpoint_dir=sys.argv[2], progress=False, on_log=linger)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_end(transitions, tmp_path):
+    names = ("observations", "actions", "rewards", "masks")
+    arrays = {name: getattr(transitions, name) for name in names}
+    np.savez(tmp_path / "data.npz", terminals=transitions.last, **arrays)
+    folder = tmp_path / "run"
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(agent=CLONING), tmp_path / "data.npz", folder],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},  # as conftest has it here
+    )
+    try:
+        deadline = time.monotonic() + 300
+        while not (folder / RESUME_FILE).exists():
+            assert child.poll() is None, child.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert checkpoints.read_metadata(folder / RESUME_FILE)["updates"] in (25, 50)
+
+    def run(**options):
+        key = jax.random.key(7)
+        options |= {"log_every": 25, "validation": transitions, "progress": False}
+        return train(CLONING, transitions, updates=100, key=key, **options)
+
+    logged = []
+    resumed = run(
+        checkpoint_every=25,
+        checkpoint_dir=folder,
+        on_log=lambda update, state: logged.append(update),
+    )
+    assert logged in ([50, 75, 100], [75, 100])  # it did not start afresh
+    uninterrupted = run()
+    assert_same(resumed.state, uninterrupted.state)
+    pd.testing.assert_frame_equal(resumed.history, uninterrupted.history, check_exact=True)
+    assert checkpoints.read_metadata(folder / RESUME_FILE)["updates"] == 100
+
+
+# A cheap agent whose every number is known: it counts, and averages what it is given.
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Counts its updates; a metric turns bad at an update of choice, for the second seed only."""
+
+    batch_size: int = 4
+    bad_update: int = -1
+    bad_value: float = float("inf")
+    bad_seed: int | None = None
+
+    def prepare(self, data):
+        return data
+
+    def init(self, key, data):
+        return {"count": jnp.zeros((), jnp.int32), "key": jax.random.key_data(key)}
+
+    def update(self, state, batch, key, shared_key):
+        count = state["count"] + 1
+        bad = count == self.bad_update
+        if self.bad_seed is not None:
+            bad &= (state["key"] == jax.random.key_data(KEYS[self.bad_seed])).all()
+        metrics = {
+            # In alphabetical order, in which JAX returns a dictionary, the first to turn bad is
+            # neither first nor last.
+            "a_loss": jnp.where(count > self.bad_update + 1, self.bad_value, 0.0)
+            if self.bad_update > 0
+            else jnp.zeros(()),
+            "b_count": count.astype(float),
+            "c_loss": jnp.where(bad, self.bad_value, 1.0),
+            "d_shared": jax.random.uniform(shared_key),
+            "e_own": jax.random.uniform(key),
+            "f_reward": batch.rewards.mean(),
+        }
+        return state | {"count": count}, metrics
+
+    def losses(self, state, batch, key, shared_key):
+        return {"c_loss": jnp.ones(())}
+
+    def propose(self, state, obs, key, *, steps, candidates):
+        raise NotImplementedError
+
+    act = propose
+
+
+def count(data, updates=250, *, agent=None, keys=KEYS, **options):
+    options = {"log_every": 50, "progress": False} | options
+    return train_seeds(agent or Counter(), data, updates=updates, keys=keys, **options)
+
+
+def test_history_values_are_means_since_the_last_row(transitions):
+    run = count(transitions, 230)
+    assert run.state["count"].tolist() == [230, 230]
+    curve = learning_curve(run.history, "b_count")
+    assert curve.index.tolist() == [50, 100, 150, 200, 230]
+    np.testing.assert_allclose(curve[0], [25.5, 75.5, 125.5, 175.5, 215.5])
+    np.testing.assert_allclose(curve[1], curve[0])
+
+
+def test_the_shared_key_is_shared_and_the_others_are_not(transitions):
+    history = count(transitions, 50).history
+    assert np.ptp(learning_curve(history, "d_shared").loc[50]) == 0
+    assert np.ptp(learning_curve(history, "e_own").loc[50]) > 1e-3
+    assert np.ptp(learning_curve(history, "f_reward").loc[50]) > 1e-3  # own batches, too
+    # Fresh draws at every update: the mean of 50 uniforms, not one of them.
+    means = learning_curve(count(transitions, 50, log_every=1).history, "e_own")[0]
+    assert means.nunique() == 50
+    assert abs(means.mean() - 0.5) < 5 / np.sqrt(12 * 50)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_metric_that_is_not_finite_stops_the_run(transitions, tmp_path, value):
+    agent = Counter(bad_update=130, bad_value=value, bad_seed=1)
+    with pytest.raises(NonFiniteLoss, match=r"c_loss .* at update 130 \(seed 1\)") as caught:
+        count(transitions, agent=agent, checkpoint_dir=tmp_path, checkpoint_every=50)
+    error = caught.value
+    assert (error.metric, error.update, error.seed) == ("c_loss", 130, 1)
+    # The last good state comes with the error, and is in the checkpoint.
+    assert error.state_update < 130
+    assert error.state["count"].tolist() == [error.state_update] * 2
+    file = tmp_path / RESUME_FILE
+    assert checkpoints.read_metadata(file)["updates"] == error.state_update
+    kept = checkpoints.load_tree(file, error.state)
+    assert kept["count"].tolist() == [error.state_update] * 2
+
+
+@dataclass(frozen=True)
+class Overflowing(Counter):
+    """Its state is infinite after update 100, which its metrics show one update later."""
+
+    def update(self, state, batch, key, shared_key):
+        count = state["count"] + 1
+        weight = jnp.where(count == 100, jnp.inf, state["weight"])
+        return {"count": count, "weight": weight}, {"loss": state["weight"]}
+
+    def init(self, key, data):
+        return {"count": jnp.zeros((), jnp.int32), "weight": jnp.ones(())}
+
+
+def test_an_infinite_state_is_not_taken_for_the_last_good_one(transitions, tmp_path):
+    options = {"checkpoint_dir": tmp_path, "checkpoint_every": 50}
+    with pytest.raises(NonFiniteLoss, match="a parameter became NaN or infinite at update 100 "):
+        count(transitions, agent=Overflowing(), **options)
+    like = {"count": jnp.zeros(2, jnp.int32), "weight": jnp.ones(2)}
+    kept = checkpoints.load_tree(tmp_path / RESUME_FILE, like)
+    assert kept["weight"].tolist() == [1, 1] and kept["count"].tolist() == [50, 50]
+
+
+def test_a_run_that_blows_up_is_stopped(transitions):
+    wild = FlowBC(field_hidden=(8,), learning_rate=1e30, grad_clip_norm=0.0)
+    with pytest.raises(NonFiniteLoss, match=r"NaN or infinite at update.*Lower learning_rate"):
+        train(wild, transitions, updates=25, key=KEYS[0], log_every=25, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"updates": 0}, "updates must be at least 1, got 0"),
+        ({"updates": -5}, "updates must be at least 1, got -5"),
+        ({"log_every": 0}, "log_every must be at least 1"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1"),
+        ({"keys": KEYS[:0]}, "number of keys must be at least 1"),
+        ({"checkpoint_every": 75}, r"checkpoint_every \(75\) must be a multiple of log_every"),
+    ],
+)
+def test_impossible_numbers_are_refused(transitions, tmp_path, wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        count(transitions, **({"checkpoint_dir": tmp_path / "run"} | wrong))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def interrupted(transitions, tmp_path):
+    """A folder in which a run of 250 updates was interrupted when it logged update 150."""
+    with pytest.raises(Interrupted):
+        count(transitions, checkpoint_dir=tmp_path, checkpoint_every=50, on_log=interrupt_at(150))
+    return tmp_path
+
+
+def test_a_resumed_run_does_what_is_left(transitions, interrupted):
+    logged = []
+    run = count(
+        transitions,
+        checkpoint_dir=interrupted,
+        checkpoint_every=50,
+        on_log=lambda update, state: logged.append((update, state["count"].tolist())),
+    )
+    assert logged == [(150, [150] * 2), (200, [200] * 2), (250, [250] * 2)]
+    pd.testing.assert_frame_equal(run.history, count(transitions).history, check_exact=True)
+    assert [p.name for p in interrupted.iterdir()] == [RESUME_FILE]
+    # Asked again, the finished run has nothing left to do; asked for more, it goes on.
+    again = count(transitions, checkpoint_dir=interrupted, checkpoint_every=50)
+    pd.testing.assert_frame_equal(run.history, again.history, check_exact=True)
+    more = count(transitions, 300, checkpoint_dir=interrupted, checkpoint_every=50)
+    assert more.state["count"].tolist() == [300, 300]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"agent": Counter(batch_size=5)}, "config"),
+        ({"keys": KEYS[::-1]}, "keys"),
+        ({"keys": KEYS[:1]}, "keys"),
+        ({"log_every": 25}, "log_every"),
+        ({"agent": FlowBC(field_hidden=(8,))}, "agent"),
+    ],
+)
+def test_another_run_is_not_resumed(transitions, interrupted, change, named):
+    before = (interrupted / RESUME_FILE).read_bytes()
+    with pytest.raises(CheckpointError, match=f"another run: its.*{named}.*Choose another"):
+        count(transitions, checkpoint_dir=interrupted, checkpoint_every=50, **change)
+    assert (interrupted / RESUME_FILE).read_bytes() == before
+
+
+def test_other_data_of_the_same_size_is_another_run(transitions, interrupted):
+    other = transitions.replace(rewards=-transitions.rewards)
+    with pytest.raises(CheckpointError, match="another run: its data"):
+        count(other, checkpoint_dir=interrupted, checkpoint_every=50)
+
+
+def test_fewer_updates_than_the_checkpoint_has_are_refused(transitions, interrupted):
+    with pytest.raises(CheckpointError, match=r"has 100 updates already, more than the 50"):
+        count(transitions, 50, checkpoint_dir=interrupted, checkpoint_every=50)
+
+
+def test_a_damaged_checkpoint_is_refused(transitions, interrupted):
+    file = interrupted / RESUME_FILE
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(CheckpointError, match="damaged"):
+        count(transitions, checkpoint_dir=interrupted, checkpoint_every=50)
+
+
+def test_cores_are_devices_if_asked_before_jax_starts():
+    script = """
+import os
+os.cpu_count = lambda: 3
+from sorl_edu.experiments import benchmark
+from sorl_edu import cli  # to import is not to start
+from sorl_edu.training import use_all_cores
+use_all_cores()
+import jax
+print(len(jax.devices()))
+os.cpu_count = lambda: 5
+use_all_cores()
+print(len(jax.devices()))
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert told.stdout.split() == ["3", "3"], told.stderr

@@ -1,0 +1,150 @@
+"""The main widget shows what the agent proposes, and nothing else."""
+
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import pixels
+
+from sorl_edu.course import shipped
+from sorl_edu.environments.mazes import maze_geometry
+from sorl_edu.errors import ConfigError, UnknownName
+from sorl_edu.widgets import ActionDistributionExplorer
+from sorl_edu.widgets.action_distribution import (
+    free_neighbours,
+    places_on_the_way,
+    shortest_path,
+    smooth,
+    spread,
+)
+from sorl_edu.widgets.live import View
+
+SETTINGS = dict(steps=(1, 8, 16), candidates=(1, 4, 8), samples=40)
+
+
+@pytest.fixture(scope="module")
+def course():
+    return shipped.agent("sorl")
+
+
+@pytest.fixture(scope="module")
+def explorer(course):
+    agent, state, info = course
+    return ActionDistributionExplorer(
+        agent,
+        state,
+        info.environment,
+        trajectories=shipped.trajectories("sorl"),
+        **SETTINGS,
+    )
+
+
+@pytest.mark.parametrize(("steps", "candidates"), [(1, 1), (8, 4), (16, 8)])
+@pytest.mark.parametrize("place", ["start", "junction"])
+def test_what_is_on_display_is_a_fresh_proposal(explorer, course, place, steps, candidates):
+    agent, state, _ = course
+    facts = explorer.frame(place=place, steps=steps, candidates=candidates).facts
+    obs = jnp.asarray([facts["state"]], jnp.float32)
+    fresh = agent.propose(state, obs, jax.random.key(0), steps=steps, candidates=candidates)
+    np.testing.assert_allclose(facts["actions"], fresh.actions[:, 0], atol=1e-4)
+    np.testing.assert_allclose(facts["q"], fresh.q[:, 0], rtol=1e-4)
+    assert facts["chosen"] == int(fresh.chosen[0])
+
+
+def test_rendering_is_pure_and_every_parameter_changes_the_picture(explorer):
+    base = pixels(explorer.render(steps=8, candidates=4))
+    np.testing.assert_array_equal(base, pixels(explorer.render(steps=8, candidates=4)))
+    for change in (dict(steps=1), dict(candidates=8), dict(place="junction")):
+        other = pixels(explorer.render(**dict(steps=8, candidates=4) | change))
+        assert (base != other).mean() > 0.001, change
+
+
+def test_candidates_sharpen_the_chosen_action_and_raise_its_value(explorer):
+    few, many = (explorer.frame(place="junction", steps=8, candidates=n).facts for n in (1, 8))
+    assert many["spread"] < few["spread"]
+    assert max(many["q"]) >= max(few["q"])
+    assert many["actions"][0] == few["actions"][0]  # the same first candidate
+
+
+def test_the_caption_has_the_main_numbers(explorer):
+    frame = explorer.frame(steps=8, candidates=4)
+    assert f"number {frame.facts['chosen'] + 1} is chosen" in frame.caption
+    assert "16 of 16" in frame.caption
+
+
+def test_a_state_of_ones_own(explorer):
+    name = explorer.add_place(12.5, 12.0)
+    assert explorer.frame(place=name).facts["state"] == [12.5, 12.0]
+
+
+@pytest.mark.parametrize("place", [(8.0, 0.0), (500.0, 0.0)])
+def test_a_state_in_a_wall_is_refused(explorer, place):
+    with pytest.raises(ConfigError, match="in a wall or outside"):
+        explorer.add_place(*place)
+
+
+def test_what_can_t_be_shown_is_refused_before_any_work(course):
+    agent, state, info = course
+    with pytest.raises(ConfigError, match="power of two"):
+        ActionDistributionExplorer(agent, state, info.environment, steps=(3,))
+    with pytest.raises(ConfigError, match="candidates"):
+        ActionDistributionExplorer(agent, state, info.environment, candidates=(0,))
+    with pytest.raises(UnknownName):
+        ActionDistributionExplorer(agent, state, "pointmaze-nowhere-v0")
+
+
+def test_an_agent_without_values_shows_one_candidate():
+    agent, state, info = shipped.agent("cloning")
+    explorer = ActionDistributionExplorer(
+        agent, state, info.environment, steps=(1, 8), candidates=(1,), samples=20
+    )
+    frame = explorer.frame(steps=8)
+    assert frame.facts["q"] is None
+    json.dumps(frame.facts, allow_nan=False)
+
+
+def test_buttons_in_the_live_view(explorer):
+    view = View(explorer)
+    x, y, look, _ = view.box.children[2].children
+    x.value, y.value = 8.0, 0.0  # in a wall
+    look.click()
+    assert "in a wall" in view.message.value
+    x.value, y.value = 4.0, 8.0
+    look.click()
+    assert view.message.value == ""
+    assert view.setting()["place"] == "(4.0, 8.0)"
+    assert "(4.0, 8.0)" in view.picture.value
+
+
+def test_new_episodes_replace_those_on_display(explorer):
+    explorer.frame(steps=16, candidates=8)
+    explorer.run_episodes(16, 8)
+    went = explorer.trajectories[16, 8]
+    assert went.positions.shape[0] == 8
+    assert explorer.frame(steps=16, candidates=8).facts["success"] == went.success.mean()
+
+
+def test_the_way_through_the_maze(course):
+    maze = maze_geometry(course[2].environment)
+    path = shortest_path(maze)
+    assert all(b in free_neighbours(maze, a) for a, b in itertools.pairwise(path))
+    places = places_on_the_way(maze)
+    assert places["start"] == pytest.approx(maze.start, abs=maze.cell / 2)
+
+
+def test_smoothing_keeps_the_inside_mass_and_spread_is_the_rms_distance():
+    density = np.zeros((9, 9))
+    density[4, 4] = 16.0
+    np.testing.assert_allclose(smooth(density)[3:6, 3:6], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+    assert spread(np.array([[0.0, 0.0], [2.0, 0.0]])) == pytest.approx(1.0)
+
+
+def test_the_page_of_its_own(explorer, tmp_path):
+    text = explorer.to_html(
+        tmp_path / "page.html", place="start", steps=(1, 8), candidates=(1, 8), show=False
+    )
+    assert (tmp_path / "page.html").read_text() == text
+    assert "http" not in text.replace("http-equiv", "")

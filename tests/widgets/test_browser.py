@@ -1,0 +1,406 @@
+"""Every explorer of every notebook, driven in a real browser: in JupyterLab, and with no kernel."""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_course
+from helpers import CHROMIUM, HAS_BROWSER, checks_that_do_not_wait
+
+if not HAS_BROWSER:
+    reason = "it takes chromium on the path, playwright, and ipywidgets 8"
+    pytest.skip(reason, allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+for needed in ("jupyterlab", "jupytext", "ipywidgets"):
+    pytest.importorskip(needed, reason="make test installs it")
+
+from sorl_edu.course import notebooks, shipped  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+SETTINGS = 10  # driven at random, of each explorer
+RUN = 180_000  # milliseconds for a notebook
+WAIT = 60_000  # milliseconds for a frame, also of a slow parameter
+SLIDER = "slider, 95% of its moves"
+
+# Notes when an event reaches the page, and when the picture that it brings has been decoded.
+WATCH = """
+root => {
+  const watch = window.sorlWatch ??= {};
+  watch.root = root;
+  watch.shown = root.querySelector("img").src;
+  watch.armed = false;
+  watch.times = [];
+  if (watch.observer) return;
+  for (const kind of ["keydown", "input", "change"])
+    document.addEventListener(kind, () => {
+      if (watch.armed) { watch.start = performance.now(); watch.armed = false; }
+    }, true);
+  watch.observer = new MutationObserver(() => {
+    const image = watch.root.querySelector("img");
+    if (!image || image.src === watch.shown) return;
+    watch.shown = image.src;
+    image.decode().then(() => watch.times.push(performance.now() - watch.start));
+  });
+  watch.observer.observe(document, {
+    subtree: true, childList: true, attributes: true, attributeFilter: ["src"],
+  });
+}
+"""
+
+# What the server logs when a page is closed just as it is written to.
+PAGE_CLOSED = re.compile(
+    r"^Task exception was never retrieved\nfuture: .*WebSocketClosedError\(\)>\n"
+    r"(?:.*\n)*?tornado\.websocket\.WebSocketClosedError\n",
+    re.MULTILINE,
+)
+
+# Writes the page of every explorer of the kernel that has drawn its frames, and all its facts.
+EXPORT = """
+def _export(folder):
+    import gc, json, pathlib
+    from sorl_edu.widgets import Explorer
+    made = [e for e in gc.get_objects() if isinstance(e, Explorer) and e.__dict__.get("_frames")]
+    for i, explorer in enumerate(made):
+        slow = {p.name: p.start for p in explorer.parameters if p.slow}
+        file = pathlib.Path(folder) / f"{type(explorer).__name__}_{i}.html"
+        explorer.to_html(file, show=False, **slow)
+        facts = [explorer.frame(**setting).facts for setting in explorer.settings(**slow)]
+        file.with_suffix(".json").write_text(json.dumps(facts))
+_export(%r)
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Lab:
+    folder: Path
+    address: str
+    token: str
+    log: Path
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab of its own, with copies of the notebooks, and nobody's settings."""
+    folder, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("home")
+    tiny_course.make(folder)
+    for source in SOURCES:
+        shutil.copy(source, folder / "notebooks")
+    (folder / "notebooks" / "01_halves.py").rename(folder / "notebooks" / "99_halves.py")
+    notebooks.sync(folder)
+    quiet = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+    (home / "labconfig").mkdir()
+    (home / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(quiet))
+    # Kernels are reached by files: of a port, which is chosen before the kernel has it, another
+    # process may get hold. The path of such a file must be short.
+    run = tempfile.mkdtemp(prefix="sorl")
+    env = os.environ | {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
+    env |= {"JUPYTER_RUNTIME_DIR": run, "JUPYTER_PREFER_ENV_PATH": "1"}
+    env.pop("MPLBACKEND", None)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token, log = secrets.token_hex(16), home / "log"
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--ServerApp.port={port}"]
+    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", "--allow-root"]
+    command += ["--expose-app-in-browser", "--LabApp.extension_manager=readonly"]
+    command += ["--KernelManager.transport=ipc"]
+    address = f"http://127.0.0.1:{port}"
+    with open(log, "w") as out:
+        server = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
+                break
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+        yield Lab(folder, address, token, log)
+    finally:
+        server.terminate()
+        server.wait(30)
+        shutil.rmtree(run)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A notebook in JupyterLab, after all its cells ran."""
+
+    name: str
+    page: object
+    outputs: list
+    errors: list
+    lab: Lab
+    log_start: int
+
+    def log(self) -> str:
+        """What the server has logged since the notebook was opened, but for harmless tracebacks."""
+        return PAGE_CLOSED.sub("", self.lab.log.read_text()[self.log_start :])
+
+    def explorers(self) -> list:
+        return self.page.locator(".sorl-explorer").all()
+
+    def kernel(self, code: str) -> None:
+        """Runs code in the notebook's kernel."""
+        reply = self.page.evaluate(
+            """async code => {
+              const {kernel} = jupyterapp.shell.currentWidget.sessionContext.session;
+              return (await kernel.requestExecute({code}).done).content;
+            }""",
+            code,
+        )
+        assert reply["status"] == "ok", reply
+
+
+@pytest.fixture(scope="module", params=["99_halves", *(source.stem for source in SOURCES)])
+def notebook(request, lab, browser, measured):
+    name = request.param
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page, errors, log_start = context.new_page(), [], len(lab.log.read_text())
+    page.set_default_timeout(WAIT)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{lab.address}/lab/tree/notebooks/{name}.ipynb?reset&token={lab.token}")
+    page.wait_for_function(
+        """() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel
+                 ?.status === "idle" """,
+        timeout=RUN,
+    )
+    start = time.perf_counter()
+    page.set_default_timeout(RUN)
+    outputs = page.evaluate(
+        """async () => {
+          await jupyterapp.commands.execute("notebook:run-all-cells");
+          return jupyterapp.shell.currentWidget.content.model.toJSON().cells;
+        }"""
+    )
+    for explorer in page.locator(".sorl-explorer").all():
+        explorer.locator("img.sorl-frame").wait_for(timeout=RUN)
+    measured(f"{name} in JupyterLab", time.perf_counter() - start, "s")
+    page.set_default_timeout(WAIT)
+    yield Opened(name, page, outputs, errors, lab, log_start)
+    with contextlib.suppress(Exception):
+        page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    context.close()
+
+
+def facts_of(root):
+    return json.loads(root.locator("figcaption").get_attribute("data-facts"))
+
+
+def turn(page, control, to):
+    """Moves a control to an index, by keys or by choosing; the milliseconds of every move."""
+    if control.locator("select").count():
+        select = control.locator("select")
+        if select.evaluate("select => select.selectedIndex") == to:
+            return []
+        return [moved(page, lambda: select.select_option(index=to))]
+    handle = control.locator("[role=slider], input[type=range]")
+    handle.focus()
+    now = "h => Number(h.getAttribute('aria-valuenow') ?? h.value)"
+    times = []
+    while (at := round(handle.evaluate(now))) != to:
+        key = "ArrowRight" if to > at else "ArrowLeft"
+        times.append(moved(page, lambda key=key: page.keyboard.press(key)))
+        assert len(times) <= 100
+    return times
+
+
+def moved(page, act):
+    """Does something to a control, and waits for the picture; the milliseconds it took."""
+    done = page.evaluate("() => { sorlWatch.armed = true; return sorlWatch.times.length; }")
+    act()
+    page.wait_for_function("done => sorlWatch.times.length > done", arg=done, timeout=WAIT)
+    return page.evaluate("() => sorlWatch.times.at(-1)")
+
+
+def size_of(control):
+    """How many values a control has, and whether it is a slider."""
+    if control.locator("select").count():
+        return control.locator("option").count(), False
+    handle = control.locator("[role=slider], input[type=range]")
+    return 1 + round(handle.evaluate("h => Number(h.getAttribute('aria-valuemax') ?? h.max)")), True
+
+
+def drive(page, root, controls, seed):
+    """Ten random settings of one explorer: the indices of each, and its facts then.
+
+    The picture must change with every single move, or `moved` waits in vain.
+
+    Returns:
+        (indices, facts) of each setting, and the milliseconds from key to picture of each move.
+    """
+    root.scroll_into_view_if_needed()
+    page.evaluate(WATCH, root.element_handle())
+    rng = np.random.default_rng(seed)
+    sizes = [size_of(control) for control in controls]
+    seen, times = [], []
+    for _ in range(SETTINGS):
+        indices = []
+        for control, (size, slider) in zip(controls, sizes, strict=True):
+            indices.append(int(rng.integers(size)))
+            spent = turn(page, control, indices[-1])
+            times += spent if slider else []
+        seen.append((indices, facts_of(root)))
+    return seen, times
+
+
+def live_controls(root):
+    return root.locator("[class*=sorl-control-]").all()
+
+
+def proposes(name, facts):
+    """Whether a fresh `agent.propose` of a shipped agent gives what an explorer has on display."""
+    agent, state, _ = shipped.agent(name)
+    obs = jnp.asarray([facts["state"]], jnp.float32)
+    n = facts["candidates"]
+    fresh = agent.propose(state, obs, jax.random.key(0), steps=facts["steps"], candidates=n)
+    given = np.asarray(facts["actions"])
+    same = given.shape == (n, 2) and np.allclose(fresh.actions[:, 0], given, atol=1e-3)
+    if not same or facts["q"] is None:
+        return same
+    q = np.asarray(fresh.q[:, 0])
+    assert np.allclose(q, facts["q"], rtol=1e-3, atol=1e-2)
+    assert facts["chosen"] == np.argmax(facts["q"])
+    assert q[facts["chosen"]] >= q.max() - 1e-2  # the same, but where two are as good
+    return True
+
+
+def check_facts(kind, seen):
+    """What explorers have on display is computed again, from nothing but the key."""
+    if kind == "Tiny":
+        explorer = tiny_course.explorer()
+        values = [parameter.values for parameter in explorer.parameters]
+        for indices, facts in seen:
+            chosen = [v[i] for v, i in zip(values, indices, strict=True)]
+            names = [parameter.name for parameter in explorer.parameters]
+            assert facts == explorer.facts(**dict(zip(names, chosen, strict=True)))
+    if kind == "ActionDistributionExplorer":
+        names = ["sorl", *(name for name in shipped.names() if name != "sorl")]
+        first = next(name for name in names if proposes(name, seen[0][1]))
+        assert all(proposes(first, facts) for _, facts in seen), first
+
+
+def test_every_cell_ran(notebook):
+    cells = [cell for cell in notebook.outputs if cell["cell_type"] == "code"]
+    wrong = [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"]
+    assert not wrong, [(o["ename"], o["evalue"]) for o in wrong]
+    assert all(cell["execution_count"] for cell in cells if "".join(cell["source"]).strip())
+    assert not checks_that_do_not_wait(cells)  # the blanks are empty, and every check said so
+
+
+def test_explorers_answer_in_jupyterlab(notebook, measured):
+    page = notebook.page
+    shown = sum("xplorer" in "".join(c["source"]) for c in notebook.outputs)
+    assert notebook.explorers() or not shown
+    for i, root in enumerate(notebook.explorers()):
+        kind = re.search(r"sorl-([A-Z]\w+)", root.get_attribute("class"))[1]
+        seen, times = drive(page, root, live_controls(root), seed=i)
+        measured(f"{notebook.name}, {kind}, live: {SLIDER}", np.percentile(times, 95), "ms")
+        check_facts(kind, seen)
+    assert page.locator(".sorl-error").count() == 0
+    assert not notebook.errors
+    assert "Traceback" not in notebook.log(), notebook.log()
+
+
+def test_every_control_has_a_name(notebook):
+    for root in notebook.explorers():
+        root.scroll_into_view_if_needed()
+        unnamed = re.compile(
+            r"^\s*- (slider|combobox|button|spinbutton|textbox|checkbox)(?! \")(.*)$", re.MULTILINE
+        )
+        assert not unnamed.findall(root.aria_snapshot()), root.aria_snapshot()
+        for control in live_controls(root):
+            label = control.locator("label").text_content().strip()
+            assert label
+            role = "combobox" if control.locator("select").count() else "slider"
+            named = root.get_by_role(role, name=label, exact=True)
+            playwright.expect(named).to_have_count(1)
+            if role == "slider":  # the value itself is read out, not its index
+                readout = control.locator(".widget-readout").inner_text()
+                assert named.get_attribute("aria-valuetext") == readout
+        assert root.locator("img.sorl-frame").get_attribute("alt")
+
+
+def test_explorers_answer_without_a_kernel_or_a_network(notebook, browser, measured, tmp_path):
+    notebook.kernel(EXPORT % str(tmp_path))
+    pages = sorted(tmp_path.glob("*.html"))
+    assert len(pages) >= len(notebook.explorers())
+    context = browser.new_context()
+    context.set_offline(True)
+    for i, file in enumerate(pages):
+        kind = file.stem.partition("_")[0]
+        page, errors = context.new_page(), []
+        page.on("pageerror", lambda error, errors=errors: errors.append(str(error)))
+        page.on("request", lambda request, errors=errors: errors.append(request.url[:80]))
+        page.goto(file.as_uri())
+        root = page.locator("body")
+        controls = page.locator("label").all()
+        for control in controls:
+            label = control.inner_text().splitlines()[0].strip()
+            assert label
+        unnamed = re.compile(r"^\s*- (slider|combobox)(?! \")(.*)$", re.MULTILINE)
+        assert not unnamed.findall(root.aria_snapshot()), root.aria_snapshot()
+        facts = json.loads(file.with_suffix(".json").read_text())
+        sizes = [size_of(control)[0] for control in controls]
+        assert len(facts) == np.prod(sizes)
+        seen, times = drive(page, root, controls, seed=i)
+        page_of = f"{notebook.name}, {kind}, without a kernel"
+        measured(f"{page_of}: {SLIDER}", np.percentile(times, 95), "ms")
+        measured(page_of, file.stat().st_size / 1e6, "MB")
+        for indices, shown in seen:
+            assert shown == facts[np.ravel_multi_index(indices, sizes)]
+        assert (
+            root.locator("img")
+            .get_attribute("alt")
+            .endswith(root.locator("figcaption").inner_text())
+        )
+        if kind == "ActionDistributionExplorer":
+            check_facts(kind, seen)
+        outside = [e for e in errors if not e.startswith(("file:", "data:"))]
+        assert not outside, outside
+        page.close()
+    context.close()
+
+
+def test_what_is_saved_in_jupyterlab_arrives_in_the_text(notebook):
+    if notebook.name != "99_halves":
+        pytest.skip("once is enough")
+    source = notebook.lab.folder / "notebooks" / f"{notebook.name}.py"
+    before = source.read_text()
+    notebook.page.evaluate(
+        """async () => {
+          const {model} = jupyterapp.shell.currentWidget.content;
+          model.cells.get(0).sharedModel.setSource("# Saved from JupyterLab");
+          await jupyterapp.commands.execute("docmanager:save");
+        }"""
+    )
+    assert "# # Saved from JupyterLab" in source.read_text()
+    _, _, cells = before.partition('# %% tags=["setup"]')
+    assert source.read_text().endswith(cells)  # and nothing else changed
