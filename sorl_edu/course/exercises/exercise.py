@@ -1,10 +1,15 @@
-"""What an exercise's check does: it runs an answer beside the solution and the usual mistakes.
+"""The check of an exercise: compares an answer with the solution and with known misconceptions.
 
-    check = Exercise("1.1", solution, cases, misconceptions=(Misconception(...), ...))
+    check = Exercise(
+        number="1.1",
+        solution=solution,
+        cases=cases,
+        misconceptions=(Misconception("time reversed", "at t = 0 ...", mistaken),),
+    )
     check(answer)                        # in a notebook: a green, yellow or red note
 
-An answer that gives what the solution gives is right. One that gives what a misconception gives is
-told which one it is, in words. A check says what it found; it never raises.
+An answer is right if its outputs equal the solution's on all cases. If they equal those of a
+misconception, the note names and explains it. A check reports its findings and never raises.
 """
 
 from __future__ import annotations
@@ -28,18 +33,18 @@ SHARES = {"right": 1.0, "partly": 0.5, "wrong": 0.0, "empty": 0.0}
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a check found. It is true if the answer is right, and shows itself in a notebook."""
+    """The result of a check. It is true if the answer is right; a notebook shows it as a note."""
 
     status: Status
     text: str
     misconception: str | None = None
-    """The name of the mistake, if it is a known one."""
+    """Name of the misconception that the answer agrees with, if any."""
     values: tuple[float, ...] = ()
-    """What was measured, run by run, where an exercise is measured (`measured.py`)."""
+    """One measurement per seed if the exercise is measured (`measured.py`), else empty."""
 
     @property
     def share(self) -> float:
-        """The share of the points that it earns, in [0, 1]."""
+        """The share of the exercise's points that the answer earns, in [0, 1]."""
         return SHARES[self.status]
 
     def __bool__(self) -> bool:
@@ -58,61 +63,64 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Misconception:
-    """A usual mistake."""
+    """A common mistake: the solution with one thing changed."""
 
     name: str
-    """What it is called: "time reversed"."""
+    """A short name, as in "time reversed"."""
     message: str
-    """What to tell who made it: what is wrong, and why, without the solution."""
+    """Explains to the student what is wrong and why, without giving the solution away."""
     answer: Callable
-    """What they would have written."""
+    """The answer of a student who makes this mistake."""
 
 
 class Check:
-    """What checks have in common: an answer is tried, and what it gave is judged, elsewhere maybe.
+    """Runs an answer and grades its outputs; a grader does the two in different processes.
 
-    A subclass has a `number`, "lesson.exercise" (or "A1.1" in assignment 1), and the methods below
-    that raise.
+    Subclasses have a `number`, "lesson.exercise" (or "A1.1" in assignment 1), and implement
+    `outputs`, `grade` and `describe`.
     """
 
     number: str
 
     def prepare(self) -> None:
-        """Does what must come before a sandbox is locked: imports that load other programs."""
+        """Loads what `run` needs before the sandbox closes, such as data and native libraries."""
 
-    def attempt(self, answer: Any, seed: int) -> tuple[Feedback | None, list[PyTree]]:
-        """What an answer gives on the cases of a seed; or, of a blank or broken one, what to say.
+    def run(self, answer: Any, seed: int) -> tuple[Feedback | None, list[PyTree]]:
+        """The outputs of an answer on the cases of a seed; feedback instead if it can't run.
 
-        Nothing in here knows what is right: a grader runs it where answers can do no harm.
+        A grader calls this inside the sandbox. It must not compute what is right.
+
+        Returns:
+            None and the outputs; or feedback on a blank, broken or raising answer, and no outputs.
         """
         if not callable(answer):
-            return Feedback("wrong", f"Hand over your function itself; this is {answer!r}."), []
+            return Feedback("wrong", f"Pass your function itself; this is {answer!r}."), []
         try:
-            given = self.give(answer, seed)
+            outputs = self.outputs(answer, seed)
         except Exception as error:
-            return self._stopped(answer, error), []
-        if any(is_blank(outcome) for outcome in given):
-            return self._empty(answer), []
-        return None, given
+            return self._explain(answer, error), []
+        if any(is_blank(output) for output in outputs):
+            return self._blank(answer), []
+        return None, outputs
 
-    def give(self, answer: Callable, seed: int) -> list[PyTree]:
-        """What an answer gives: arrays."""
+    def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
+        """An answer's outputs on the cases of a seed: trees of arrays. It may raise anything."""
         raise NotImplementedError
 
-    def judge(self, given: Sequence[PyTree], seed: int) -> Feedback:
-        """What to say of what an answer gave: the trees, or lists of their leaves."""
+    def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
+        """Feedback on an answer's outputs, each a tree or the list of its leaves."""
         raise NotImplementedError
 
-    def looks_for(self) -> str:
-        """What an instructor should know of this check, in Markdown."""
+    def describe(self) -> str:
+        """Markdown for instructors: the misconceptions or the goal that the check looks for."""
         raise NotImplementedError
 
     def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
-        """Checks an answer, which should be a function, on the cases of a seed."""
-        feedback, given = self.attempt(answer, seed)
-        return self.judge(given, seed) if feedback is None else feedback
+        """Checks an answer, a function, on the cases of a seed."""
+        feedback, outputs = self.run(answer, seed)
+        return self.grade(outputs, seed) if feedback is None else feedback
 
-    def _empty(self, answer: Callable) -> Feedback:
+    def _blank(self, answer: Callable) -> Feedback:
         name = getattr(answer, "__name__", "your function")
         return Feedback(
             "empty",
@@ -120,9 +128,10 @@ class Check:
             "cell again, then this one. The hints unfold one by one.",
         )
 
-    def _stopped(self, answer: Callable, error: Exception) -> Feedback:
-        if "ellipsis" in str(error).lower():  # the dots went into an operation
-            return self._empty(answer)
+    def _explain(self, answer: Callable, error: Exception) -> Feedback:
+        """Feedback on an answer that raised an error: blank if its dots may be the reason."""
+        if "ellipsis" in str(error).lower():  # an operation received the dots
+            return self._blank(answer)
         for entry in reversed(traceback.extract_tb(error.__traceback__)):
             if entry.name == getattr(answer, "__name__", None):
                 where = f" in the line `{entry.line}`" if entry.line else ""
@@ -131,121 +140,117 @@ class Check:
             where = ""
         message = (str(error).strip().splitlines() or [""])[0]
         if Ellipsis in getattr(getattr(answer, "__code__", None), "co_consts", ()):
-            empty = self._empty(answer)
-            return Feedback("empty", f"{empty.text} ({type(error).__name__}: {message})")
+            blank = self._blank(answer)
+            return Feedback("empty", f"{blank.text} ({type(error).__name__}: {message})")
         return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exercise(Check):
-    """A check that compares with a right answer.
+    """A check that compares an answer's outputs with the solution's.
 
     Args:
-        number: "lesson.exercise", as the notebook has it.
+        number: "lesson.exercise", as in the notebook.
         solution: a right answer.
-        cases: inputs drawn from a key, a list of argument tuples.
-        misconceptions: the usual mistakes, the most likely first.
-        probe: what is compared, `probe(answer, *case)`: the answer's output unless given. A check
-            for a missing stop-gradient probes a gradient.
-        right: what to say of a right answer.
-        tolerance: absolute and relative, of the comparison.
+        cases: draws inputs from a key, as a list of argument tuples.
+        probe: `probe(answer, *case)` is compared; the answer's return value unless given. To check
+            for a missing stop-gradient, probe a gradient.
+        right: feedback on a right answer.
+        tolerance: absolute and relative tolerance of the comparison.
+        misconceptions: common mistakes, the most likely first.
     """
 
     number: str
     solution: Callable
     cases: Callable[[PRNGKeyArray], Sequence[tuple]]
-    misconceptions: tuple[Misconception, ...]
     probe: Callable[..., PyTree] = lambda answer, *case: answer(*case)
     right: str = "Right."
     tolerance: float = 1e-4
+    misconceptions: tuple[Misconception, ...]
 
-    def give(self, answer: Callable, seed: int) -> list[PyTree]:
-        return [self.probe(answer, *case) for case in self._cases_of(seed)]
+    def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
+        return [self.probe(answer, *case) for case in self.cases(jax.random.key(seed))]
 
-    def judge(self, given: Sequence[PyTree], seed: int) -> Feedback:
-        """Whether what an answer gave is right, or a known mistake."""
-        cases = self._cases_of(seed)
-        expected = [self.probe(self.solution, *case) for case in cases]
-        if self._agree(given, expected):
+    def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
+        expected = self.outputs(self.solution, seed)
+        if self._agree(outputs, expected):
             return Feedback("right", self.right)
         for misconception in self.misconceptions:
             try:
-                mistaken = [self.probe(misconception.answer, *case) for case in cases]
+                mistaken = self.outputs(misconception.answer, seed)
             except Exception:  # a mistake that can't run on these cases is not this one
                 continue
-            if self._agree(given, mistaken):
+            if self._agree(outputs, mistaken):
                 text = f"{misconception.name.capitalize()}: {misconception.message}"
                 return Feedback("wrong", text, misconception.name)
-        return Feedback("wrong", _difference(given, expected))
+        return Feedback("wrong", _difference(outputs, expected))
 
-    def looks_for(self) -> str:
+    def describe(self) -> str:
         return "\n".join(f"- *{known.name}*: {known.message}" for known in self.misconceptions)
 
-    def _cases_of(self, seed: int) -> Sequence[tuple]:
-        return self.cases(jax.random.key(seed))
-
-    def _agree(self, one: Sequence[PyTree], other: Sequence[PyTree]) -> bool:
-        return len(one) == len(other) and all(
-            _close(a, b, self.tolerance) for a, b in zip(one, other, strict=True)
+    def _agree(self, outputs: Sequence[PyTree], expected: Sequence[PyTree]) -> bool:
+        return len(outputs) == len(expected) and all(
+            _close(a, b, self.tolerance) for a, b in zip(outputs, expected, strict=True)
         )
 
 
-def is_blank(outcome: Any) -> bool:
-    """Whether what an answer returned is nothing, or has a blank's dots in it."""
-    leaves = jax.tree.leaves(outcome, is_leaf=lambda leaf: leaf is None or leaf is Ellipsis)
+def is_blank(output: Any) -> bool:
+    """Whether an answer returned nothing, or a tree that contains a blank's dots."""
+    leaves = jax.tree.leaves(output, is_leaf=lambda leaf: leaf is None or leaf is Ellipsis)
     return not leaves or any(leaf is None or leaf is Ellipsis for leaf in leaves)
 
 
-def with_gradient(of: Callable[[PyTree], PyTree], at: PyTree) -> tuple:
-    """What a function gives, and the gradient of the sum of its squares: for a probe.
+def with_gradient(function: Callable[[PyTree], PyTree], at: PyTree) -> tuple:
+    """A function's value, and the gradient of the sum of its squares; to be used in a probe.
 
-    The gradient is 0 where a stop-gradient keeps the output from depending on the input. A blank
-    has none, and is handed on alone.
+    The gradient is 0 where a stop-gradient keeps the value from depending on the input. A blank has
+    no gradient and is returned alone.
     """
-    value = of(at)
+    value = function(at)
     if is_blank(value):
         return (value,)
-    squares = lambda x: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(of(x)))  # noqa: E731
+    squares = lambda x: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(function(x)))  # noqa: E731
     return value, jax.grad(squares)(at)
 
 
-def _leaves(outcome: Any) -> list[np.ndarray]:
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(outcome)]
+def _leaves(output: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(output)]
 
 
-def _close(one: Any, other: Any, tolerance: float) -> bool:
+def _close(output: Any, expected: Any, tolerance: float) -> bool:
     try:
-        ours, theirs = _leaves(one), _leaves(other)
-        return len(ours) == len(theirs) and all(
+        given, wanted = _leaves(output), _leaves(expected)
+        return len(given) == len(wanted) and all(
             a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance)
-            for a, b in zip(ours, theirs, strict=True)
+            for a, b in zip(given, wanted, strict=True)
         )
     except (TypeError, ValueError):
         return False
 
 
-def _difference(given: list, expected: list) -> str:
-    """How a wrong answer differs, in words: its shape if that is wrong, else by how much."""
-    for one, other in zip(given, expected, strict=True):
+def _difference(outputs: Sequence[PyTree], expected: Sequence[PyTree]) -> str:
+    """How wrong outputs differ, in words: in number, shape, type, or by how much."""
+    for output, right in zip(outputs, expected, strict=True):
+        wanted = _leaves(right)
         try:
-            ours, theirs = _leaves(one), _leaves(other)
+            given = _leaves(output)
         except (TypeError, ValueError):
-            ours, theirs = [], _leaves(other)
-        if len(ours) != len(theirs):
-            return f"It should return {len(theirs)} array(s), and returns {len(ours)}."
-        for a, b in zip(ours, theirs, strict=True):
+            given = []
+        if len(given) != len(wanted):
+            return f"It should return {len(wanted)} array(s), and returns {len(given)}."
+        for a, b in zip(given, wanted, strict=True):
             if a.shape != b.shape:
                 return f"The shape should be {b.shape}, and is {a.shape}."
             if not np.issubdtype(a.dtype, np.number) and a.dtype != bool:
                 return f"It should return numbers, and returns {a.dtype}."
             if not np.isfinite(a).all():
-                return "Some of it is NaN or infinite."
+                return "Some of the numbers are NaN or infinite."
     error = max(
         float(np.max(np.abs(a - b), initial=0))
-        for one, other in zip(given, expected, strict=True)
-        for a, b in zip(_leaves(one), _leaves(other), strict=True)
+        for output, right in zip(outputs, expected, strict=True)
+        for a, b in zip(_leaves(output), _leaves(right), strict=True)
     )
     return (
-        f"The shape is right and the numbers are not: off by up to {error:.2g}. It is none of the "
-        "usual mistakes; compare with the formula, term by term."
+        f"The shape is right and the numbers are not: they differ by up to {error:.2g}. This is "
+        "no common mistake; compare your code with the formula, term by term."
     )

@@ -1,12 +1,12 @@
-"""A check by measurement: what an answer makes, over several seeds, against a goal.
+"""A check by measurement: what an answer produces over several seeds, compared with a goal.
 
-    check = Measured("A1.4", run, measure, quantity="energy distance", goal=0.1, baseline=0.3,
-                     better="lower")
-    check(answer)                        # runs, measures, and says how good with an interval
+    check = Measured(number="A1.4", produce=produce, measure=measure, quantity="energy distance",
+                     goal=0.1, baseline=0.3, better="lower")
+    check(answer)                        # a note with the mean and its 95% interval
 
-Where no formula is right, as for an agent that learns, quality is. One lucky run proves nothing, so
-an answer is run with several seeds, and what counts is the mean, and whether its 95% interval shuts
-out the baseline, which is what one gets without an idea.
+An agent that learns has a quality, and no formula says what is right. One lucky run proves nothing,
+so an answer runs with several seeds. Its mean counts, and whether the mean's 95% interval excludes
+the baseline, which is the quality without any idea of one's own.
 """
 
 from __future__ import annotations
@@ -23,83 +23,88 @@ from sorl_edu.course.exercises.exercise import Check, Feedback
 from sorl_edu.errors import DataError, check
 from sorl_edu.evaluation import t_interval
 
-ROUNDING = 1e-9  # a mean of 0.4, 1 and 1 is 0.8
+ROUNDING = 1e-9  # the mean of 0.4, 1 and 1 is slightly below 0.8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measured(Check):
-    """A check that measures.
+    """A check that measures what an answer produces.
 
     Args:
-        number: "A1.4", as the notebook has it.
-        run: what an answer makes, `run(answer, seeds)`: a tree of arrays for each seed. It calls
-            the student's code, and decides nothing.
-        measure: how good that is, `measure(made, seeds)`: a number for each seed. It trusts
-            nothing: `made` may be anything, as lists of leaves (`restored`).
-        quantity: what is measured, in words.
+        number: "A1.4", as in the notebook.
+        produce: `produce(answer, seeds, size)` runs the student's code and returns a tree of arrays
+            for each seed. It must not decide anything.
+        measure: `measure(products, seeds, size)` returns a number for each seed. It trusts nothing:
+            the products may be anything, as lists of leaves (`tree_like`).
+        quantity: the name of these numbers.
         goal: the mean that earns all points.
-        baseline: what one gets without an idea; an interval that shuts it out earns half.
-        better: whether "higher" numbers are better, or "lower" ones.
-        runs: how many seeds.
-        prepare: does for `run` what `Check.prepare` says.
+        baseline: the quality without any idea; an interval that excludes it earns half the points.
+        size: how long a run is, in updates of a training or in episodes of a game; a test sets it
+            lower.
+        better: whether "higher" or "lower" numbers are better.
+        runs: the number of seeds.
+        prepare: see `Check.prepare`.
     """
 
     number: str
-    run: Callable[[Callable, Sequence[int]], list[PyTree]]
-    measure: Callable[[Sequence[PyTree], Sequence[int]], Sequence[float]]
+    produce: Callable[[Callable, Sequence[int], int], list[PyTree]]
+    measure: Callable[[Sequence[PyTree], Sequence[int], int], Sequence[float]]
     quantity: str
     goal: float
     baseline: float
+    size: int
     better: Literal["higher", "lower"] = "higher"
     runs: int = 3
     prepare: Callable[[], object] = lambda: None
 
-    def give(self, answer: Callable, seed: int) -> list[PyTree]:
-        return self.run(answer, self.seeds(seed))
+    def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
+        return self.produce(answer, self.seeds(seed), self.size)
 
-    def judge(self, given: Sequence[PyTree], seed: int) -> Feedback:
+    def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
         seeds = self.seeds(seed)
         try:
-            check(len(given) == len(seeds), f"there are {len(given)} runs of {len(seeds)}")
-            values = tuple(float(value) for value in self.measure(given, seeds))
-        except Exception as error:  # of what a submission hands over
-            told = f"{type(error).__name__}: {error}"
-            return Feedback("wrong", f"What it made can't be measured: {told}")
+            check(len(outputs) == len(seeds), f"there are {len(outputs)} runs, not {len(seeds)}")
+            values = tuple(float(value) for value in self.measure(outputs, seeds, self.size))
+        except Exception as error:  # the outputs may be anything
+            reason = f"{type(error).__name__}: {error}"
+            return Feedback("wrong", f"Your answer's results can't be measured: {reason}")
         if not np.isfinite(values).all():
             return Feedback("wrong", f"The {self.quantity} is NaN or infinite in some run.")
         mean, (low, high) = np.mean(values), t_interval(values)
         sign, nearest = (1, low) if self.better == "higher" else (-1, high)
-        told = (
+        result = (
             f"{self.quantity} {mean:.3g}, 95% interval [{low:.3g}, {high:.3g}] over {self.runs} "
             f"seeds ({', '.join(f'{value:.3g}' for value in values)})"
         )
-        aims = f"The goal is {self.goal:g}, and an interval that shuts out the baseline, "
-        aims += f"{self.baseline:g}, earns half."
+        rule = (
+            f"The goal is {self.goal:g}; an interval that excludes the baseline, "
+            f"{self.baseline:g}, earns half the points."
+        )
         if sign * (mean - self.goal) >= -ROUNDING:
-            return Feedback("right", f"Goal reached: {told}. {aims}", None, values)
+            return Feedback("right", f"Goal reached: {result}. {rule}", None, values)
         if sign * nearest > sign * self.baseline:
-            return Feedback("partly", f"Half-way: {told}. {aims}", None, values)
-        return Feedback("wrong", f"Not yet: {told}. {aims}", None, values)
+            return Feedback("partly", f"Halfway: {result}. {rule}", None, values)
+        return Feedback("wrong", f"Not yet: {result}. {rule}", None, values)
 
-    def looks_for(self) -> str:
+    def describe(self) -> str:
         bound = "at least" if self.better == "higher" else "at most"
         return (
             f"- *{self.quantity}*, over {self.runs} seeds: a mean of {bound} {self.goal:g} earns "
-            f"all points, a 95% interval that shuts out {self.baseline:g} half of them"
+            f"all points, a 95% interval that excludes {self.baseline:g} earns half of them"
         )
 
     def seeds(self, seed: int) -> list[int]:
-        """The runs' seeds, for a check's."""
+        """The seeds of the runs, which follow from a check's seed."""
         return [int(s) for s in np.random.SeedSequence(seed).generate_state(self.runs)]
 
 
-def restored(made: PyTree, like: PyTree) -> PyTree:
-    """A tree like another one, from one or from its leaves.
+def tree_like(outputs: PyTree, like: PyTree) -> PyTree:
+    """A tree with the structure, shapes and types of `like`, from a tree or from its leaves.
 
     Raises:
-        DataError: other shapes, or NaN or infinite numbers.
+        DataError: the shapes differ, or some numbers are NaN or infinite.
     """
-    leaves, (wanted, structure) = jax.tree.leaves(made), jax.tree.flatten(like)
+    leaves, (wanted, structure) = jax.tree.leaves(outputs), jax.tree.flatten(like)
     check(
         [np.shape(leaf) for leaf in leaves] == [np.shape(leaf) for leaf in wanted],
         "its arrays have other shapes than the assignment's",
