@@ -1,3 +1,3 @@
 """Pictures, each a pure function to a matplotlib Figure."""
 
-from sorl_edu.plotting.figures import *  # noqa: F403
+from sorl_edu.plotting.mazes import *  # noqa: F403

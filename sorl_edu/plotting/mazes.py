@@ -31,7 +31,7 @@ from sorl_edu import inference
 from sorl_edu.agents.agent import Agent, State
 from sorl_edu.errors import check
 from sorl_edu.evaluation import t_interval
-from sorl_edu.files import appearing
+from sorl_edu.files import atomic_write
 from sorl_edu.temporal_difference import Critic
 
 Numbers = np.ndarray | Array
@@ -93,7 +93,7 @@ def save_figure(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     """Writes a PNG, whole or not at all (beside its place, then renamed), and returns its path."""
     path = Path(path)
     check(path.suffix == ".png", f"a figure is saved as .png, not as '{path.name}'")
-    with appearing(path) as beside:
+    with atomic_write(path) as beside:
         figure.savefig(beside, format="png", dpi=dpi)
     return path
 
