@@ -1,1 +1,1 @@
-"""OGBench's environments: how they are made, their geometry, and roll-outs in them."""
+"""OGBench's environments: names, creation, seeding, physics states, geometry and roll-outs."""

@@ -1,4 +1,10 @@
-"""Roll-outs: a policy in many environments at once, in lock-step."""
+"""Roll-outs: one policy in many environments, stepped in lock-step.
+
+reset every environment of a batch to its episode's seed
+until every episode has ended:
+    decision = policy(observations, key of this step)        # one call for the whole batch
+    step the environments whose episodes still run
+"""
 
 from __future__ import annotations
 
@@ -7,29 +13,71 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
 
-from sorl_edu.environments.make import make_env, numpy_seeded, parse_name
+from sorl_edu.environments.make import (
+    PhysicsState,
+    kind_of,
+    make_env,
+    numpy_seeded,
+    parse_name,
+    reset,
+    set_state,
+)
 from sorl_edu.errors import check
+from sorl_edu.inference import Proposal
 
-# policy(obs, key) to actions: (batch, obs) to (batch, action)
-Policy = Callable[[Float[Array, "batch obs"], PRNGKeyArray], Float[Array, "batch action"]]
-
-
-ROBOTS_AT_ONCE = 16
+# policy(obs, key): (batch, obs) to actions (batch, action), or to a Proposal (its action is taken).
+Policy = Callable[[Float[np.ndarray, "batch obs"], PRNGKeyArray], Array | np.ndarray | Proposal]
 
 
-_kept: dict[tuple[str, int], tuple] = {}  # what `make_environments` made last
+@dataclass(frozen=True)
+class Moment:
+    """A batch of episodes before a step, or after the last one."""
+
+    time: int
+    """Steps taken so far."""
+    episodes: Int[np.ndarray, " batch"]
+    """The numbers of the episodes."""
+    environments: tuple
+    """The environment of each episode: to look at or to draw, not to step."""
+    running: Bool[np.ndarray, " batch"]
+    """Whether each episode still runs. The environment of one that has ended stands still."""
+    observations: Float[np.ndarray, "batch obs"]
+    """The current observation of each episode, the final one if it has ended."""
+    decision: Any
+    """What the policy returned for these observations, None after the last step.
+
+    It may have more rows than there are episodes; the first rows are theirs.
+    """
+
+
+class Recording(NamedTuple):
+    """Whole episodes in float32, NaN after the end of each."""
+
+    observations: Float[np.ndarray, "episode time_and_1 obs"]
+    """Every state, the first and the final one included."""
+    actions: Float[np.ndarray, "episode time action"]
+    rewards: Float[np.ndarray, "episode time"]
+    masks: Float[np.ndarray, "episode time"]
+    """0 for the transition with which the task ended, else 1, also at the time limit."""
+
+
+OnStep = Callable[[Moment], object]
+
+_kept: dict[tuple[str, int], tuple] = {}  # what `make_environments` created last
 
 
 def make_environments(name: str, count: int) -> tuple:
-    """`count` OGBench environments of a dataset's name, kept until it is called with others.
+    """`count` OGBench environments of a dataset's name, kept until others are requested.
 
-    Those go before the new ones come, since robots take over 100 MB each.
+    The old environments are closed before new ones are created: a robot takes over 100 MB.
 
     Raises:
         UnknownName: no such dataset.
@@ -38,9 +86,23 @@ def make_environments(name: str, count: int) -> tuple:
     check(count >= 1, f"episodes must be at least 1, got {count}")
     _, env_id = parse_name(name)
     if (name, count) not in _kept:
+        for environments in _kept.values():
+            for env in environments:
+                env.close()
         _kept.clear()
         _kept[name, count] = tuple(make_env(env_id) for _ in range(count))
     return _kept[name, count]
+
+
+def parallel_environments(environment: str, episodes: int) -> int:
+    """How many environments of a name are stepped together to run this many episodes.
+
+    Raises:
+        UnknownName, ConfigError: see `make.parse_name`.
+    """
+    parse_name(environment)
+    most = kind_of(environment).most_at_once
+    return episodes if most is None else min(episodes, most)
 
 
 def rollout(
@@ -49,125 +111,175 @@ def rollout(
     *,
     episodes: int,
     seed: int = 0,
+    starts: Sequence[PhysicsState] | None = None,
+    on_step: OnStep | None = None,
     record: bool = False,
-) -> tuple[pd.DataFrame, np.ndarray | None]:
+) -> tuple[pd.DataFrame, Recording | None]:
     """Runs episodes in lock-step, so that one policy call serves many.
 
-    All mazes run at once. Of robots, which take over 100 MB each, `ROBOTS_AT_ONCE` do, in waves.
+    PointMazes run all at once, other environments in batches of at most `make.MOST_AT_ONCE`.
 
     Args:
-        policy: called once per step with the observations of all environments.
+        policy: called once per step with the observations of all environments of a batch. After an
+            episode has ended its row stays, and its action is ignored.
         environment: an official OGBench single-task name.
-        episodes: how many; episode e starts from the same state for the same seed and e.
-        seed: of the starts, and of the policy's randomness.
-        record: also return the observations.
+        episodes: number of episodes; the same seed and number give an episode the same start.
+        seed: seed of start states and of the policy's keys.
+        starts: a physics state for each episode, which replaces its start state (not its task).
+        on_step: called with a `Moment` before every step, and again after the last step of a batch.
+        record: also return the episodes.
 
     Returns:
-        a row per episode: episode, success (0 or 1), return, length in steps (a failed episode
-        counts its time limit); and with `record` the observations (episode, time, obs), NaN after
-        an episode's end.
+        A row per episode: episode, success (0 or 1), return and length; with `record` also the
+        recording.
+
+        `length` is the number of environment steps of the episode, the step that reports the
+        success included; a failed episode counts its time limit. Since version 1.2, OGBench judges
+        success in the state before a step, so the goal is reached one step earlier: in the state
+        `recording.observations[e, length - 1]`. Results published with earlier versions count
+        `length - 1` steps.
+
+    Raises:
+        UnknownName: no such dataset.
+        ConfigError: the name has no task, episodes is below 1, or starts has another length.
+        DataError: a start state does not fit the environment.
     """
-    environments = make_environments(environment, at_once(environment, episodes))
+    check(
+        starts is None or len(starts) == episodes,
+        f"starts must hold a state for each of {episodes} episodes, got {len(starts or ())}",
+    )
+    environments = make_environments(environment, parallel_environments(environment, episodes))
     episode_seeds = np.random.SeedSequence(seed).generate_state(episodes)
-    size, tables, tracks = len(environments), [], []
+    size, tables, recordings = len(environments), [], []
     with numpy_seeded(seed), _stepper(environment) as step_all:
-        for wave, first in enumerate(range(0, episodes, size)):
-            table, track = _wave(
+        for batch, first in enumerate(range(0, episodes, size)):
+            numbers = np.arange(first, min(first + size, episodes))
+            table, recording = _batch_of_episodes(
                 policy,
                 environments,
                 step_all,
-                episode_seeds[first : first + size],
+                numbers,
+                episode_seeds[numbers],
+                None if starts is None else starts[first : first + size],
                 jax.random.key(seed),
-                wave,
+                batch,
+                on_step,
+                record,
             )
             tables.append(table)
-            tracks.append(track)
+            recordings.append(recording)
     table = pd.concat(tables, ignore_index=True)
-    table.insert(0, "episode", np.arange(episodes))
-    if not record:
-        return table, None
-    longest = max(track.shape[1] for track in tracks)
-    filled = [
-        np.pad(track, [(0, 0), (0, longest - track.shape[1]), (0, 0)], constant_values=np.nan)
-        for track in tracks
-    ]
-    return table, np.concatenate(filled)
-
-
-def start(env, seed: int) -> np.ndarray:
-    """Resets an environment; the same seed gives the same first observation, and what follows.
-
-    A robot's reset takes two random steps with a generator that can't be seeded. All that they
-    leave behind is where MuJoCo's solver begins to look, which shows in the last digits.
-    """
-    with numpy_seeded(seed):
-        env.action_space.seed(seed)
-        obs, _ = env.reset(seed=seed)
-    bare = env.unwrapped
-    if hasattr(bare, "_ik"):  # a robot
-        import mujoco
-
-        bare._data.qacc_warmstart[:] = 0
-        mujoco.mj_forward(bare._model, bare._data)
-        obs = bare.compute_observation()
-    return np.asarray(obs, np.float32)
-
-
-def at_once(environment: str, episodes: int) -> int:
-    """How many environments of a kind are stepped together."""
-    return episodes if "maze" in environment else min(episodes, ROBOTS_AT_ONCE)
+    return table, _joined(recordings) if record else None
 
 
 _key_of_step = jax.jit(jax.random.fold_in)  # compiled, it takes an eighth of the time
 
 
-def _wave(
+def _batch_of_episodes(
     policy: Policy,
-    environments: Sequence,
+    environments: tuple,
     step_all: Callable,
-    seeds: np.ndarray,
+    numbers: Int[np.ndarray, " batch"],
+    seeds: UInt[np.ndarray, " batch"],
+    starts: Sequence[PhysicsState] | None,
     key: PRNGKeyArray,
-    wave: int,
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """One episode in each environment, or in the first of them if there are fewer seeds."""
-    episodes, limit = len(seeds), environments[0].spec.max_episode_steps
+    batch: int,
+    on_step: OnStep | None,
+    record: bool,
+) -> tuple[pd.DataFrame, Recording | None]:
+    """One episode in each environment, or in the first of them if there are fewer episodes."""
+    episodes, limit = len(numbers), environments[0].spec.max_episode_steps
     success = np.zeros(episodes, bool)
     returns = np.zeros(episodes)
-    lengths = np.full(episodes, limit)
+    lengths = np.full(episodes, float(limit))
     running = np.ones(episodes, bool)
-    # All rows, also those of environments that stand idle: a policy is compiled for one batch size.
+    # A policy is compiled for one batch size, so environments that stand idle have rows, too.
     obs = np.zeros((len(environments), *environments[0].observation_space.shape), np.float32)
     for e, episode_seed in enumerate(map(int, seeds)):
-        obs[e] = start(environments[e], episode_seed)
-    track = [obs[:episodes].copy()]
+        obs[e] = reset(environments[e], episode_seed)
+        if starts is not None:
+            obs[e] = set_state(environments[e], starts[e])
+
+    def watch(t: int, decision: Any) -> None:
+        if on_step is not None:
+            own = environments[:episodes], running.copy(), obs[:episodes].copy()
+            on_step(Moment(t, numbers, *own, decision))
+
+    track = _Track(obs[:episodes])
     for t in range(limit):
-        actions = np.asarray(policy(obs, _key_of_step(key, limit * wave + t)))
-        stepped = running.copy()
-        alive = np.flatnonzero(stepped)
+        decision = policy(obs, _key_of_step(key, limit * batch + t))
+        watch(t, decision)
+        actions = np.asarray(decision.action if isinstance(decision, Proposal) else decision)
+        alive = np.flatnonzero(running)
         outcomes = step_all([environments[e] for e in alive], actions[alive])
+        rewards, masks = np.zeros(episodes), np.ones(episodes)
         for e, (next_obs, reward, terminated, truncated, info) in zip(alive, outcomes, strict=True):
             obs[e] = next_obs
+            rewards[e], masks[e] = reward, not terminated
             returns[e] += reward
             success[e] |= info.get("success", 0) > 0
             if terminated or truncated:
                 running[e] = False
                 lengths[e] = t + 1 if success[e] else limit
-        track.append(np.where(stepped[:, None], obs[:episodes], np.nan))
+        if record:
+            track.add(alive, actions[:episodes], rewards, masks, obs[:episodes])
         if not running.any():
             break
+    watch(t + 1, None)
     table = pd.DataFrame(
         {
+            "episode": numbers,
             "success": success.astype(float),
             "return": returns,
-            "length": lengths.astype(float),
+            "length": lengths,
         }
     )
-    return table, np.stack(track, 1)
+    return table, track.recording() if record else None
+
+
+class _Track:
+    """The steps of a batch of episodes, one after the other."""
+
+    def __init__(self, observations: np.ndarray) -> None:
+        self.observations = [observations.copy()]
+        self.steps: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, alive: np.ndarray, *step: np.ndarray) -> None:
+        """Actions, rewards, masks and next observations of one step; NaN but for `alive` rows."""
+        kept = tuple(np.full(values.shape, np.nan, np.float32) for values in step)
+        for rows, values in zip(kept, step, strict=True):
+            rows[alive] = values[alive]
+        *transition, observations = kept
+        self.steps.append(tuple(transition))
+        self.observations.append(observations)
+
+    def recording(self) -> Recording:
+        steps = (np.stack(values, 1) for values in zip(*self.steps, strict=True))
+        return Recording(np.stack(self.observations, 1), *steps)
+
+
+def _joined(recordings: Sequence[Recording]) -> Recording:
+    """Recordings of several batches as one, as long as the longest."""
+
+    def join(parts: Sequence[np.ndarray]) -> np.ndarray:
+        longest = max(part.shape[1] for part in parts)
+        return np.concatenate(
+            [
+                np.pad(
+                    part,
+                    [(0, 0), (0, longest - part.shape[1])] + [(0, 0)] * (part.ndim - 2),
+                    constant_values=np.nan,
+                )
+                for part in parts
+            ]
+        )
+
+    return Recording(*map(join, zip(*recordings, strict=True)))
 
 
 def seconds_per_step(environment: str, episodes: int, *, steps: int = 10) -> float:
-    """How long a step of all that run at once takes here, without the policy; a measurement."""
-    environments = make_environments(environment, at_once(environment, episodes))
+    """Seconds that a step of all environments of a batch takes here, without the policy."""
+    environments = make_environments(environment, parallel_environments(environment, episodes))
     for env in environments:
         env.reset(seed=0)
     actions = np.zeros((len(environments), environments[0].action_space.shape[0]), np.float32)
@@ -180,16 +292,12 @@ def seconds_per_step(environment: str, episodes: int, *, steps: int = 10) -> flo
 
 @contextlib.contextmanager
 def _stepper(environment: str) -> Iterator[Callable]:
-    """A function of environments and actions to the outcomes of a step of each.
-
-    A robot's step is long, and MuJoCo lets go of the interpreter meanwhile: all cores step at once.
-    A maze's is short, and draws from numpy's global generator, whose order threads would mix up.
-    """
+    """A function of environments and actions that steps each and returns the outcomes in order."""
 
     def step(pairs: Sequence[tuple]) -> list[tuple]:
         return [env.step(action) for env, action in pairs]
 
-    if "maze" in environment:
+    if not kind_of(environment).uses_threads:
         yield lambda envs, actions: step(list(zip(envs, actions, strict=True)))
         return
     cores = os.cpu_count() or 1

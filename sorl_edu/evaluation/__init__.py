@@ -1,6 +1,6 @@
-"""Agents in their environments, and what may be concluded from their episodes."""
+"""Evaluation of agents in their environments, and statistics of the episodes."""
 
-from sorl_edu.evaluation.episodes import act, check_environment, evaluate, sweep
+from sorl_edu.evaluation.episodes import check_environment, evaluate, sweep
 from sorl_edu.evaluation.statistics import (
     as_text,
     paired_difference,
@@ -10,7 +10,6 @@ from sorl_edu.evaluation.statistics import (
 )
 
 __all__ = [
-    "act",
     "as_text",
     "check_environment",
     "evaluate",

@@ -1,9 +1,9 @@
-"""Roll-outs in the real environment, many at once, and what may be concluded from them.
+"""Episodes of an agent in its environment, for one setting or for a grid of settings.
 
-`evaluate` steps a batch of environments in lock-step, with one policy call for all of them. Episode
-e of a seed always starts from the same state, whatever the setting, so that settings are compared
-in pairs. `sweep` evaluates a grid of inference steps x N x training seeds; `summarize` and
-`paired_difference` turn its episodes into numbers with intervals.
+`evaluate` runs an agent with m inference steps and N candidates. Episode e of a seed starts from
+the same state whatever the setting, so that settings are compared in pairs. `sweep` evaluates a
+grid of inference steps x N x training seeds; `summarize` and `paired_difference`, in
+`evaluation.statistics`, turn its episodes into numbers with intervals.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ from collections.abc import Sequence
 from functools import partial
 
 import jax
-import numpy as np
 import pandas as pd
-from jaxtyping import Array, PRNGKeyArray
 
-from sorl_edu.agents.agent import Agent, State
+from sorl_edu.agents.agent import Agent, State, act
+from sorl_edu.environments.rollout import (
+    OnStep,
+    Recording,
+    make_environments,
+    parallel_environments,
+    rollout,
+)
 from sorl_edu.errors import DataError, check
 from sorl_edu.inference import check_budget
 from sorl_edu.progress import progress_bar
 from sorl_edu.training import seed_state
-
-
-@partial(jax.jit, static_argnames=("agent", "steps", "candidates"))
-def act(
-    agent: Agent, state: State, obs: Array, key: PRNGKeyArray, *, steps: int, candidates: int
-) -> Array:
-    """`agent.act`, compiled once per agent and setting."""
-    return agent.act(state, obs, key, steps=steps, candidates=candidates)
 
 
 def evaluate(
@@ -41,28 +38,38 @@ def evaluate(
     episodes: int = 50,
     seed: int = 0,
     record: bool = False,
-) -> tuple[pd.DataFrame, np.ndarray | None]:
+    on_step: OnStep | None = None,
+) -> tuple[pd.DataFrame, Recording | None]:
     """`rollout` of an agent with m inference steps and N candidates.
 
+    Args:
+        steps, candidates: m and N.
+        others: see `environments.rollout.rollout`.
+
+    Returns:
+        a row per episode: episode, success, return, length; and with `record` the recording.
+
     Raises:
-        ConfigError: steps or candidates are out of range.
-        DataError: the environment's observations or actions aren't what the agent was trained on.
+        ConfigError: steps, candidates or episodes is out of range, or the agent can't choose among
+            several candidates.
+        DataError: the environment's observations or actions have other widths than the agent's.
     """
     check_budget(steps, candidates, episodes)
     check_environment(state, environment, episodes)
     policy = partial(act, agent, state, steps=steps, candidates=candidates)
-    return rollout(policy, environment, episodes=episodes, seed=seed, record=record)
+    return rollout(
+        policy, environment, episodes=episodes, seed=seed, record=record, on_step=on_step
+    )
 
 
 def check_environment(state: State, environment: str, episodes: int = 1) -> None:
-    """Raises DataError unless the environment's widths are those of the agent."""
-    env = make_environments(environment, at_once(environment, episodes))[0]
-    theirs = env.observation_space.shape[0], env.action_space.shape[0]
-    ours = state.encoder.mean.shape[-1], state.action_dim
+    """Raises DataError unless the environment has the widths that the agent was trained on."""
+    env = make_environments(environment, parallel_environments(environment, episodes))[0]
+    obs_dim, action_dim = env.observation_space.shape[0], env.action_space.shape[0]
     check(
-        ours == theirs,
-        f"the agent was trained on {ours[0]}-wide observations and {ours[1]}-wide actions, but "
-        f"{environment} has {theirs[0]} and {theirs[1]}",
+        (state.obs_dim, state.action_dim) == (obs_dim, action_dim),
+        f"the agent was trained on {state.obs_dim}-wide observations and {state.action_dim}-wide "
+        f"actions, but {environment} has {obs_dim} and {action_dim}",
         DataError,
     )
 
@@ -78,14 +85,19 @@ def sweep(
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Every setting of a grid, for every training seed, from the same starts.
+    """Evaluates every setting of a grid, for every training seed, from the same start states.
 
     Args:
         states: stacked states of `train_seeds` (leading axis: training seeds).
-        others: see `rollout`.
+        steps, candidates: the values of m and of N.
+        episodes, seed: see `environments.rollout.rollout`.
+        progress: show a progress bar.
 
     Returns:
         a row per (training_seed, steps, candidates, episode) with success, return and length.
+
+    Raises:
+        ConfigError, DataError: as `evaluate`.
     """
     for m in steps:
         for n in candidates:
