@@ -39,5 +39,6 @@ def check(condition: bool | np.bool_, message: str, error: type[Exception] = Con
         raise error(message)
 
 
-def is_power_of_two(value: int) -> bool:
-    return isinstance(value, int) and value >= 1 and value & (value - 1) == 0
+def is_power_of_two(value: int | np.integer) -> bool:
+    """Whether an integer, Python's or NumPy's, is 1, 2, 4, 8, ..."""
+    return isinstance(value, int | np.integer) and value >= 1 and int(value).bit_count() == 1

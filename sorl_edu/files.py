@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the manifest that says how each came to be."""
+"""Files written whole or not at all, and the manifest that records how each was made."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ RECORDED_PACKAGES = ("sorl-edu", "jax", "numpy", "ogbench", "gymnasium", "mujoco
 
 
 @contextlib.contextmanager
-def appearing(path: str | os.PathLike) -> Iterator[Path]:
-    """A path beside `path` to write to; it becomes `path` if the block succeeds, else it goes."""
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary path beside `path` to write to, renamed to `path` if the block succeeds.
+
+    Raises:
+        ConfigError: the folder can't be made or written to.
+        OSError: the file can't be written (the disk is full, say); an older `path` is untouched.
+    """
     path = Path(path)
     make_folder(path.parent)
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield beside
         os.replace(beside, path)
+    except OSError as error:
+        raise OSError(error.errno, f"can't write '{path}': {error.strerror or error}") from None
     finally:
         beside.unlink(missing_ok=True)
 
@@ -44,13 +51,13 @@ def make_folder(folder: Path) -> None:
 
 def write_csv(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """Writes a table without its index, numbers to six figures."""
-    with appearing(path) as beside:
+    with atomic_write(path) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
 
 
-def copy_whole(source: str | os.PathLike, path: str | os.PathLike) -> None:
-    """Copies a file, which appears whole or not at all; its folder is made."""
-    with appearing(path) as beside:
+def atomic_copy(source: str | os.PathLike, path: str | os.PathLike) -> None:
+    """Copies a file, whole or not at all; its folder is made."""
+    with atomic_write(path) as beside:
         shutil.copyfile(source, beside)
 
 
@@ -61,10 +68,10 @@ def file_sha256(path: str | os.PathLike) -> str:
 
 
 def read_manifest(folder: str | os.PathLike) -> dict[str, dict]:
-    """What `folder/manifest.json` says of each file; nothing if there is none.
+    """The entries of `folder/manifest.json`, by file; none if there is no manifest.
 
     Raises:
-        DataError: it can't be read, or is no object of objects, each with a "sha256".
+        DataError: the manifest can't be read, or isn't an object of objects with a "sha256" each.
     """
     path = Path(folder) / MANIFEST
     if not path.exists():
@@ -100,5 +107,5 @@ def add_to_manifest(folder: str | os.PathLike, file: str, command: str, **facts)
         "sha256": file_sha256(path),
         "bytes": path.stat().st_size,
     }
-    with appearing(manifest) as beside:
+    with atomic_write(manifest) as beside:
         beside.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")

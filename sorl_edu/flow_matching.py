@@ -6,8 +6,8 @@ by a nearly straight path; the field learns the average velocity of the paths th
     repeat:
         a_1 ~ data,  a_0 ~ N(0, I),  t ~ p(t)
         a_t = (1 - (1 - eps) t) a_0 + t a_1         # on the path
-        v   = a_1 - (1 - eps) a_0                   # its velocity
-        descend | s(a_t, t | o) - v |^2
+        u   = a_1 - (1 - eps) a_0                   # its velocity
+        descend | v(a_t, t | o) - u |^2
 
 To sample, follow the learned velocity from noise in m Euler steps.
 
@@ -23,14 +23,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-# s(a_t, t, h | o) as field(obs, a_t, t, h): (batch, obs), (batch, action), (batch, 1), (batch, 1)
-# to a velocity (batch, action). Lesson 1's field ignores the step size h; lesson 2's doesn't.
-Field = Callable[[Array, Array, Array, Array], Array]
+# v(a_t, t | o) as field(obs, a_t, t): (batch, obs), (batch, action), (batch, 1) to a velocity
+# (batch, action).
+Field = Callable[[Array, Array, Array], Array]
 
 # p(t) as times(key, batch) to (batch, 1) in [0, 1].
 Times = Callable[[PRNGKeyArray, int], Array]
 
 EPSILON = 1e-5
+MAX_UNROLL = 8  # Euler steps compiled without a loop, whose overhead small networks feel
 
 
 def interpolate(
@@ -48,7 +49,7 @@ def velocity_target(
     actions: Float[Array, "*batch action"],
     epsilon: float = EPSILON,
 ) -> Float[Array, "*batch action"]:
-    """The path's velocity d a_t / dt = a_1 - (1 - eps) a_0 (arXiv 2210.02747, eq. 23)."""
+    """The path's velocity u = d a_t / dt = a_1 - (1 - eps) a_0 (arXiv 2210.02747, eq. 23)."""
     return actions - (1 - epsilon) * noise
 
 
@@ -72,23 +73,21 @@ def flow_matching_loss(
     actions: Float[Array, "batch action"],
     key: PRNGKeyArray,
     *,
-    step_size: float = 0.0,
     times: Times = uniform_times,
     epsilon: float = EPSILON,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Conditional flow matching loss, the mean of |s(a_t, t, h | o) - v|^2 over batch and action.
+    """Conditional flow matching loss, the mean of |v(a_t, t | o) - u|^2 over batch and action.
 
     Args:
-        field: s, called with t and h of shape (batch, 1).
+        field: v, called with t of shape (batch, 1).
         obs: o, what the field is conditioned on.
         actions: a_1, the data.
         key: draws the noise a_0 and the times t.
-        step_size: h, told to the field; SORL matches the flow at its smallest step, h = 1/M.
         times: p(t), from which t is drawn.
         epsilon: standard deviation of the path around a data point at t = 1.
 
     Returns:
-        the loss, and metrics.
+        the loss, and the metric flow_loss.
 
     Source: arXiv 2210.02747, eq. 23; in SORL, L_FM of arXiv 2505.22866.
     """
@@ -96,8 +95,8 @@ def flow_matching_loss(
     noise = jax.random.normal(noise_key, actions.shape)
     t = times(time_key, len(actions))
     a_t = interpolate(noise, actions, t, epsilon)
-    v = velocity_target(noise, actions, epsilon)
-    loss = jnp.mean((field(obs, a_t, t, jnp.full_like(t, step_size)) - v) ** 2)
+    u = velocity_target(noise, actions, epsilon)
+    loss = jnp.mean((field(obs, a_t, t) - u) ** 2)
     return loss, {"flow_loss": loss}
 
 
@@ -107,12 +106,9 @@ def euler_step(
     a_t: Float[Array, "batch action"],
     t: float | Array,
     step: float | Array,
-    step_size: float | Array | None = None,
 ) -> Float[Array, "batch action"]:
-    """One Euler step, a_{t + step} = a_t + step * s(a_t, t, h | o); h is `step` unless given."""
-    column = jnp.ones((len(a_t), 1))
-    h = step if step_size is None else step_size
-    return a_t + step * field(obs, a_t, t * column, h * column)
+    """One Euler step, a_{t + step} = a_t + step * v(a_t, t | o), with one t for the batch."""
+    return a_t + step * field(obs, a_t, t * jnp.ones((len(a_t), 1)))
 
 
 def integrate(
@@ -120,27 +116,26 @@ def integrate(
     obs: Float[Array, "batch obs"],
     noise: Float[Array, "batch action"],
     steps: int,
-    *,
-    step_size: float | None = None,
-    path: bool = False,
-) -> Float[Array, "*steps batch action"]:
-    """Carries noise (t = 0) to data (t = 1) in m equal Euler steps.
+) -> Float[Array, "batch action"]:
+    """Carries noise a_0 (t = 0) to data a_1 (t = 1) in m equal Euler steps, m at least 1."""
 
-    Args:
-        field: s.
-        obs: o.
-        noise: a_0.
-        steps: m, at least 1.
-        step_size: h told to the field if it isn't 1/m.
-        path: also return what lies between.
+    def step(a_t: Array, i: Array) -> tuple[Array, None]:
+        return euler_step(field, obs, a_t, i / steps, 1 / steps), None
 
-    Returns:
-        a_1 (batch, action), or with `path` all of a_0, a_{1/m}, ..., a_1 (m + 1, batch, action).
-    """
+    return jax.lax.scan(step, noise, jnp.arange(steps), unroll=min(steps, MAX_UNROLL))[0]
 
-    def step(a_t: Array, i: Array) -> tuple[Array, Array | None]:
-        a_next = euler_step(field, obs, a_t, i / steps, 1 / steps, step_size)
-        return a_next, a_next if path else None
 
-    a_1, visited = jax.lax.scan(step, noise, jnp.arange(steps), unroll=min(steps, 8))
-    return jnp.concatenate([noise[None], visited]) if path else a_1
+def integrate_path(
+    field: Field,
+    obs: Float[Array, "batch obs"],
+    noise: Float[Array, "batch action"],
+    steps: int,
+) -> Float[Array, "knots batch action"]:
+    """As `integrate`, with what lies between: a_0, a_{1/m}, ..., a_1, which is (m + 1, ...)."""
+
+    def step(a_t: Array, i: Array) -> tuple[Array, Array]:
+        a_next = euler_step(field, obs, a_t, i / steps, 1 / steps)
+        return a_next, a_next
+
+    visited = jax.lax.scan(step, noise, jnp.arange(steps), unroll=min(steps, MAX_UNROLL))[1]
+    return jnp.concatenate([noise[None], visited])

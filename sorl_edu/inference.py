@@ -4,39 +4,50 @@ Two ways, and they combine. *Sequential*: take more steps m through the shortcut
 than were ever back-propagated through. *Parallel*: draw N candidates and let the critic, as a
 verifier, keep the best one:
 
-    a^(1) ... a^(N) ~ pi(. | o, m)
-    a = a^(n),  n = argmax_n agg_i Q_i(o, a^(n), m)
+    a^(1) ... a^(N) ~ pi(. | o)
+    a = a^(n),  n = argmax_n V(o, a^(n)),  V(o, a) = agg_i Q_i(o, a)
+
+Nothing here knows what a shortcut is: any policy that turns noise into an action can be scaled in
+parallel.
 
 Source: Espinosa-Dice et al., SORL, 2025, arXiv 2505.22866, section on inference-time scaling.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from sorl_edu.errors import check
-from sorl_edu.flow_matching import Field
-from sorl_edu.shortcut import check_steps, sample_from
-from sorl_edu.temporal_difference import Aggregation, Critic, aggregate, steps_column
+from sorl_edu.shortcut import check_steps
+
+# a ~ pi(. | o) as sample(obs, noise): (batch, obs), (batch, action) to actions (batch, action).
+Sampler = Callable[[Array, Array], Array]
+
+# V(o, a) as value(obs, action): (batch, obs), (batch, action) to (batch,).
+Value = Callable[[Array, Array], Array]
 
 MAX_STEPS = 1024
 MAX_ROWS = 2**22  # candidates x observations whose activations fit in a few GiB
 
 
-@struct.dataclass
-class Proposal:
-    """N candidates for each of B observations, the critic's value of each, and the one chosen."""
+class Proposal(NamedTuple):
+    """N candidates for each of B observations, what each is worth, and the one that was chosen."""
 
-    actions: Array  # (N, B, action)
-    q: Array  # (N, B)
-    chosen: Array  # (B,), the index n of the best candidate
+    actions: Float[Array, "candidates batch action"]
+    q: Float[Array, "candidates batch"] | None
+    """V(o, a); None for a policy without a critic, whose first candidate is chosen."""
+    chosen: Int[Array, " batch"]
+    """The index n of the best candidate."""
 
     @property
     def action(self) -> Float[Array, "batch action"]:
-        return best_of_n(self.actions, self.q)
+        """The chosen candidate of each observation."""
+        return take(self.actions, self.chosen)
 
 
 def check_budget(steps: int, candidates: int, batch: int = 1) -> None:
@@ -60,75 +71,61 @@ def candidate_noise(
 
 
 def draw_candidates(
-    field: Field,
+    sample: Sampler,
     obs: Float[Array, "batch obs"],
     noise: Float[Array, "candidates batch action"],
-    *,
-    steps: int,
-    denoise_steps: int,
 ) -> Float[Array, "candidates batch action"]:
-    """a^(1) ... a^(N) ~ pi(. | o, m) for every observation, from the given noise."""
-    n, batch, action_dim = noise.shape
-    repeated = jnp.broadcast_to(obs, (n, *obs.shape)).reshape(n * batch, -1)
-    flat = noise.reshape(n * batch, action_dim)
-    return sample_from(field, repeated, flat, steps, denoise_steps=denoise_steps).reshape(
-        noise.shape
-    )
+    """a^(1) ... a^(N) ~ pi(. | o) for every observation, from the given noise."""
+    return jax.vmap(sample, in_axes=(None, 0))(obs, noise)
 
 
 def score(
-    critic: Critic,
+    value: Value,
     obs: Float[Array, "batch obs"],
     actions: Float[Array, "candidates batch action"],
-    *,
-    steps: int,
-    aggregation: Aggregation = "mean",
 ) -> Float[Array, "candidates batch"]:
-    """agg_i Q_i(o, a^(n), m) of every candidate: what the verifier thinks of it."""
-    n, batch, action_dim = actions.shape
-    repeated = jnp.broadcast_to(obs, (n, *obs.shape)).reshape(n * batch, -1)
-    flat = actions.reshape(n * batch, action_dim)
-    q = critic(repeated, flat, steps_column(steps, n * batch))
-    return aggregate(q, aggregation).reshape(n, batch)
+    """V(o, a^(n)) of every candidate: how good the verifier thinks it is."""
+    return jax.vmap(value, in_axes=(None, 0))(obs, actions)
 
 
-def choose(q: Float[Array, "candidates batch"]) -> Int[Array, " batch"]:
+def choose(values: Float[Array, "candidates batch"]) -> Int[Array, " batch"]:
     """For each observation, the index of its most valued candidate."""
-    return jnp.argmax(q, axis=0)
+    return jnp.argmax(values, axis=0)
+
+
+def take(
+    actions: Float[Array, "candidates batch action"], chosen: Int[Array, " batch"]
+) -> Float[Array, "batch action"]:
+    """For each observation b, its candidate chosen[b]."""
+    return jnp.take_along_axis(actions, chosen[None, :, None], axis=0)[0]
 
 
 def best_of_n(
-    actions: Float[Array, "candidates batch action"], q: Float[Array, "candidates batch"]
+    actions: Float[Array, "candidates batch action"], values: Float[Array, "candidates batch"]
 ) -> Float[Array, "batch action"]:
     """For each observation, its most valued candidate."""
-    return jnp.take_along_axis(actions, choose(q)[None, :, None], axis=0)[0]
+    return take(actions, choose(values))
 
 
 def propose(
-    field: Field,
-    critic: Critic,
+    sample: Sampler,
+    value: Value | None,
     obs: Float[Array, "batch obs"],
-    key: PRNGKeyArray,
-    *,
-    action_dim: int,
-    steps: int,
-    candidates: int,
-    denoise_steps: int,
-    max_backprop_steps: int,
-    aggregation: Aggregation = "mean",
+    noise: Float[Array, "candidates batch action"],
 ) -> Proposal:
-    """N candidates of m steps for every observation, valued and chosen from.
+    """N candidates for every observation, one from each noise, valued and chosen from.
 
-    The critic is told min(m, M_BTT) steps: it knows no policy of more.
-
-    Raises:
-        ConfigError: m is not a power of two, or m or N is out of range.
+    Args:
+        sample: the policy.
+        value: the verifier; without one, the first candidate is chosen.
+        obs: o.
+        noise: a_0 of every candidate, as `candidate_noise` makes it.
     """
-    check_budget(steps, candidates, len(obs))
-    noise = candidate_noise(key, candidates, len(obs), action_dim)
-    actions = draw_candidates(field, obs, noise, steps=steps, denoise_steps=denoise_steps)
-    q = score(critic, obs, actions, steps=min(steps, max_backprop_steps), aggregation=aggregation)
-    return Proposal(actions=actions, q=q, chosen=choose(q))
+    actions = draw_candidates(sample, obs, noise)
+    if value is None:
+        return Proposal(actions, None, jnp.zeros(len(obs), jnp.int32))
+    values = score(value, obs, actions)
+    return Proposal(actions, values, choose(values))
 
 
 def network_evaluations(steps: int, candidates: int, ensemble: int = 2) -> int:

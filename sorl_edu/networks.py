@@ -1,7 +1,7 @@
 """The networks: an MLP, the two fields, the critic ensemble, and the encoder of observations.
 
-All are Flax Linen modules that know only arrays; which number of steps or step size they are told,
-and what is learned with them, the lessons and the agents decide.
+Each is a function of arrays with parameters. The lessons and the agents decide what is learned with
+it, and which step size or number of steps it sees.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
-
-from sorl_edu.datasets.transitions import Transitions
 
 initializer = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
 
@@ -36,7 +34,7 @@ class MLP(nn.Module):
 
 
 class VelocityField(nn.Module):
-    """Lesson 1's field s(a_t, t | o). It is handed the step size h and ignores it."""
+    """Lesson 1's field v(a_t, t | o)."""
 
     hidden: Sequence[int]
     action_dim: int
@@ -48,7 +46,6 @@ class VelocityField(nn.Module):
         obs: Float[Array, "batch obs"],
         a_t: Float[Array, "batch action"],
         t: Float[Array, "batch 1"],
-        h: Float[Array, "batch 1"],
     ) -> Float[Array, "batch action"]:
         inputs = jnp.concatenate([obs, a_t, t], axis=-1)
         return MLP(self.hidden, self.action_dim, self.layer_norm)(inputs)
@@ -74,21 +71,20 @@ class ShortcutField(nn.Module):
 
 
 class CriticEnsemble(nn.Module):
-    """Q_i(o, a, m), each network fed the raw number of steps m unless `sees_steps` is off."""
+    """Q_i(o, a) of each network i or, of a policy of m steps, Q_i(o, a, m), fed m as it is."""
 
     hidden: Sequence[int]
     ensemble: int = 2
     layer_norm: bool = True
-    sees_steps: bool = True
 
     @nn.compact
     def __call__(
         self,
         obs: Float[Array, "batch obs"],
         actions: Float[Array, "batch action"],
-        steps: Float[Array, "batch 1"],
+        steps: Float[Array, "batch 1"] | None = None,
     ) -> Float[Array, "ensemble batch"]:
-        inputs = [obs, actions, steps] if self.sees_steps else [obs, actions]
+        inputs = [obs, actions] if steps is None else [obs, actions, steps]
         members = nn.vmap(
             MLP,
             variable_axes={"params": 0},
@@ -113,27 +109,31 @@ class ObservationEncoder:
     arXiv 2006.10739.
     """
 
-    mean: Array  # (obs,)
-    std: Array  # (obs,)
-    frequencies: Array  # (obs, count), count may be 0
+    mean: Float[Array, "*seeds obs"]
+    std: Float[Array, "*seeds obs"]
+    frequencies: Float[Array, "*seeds obs count"]  # count may be 0
 
     @classmethod
     def create(
         cls,
-        data: Transitions,
+        observations: Float[Array, "rows obs"],
         key: PRNGKeyArray,
         *,
         normalize: bool,
         fourier_features: int,
-        fourier_scale: float,
     ) -> ObservationEncoder:
-        """Statistics from a dataset; B ~ N(0, fourier_scale^2), cycles per standard deviation."""
-        obs = data.observations
-        std = obs.std(0)
+        """Statistics of a dataset's observations; B ~ N(0, I), in cycles per standard deviation.
+
+        A column that does not vary is only shifted. float32 rounds the mean of such a column, so
+        that its deviation is not quite 0: its range decides, relative to its size.
+        """
+        dim = observations.shape[1]
+        mean, std = observations.mean(0), observations.std(0)
+        varies = jnp.ptp(observations, axis=0) > 1e-6 * jnp.abs(observations).max(0)
         return cls(
-            mean=obs.mean(0) if normalize else jnp.zeros(obs.shape[1]),
-            std=jnp.where(std > 1e-6, std, 1.0) if normalize else jnp.ones(obs.shape[1]),
-            frequencies=fourier_scale * jax.random.normal(key, (obs.shape[1], fourier_features)),
+            mean=mean if normalize else jnp.zeros(dim),
+            std=jnp.where(varies & (std > 1e-6), std, 1.0) if normalize else jnp.ones(dim),
+            frequencies=jax.random.normal(key, (dim, fourier_features)),
         )
 
     def __call__(self, obs: Float[Array, "batch obs"]) -> Float[Array, "batch features"]:

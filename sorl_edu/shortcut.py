@@ -1,7 +1,7 @@
-"""Lesson 2, shortcut models: a field that is told how far it will jump.
+"""Lesson 2, shortcut models: a field that knows how far it will jump.
 
 A flow's field knows only the velocity here and now, so it needs many small steps. A shortcut field
-s(a_t, t, h | o) is told the step size h and learns the jump that two half-steps would make:
+s(a_t, t, h | o) also sees the step size h, and learns the jump that two half-steps would make:
 
     at the smallest step, h = 1/M:  flow matching (lesson 1)
     at every larger step 2h:        descend | s(a_t, t, 2h) - (v1 + v2)/2 |^2   where
@@ -17,13 +17,18 @@ Espinosa-Dice et al., SORL, 2025, arXiv 2505.22866.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu.errors import check, is_power_of_two
-from sorl_edu.flow_matching import EPSILON, Field, euler_step, integrate, interpolate
+from sorl_edu.flow_matching import Field, euler_step, integrate, interpolate
+
+# s(a_t, t, h | o) as shortcut(obs, a_t, t, h): a field that also takes h, (batch, 1).
+Shortcut = Callable[[Array, Array, Array, Array], Array]
 
 
 def check_denoise_steps(denoise_steps: int) -> None:
@@ -32,6 +37,15 @@ def check_denoise_steps(denoise_steps: int) -> None:
         is_power_of_two(denoise_steps) and denoise_steps >= 2,
         f"denoise_steps (M) must be a power of two and at least 2, got {denoise_steps}: "
         "self-consistency halves a step until it is 1/M",
+    )
+
+
+def check_backprop_steps(max_backprop_steps: int, denoise_steps: int) -> None:
+    """Raises ConfigError unless M_BTT is a power of two, at most M."""
+    check(
+        is_power_of_two(max_backprop_steps) and max_backprop_steps <= denoise_steps,
+        f"max_backprop_steps (M_BTT) must be a power of two and at most denoise_steps (M = "
+        f"{denoise_steps}), got {max_backprop_steps}: finer steps than 1/M are never trained",
     )
 
 
@@ -44,6 +58,11 @@ def check_steps(steps: int) -> None:
     )
 
 
+def at_step_size(shortcut: Shortcut, h: float) -> Field:
+    """The velocity field v(a_t, t | o) = s(a_t, t, h | o) of one step size."""
+    return lambda obs, a_t, t: shortcut(obs, a_t, t, jnp.full_like(t, h))
+
+
 def levels_in_batch(batch: int, denoise_steps: int) -> np.ndarray:
     """The level j of the large step 2h = 1/2^j for each row: even over 0 .. L-1, the rest on 0."""
     count = denoise_steps.bit_length() - 1
@@ -52,41 +71,38 @@ def levels_in_batch(batch: int, denoise_steps: int) -> np.ndarray:
 
 
 def self_consistency_target(
-    target_field: Field,
+    target_shortcut: Shortcut,
     obs: Float[Array, "batch obs"],
     a_t: Float[Array, "batch action"],
     t: Float[Array, "batch 1"],
     h: Float[Array, "batch 1"],
 ) -> Float[Array, "batch action"]:
-    """The velocity of two steps of size h from (a_t, t), (v1 + v2)/2, without gradient."""
-    v1 = target_field(obs, a_t, t, h)
-    v2 = target_field(obs, a_t + h * v1, t + h, h)
+    """The mean velocity of two steps of size h from (a_t, t), (v1 + v2)/2, without gradient."""
+    v1 = target_shortcut(obs, a_t, t, h)
+    v2 = target_shortcut(obs, a_t + h * v1, t + h, h)
     return jax.lax.stop_gradient((v1 + v2) / 2)
 
 
 def self_consistency_loss(
-    field: Field,
-    target_field: Field,
+    shortcut: Shortcut,
+    target_shortcut: Shortcut,
     obs: Float[Array, "batch obs"],
     actions: Float[Array, "batch action"],
     key: PRNGKeyArray,
-    *,
     denoise_steps: int,
-    epsilon: float = EPSILON,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """How far one jump of size 2h lands from two of size h: the mean of |s(a_t, t, 2h) - target|^2.
 
     Args:
-        field: s, which learns.
-        target_field: s', the moving average of s that makes the target.
+        shortcut: s, which learns.
+        target_shortcut: s', the moving average of s that makes the target.
         obs: o.
         actions: a_1, the data from which a_t is made with fresh noise.
         key: draws noise and times.
         denoise_steps: M, a power of two, at least 2.
-        epsilon: as in `flow_matching.interpolate`.
 
     Returns:
-        the loss, and metrics.
+        the loss, and the metric consistency_loss.
 
     Raises:
         ConfigError: M is not such a number.
@@ -99,38 +115,38 @@ def self_consistency_loss(
     jumps = 2.0 ** levels_in_batch(len(actions), denoise_steps)[:, None]  # 1 / (2h)
     t = jnp.floor(jax.random.uniform(time_key, jumps.shape) * jumps) / jumps
     h = jnp.asarray(0.5 / jumps, jnp.float32)
-    a_t = interpolate(noise, actions, t, epsilon)
-    target = self_consistency_target(target_field, obs, a_t, t, h)
-    loss = jnp.mean((field(obs, a_t, t, 2 * h) - target) ** 2)
+    a_t = interpolate(noise, actions, t)
+    target = self_consistency_target(target_shortcut, obs, a_t, t, h)
+    loss = jnp.mean((shortcut(obs, a_t, t, 2 * h) - target) ** 2)
     return loss, {"consistency_loss": loss}
 
 
 def sample_from(
-    field: Field,
+    shortcut: Shortcut,
     obs: Float[Array, "batch obs"],
     noise: Float[Array, "batch action"],
     steps: int,
-    *,
     denoise_steps: int,
 ) -> Float[Array, "batch action"]:
     """Actions a ~ pi(. | o, m) from given noise: m Euler steps, then a clip to [-1, 1].
 
-    Up to M steps the field is told h = 1/m. Beyond M (sequential extrapolation) the Euler step is
-    1/m but the field is told 1/M, the smallest step that it was trained at.
+    Up to M steps the field sees h = 1/m. Beyond M (sequential extrapolation) the Euler step is 1/m,
+    but the field sees 1/M, the smallest step that it was trained at.
     """
-    a_1 = integrate(field, obs, noise, steps, step_size=1 / min(steps, denoise_steps))
-    return jnp.clip(a_1, -1, 1)
+    field = at_step_size(shortcut, 1 / min(steps, denoise_steps))
+    return jnp.clip(integrate(field, obs, noise, steps), -1, 1)
 
 
 def jump_gap(
-    field: Field,
+    shortcut: Shortcut,
     obs: Float[Array, "batch obs"],
     a_t: Float[Array, "batch action"],
     t: float,
     h: float,
 ) -> Float[Array, " batch"]:
     """Distance between where one jump of size 2h lands and where two of size h land."""
-    half = euler_step(field, obs, a_t, t, h)
-    two_small = euler_step(field, obs, half, t + h, h)
-    one_large = euler_step(field, obs, a_t, t, 2 * h)
+    small, large = at_step_size(shortcut, h), at_step_size(shortcut, 2 * h)
+    half = euler_step(small, obs, a_t, t, h)
+    two_small = euler_step(small, obs, half, t + h, h)
+    one_large = euler_step(large, obs, a_t, t, 2 * h)
     return jnp.linalg.norm(one_large - two_small, axis=-1)

@@ -1,7 +1,8 @@
 """Hyper-parameters by name: the published ones of eight OGBench environments, and the course's own.
 
-    agent = preset("cube-single-play")                      # as published
-    agent = preset("pointmaze", q_weight=500.0)             # the course's, one value changed
+    agent = preset("cube-single-play")                             # as published
+    agent = preset("pointmaze", q_weight=50.0)                     # the course's, one value changed
+    agent = preset("pointmaze", **{"field.hidden": (128, 128)})    # a setting of a part
 
 Source of the published ones: the paper's table of hyper-parameters and the command lines of its
 released code (arXiv 2505.22866). They were tuned with one Adam over all four networks, which this
@@ -10,9 +11,11 @@ library splits (see the README), so they are a starting point and not an equival
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 from sorl_edu.agents import SORL, Agent, FlowBC
+from sorl_edu.agents.agent import Encoder, Network, Optimizer
 from sorl_edu.errors import UnknownName
 
 PUBLISHED: dict[str, SORL] = {
@@ -35,79 +38,91 @@ POINTMAZE = SORL(
     q_weight=500.0,
     flow_weight=1.0,
     consistency_weight=100.0,
-    field_hidden=(64, 64, 64),
-    critic_hidden=(64, 64, 64),
-    normalize_observations=True,
-    fourier_features=8,
     n_step=5,
     tau=0.01,
-    learning_rate=5e-4,
+    field=Network((64, 64, 64)),
+    critic=Network((64, 64, 64), layer_norm=True),
+    encoder=Encoder(normalize=True, fourier_features=8),
+    optimizer=Optimizer(learning_rate=5e-4),
 )
 
 # For robots on two cores: small networks, ten times the published learning rate, and rewards summed
 # over ten steps, half a second. Q's gradient goes back through two steps at most, which is cheaper,
 # and leaves something for more steps to add (lesson 5). Values that are too high spoil these short
-# runs, so critics are combined by their minimum, and q_weight is two fifths of the published one:
-# chosen by runs of one seed on two tasks of cube-single, as first choices, not as results.
+# runs, so critics are combined by their minimum, and q_weight is two fifths of the published one.
+# These values were chosen by runs of one seed on two tasks of cube-single: they are first choices,
+# not results.
 SMALL = {
     "q_aggregation": "min",
-    "field_hidden": (128, 128, 128),
-    "critic_hidden": (128, 128, 128),
     "max_backprop_steps": 2,
-    "normalize_observations": True,
     "n_step": 10,
     "tau": 0.01,
-    "learning_rate": 1e-3,
+    "field": Network((128, 128, 128)),
+    "critic": Network((128, 128, 128), layer_norm=True),
+    "encoder": Encoder(normalize=True),
+    "optimizer": Optimizer(learning_rate=1e-3),
 }
 CUBE_SINGLE_SMALL = replace(PUBLISHED["cube-single-play"], q_weight=4.0, **SMALL)
 
 COURSE: dict[str, Agent] = {
     "pointmaze": POINTMAZE,
     "pointmaze-bc": FlowBC(
-        field_hidden=POINTMAZE.field_hidden,
-        normalize_observations=True,
-        fourier_features=POINTMAZE.fourier_features,
-        learning_rate=POINTMAZE.learning_rate,
+        field=POINTMAZE.field, encoder=POINTMAZE.encoder, optimizer=POINTMAZE.optimizer
     ),
     "cube-single-small": CUBE_SINGLE_SMALL,
     "cube-single-narrow": replace(
-        CUBE_SINGLE_SMALL, field_hidden=(64, 64, 64), critic_hidden=(64, 64, 64)
+        CUBE_SINGLE_SMALL,
+        field=Network((64, 64, 64)),
+        critic=Network((64, 64, 64), layer_norm=True),
     ),
     "scene-small": replace(PUBLISHED["scene-play"], q_weight=40.0, **SMALL),
     "robots-small-bc": FlowBC(
-        field_hidden=SMALL["field_hidden"],
-        normalize_observations=True,
-        learning_rate=SMALL["learning_rate"],
+        field=SMALL["field"], encoder=SMALL["encoder"], optimizer=SMALL["optimizer"]
     ),
 }
+
+DATASETS = (*PUBLISHED, "pointmaze")
+"""The presets that a dataset's name begins with, to find one for it."""
 
 PRESETS: dict[str, Agent] = PUBLISHED | COURSE
 
 
-def preset(name: str, **changes) -> Agent:
-    """The agent of that name, with hyper-parameters changed.
+def preset(name: str, **changes: Any) -> Agent:
+    """The agent of that name, with settings changed.
+
+    Args:
+        name: one of `PRESETS`.
+        changes: new values by the setting's name; "field.hidden" is a setting of the part `field`,
+            as in the command line's --field.hidden.
 
     Raises:
-        UnknownName: no such preset, or no such hyper-parameter; it gives the nearest one.
+        UnknownName: no such preset, or no such setting; the message has the nearest one.
         ConfigError: a value out of range.
     """
     if name not in PRESETS:
         raise UnknownName("preset", name, PRESETS)
     agent = PRESETS[name]
-    known = [field.name for field in fields(agent)]
-    for change in changes:
-        if change not in known:
-            raise UnknownName("hyper-parameter", change, known)
-    return replace(agent, **changes)
+    for setting, value in changes.items():
+        agent = _changed(agent, setting.split("."), value)
+    return agent
+
+
+def _changed(settings: Any, path: list[str], value: Any) -> Any:
+    known = [field.name for field in fields(settings)] if is_dataclass(settings) else []
+    if path[0] not in known:
+        raise UnknownName("hyper-parameter", path[0], known)
+    if len(path) > 1:
+        value = _changed(getattr(settings, path[0]), path[1:], value)
+    return replace(settings, **{path[0]: value})
 
 
 def preset_for(dataset: str) -> str:
-    """The preset for an OGBench dataset name, task and version aside.
+    """The name of the preset for an OGBench dataset name, task and version aside.
 
     Raises:
         UnknownName: no preset is for that environment.
     """
-    for name in PRESETS:
-        if dataset.startswith(f"{name}-") and not name.endswith("-bc"):
-            return name
+    for start in DATASETS:
+        if dataset.startswith(f"{start}-"):
+            return start
     raise UnknownName("preset for dataset", dataset, PRESETS)

@@ -1,10 +1,10 @@
-"""Training from a fixed dataset, and what is kept of it."""
+"""Training from a fixed dataset, and the files that keep its results."""
 
-from sorl_edu.training.devices import spread, use_all_cores
+from sorl_edu.training.devices import shard, use_all_cores
 from sorl_edu.training.loop import (
-    RESUME_FILE,
     NonFiniteLoss,
     Run,
+    Training,
     init_seeds,
     run_chunk,
     seed_keys,
@@ -14,14 +14,14 @@ from sorl_edu.training.loop import (
 )
 
 __all__ = [
-    "RESUME_FILE",
     "NonFiniteLoss",
     "Run",
+    "Training",
     "init_seeds",
     "run_chunk",
     "seed_keys",
     "seed_state",
-    "spread",
+    "shard",
     "train",
     "train_seeds",
     "use_all_cores",

@@ -1,35 +1,38 @@
-"""One safe file per agent: safetensors for the arrays, JSON for all that describes them.
+"""One safe file per agent or training run: safetensors for the arrays, JSON for everything else.
 
-Reading one never runs code: a safetensors file is a JSON header and raw numbers. Files appear whole
-or not at all: they are written beside their place and then renamed.
+Reading one never runs code: a safetensors file is a JSON header and raw numbers. Files are written
+whole or not at all.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sorl_edu.agents import AGENTS, Agent, agent_class
-from sorl_edu.agents.agent import State
+from sorl_edu.agents.agent import State, without
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import CheckpointError, ConfigError, check
-from sorl_edu.files import appearing
+from sorl_edu.files import atomic_write
+from sorl_edu.training.history import COLUMNS
 
-FORMAT = "sorl-edu-1"
-MAX_WIDTH = 100_000  # of an observation or an action, in a file that is to be believed
+FORMAT = "sorl-edu-2"
+MAX_WIDTH = 100_000  # of an observation or an action; a file that names a larger one is rejected
+TRAINING_STATE = "training_state.safetensors"
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """`value` as JSON gives it back (tuples become lists)."""
     return json.loads(json.dumps(value))
 
@@ -40,11 +43,18 @@ def _named_leaves(tree: PyTree) -> dict[str, jax.Array | jax.ShapeDtypeStruct]:
 
 
 def save_tree(file: str | Path, tree: PyTree, metadata: dict) -> None:
-    """Writes a pytree of arrays and its metadata (JSON values) as one file, whole or not at all."""
+    """Writes a pytree of arrays and its metadata (JSON values) as one file.
+
+    Raises:
+        OSError: the file can't be written; an older one is untouched.
+    """
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree).items()}
     header = {"format": FORMAT, "metadata": json.dumps(metadata)}
-    with appearing(file) as beside:
-        save_file(arrays, beside, metadata=header)
+    with atomic_write(file) as beside:
+        try:
+            save_file(arrays, beside, metadata=header)
+        except SafetensorError as error:  # an I/O error, as text
+            raise OSError(f"{error}") from None
 
 
 def read_metadata(file: str | Path) -> dict:
@@ -116,26 +126,24 @@ class AgentInfo:
 
 
 def save_agent(file: str | Path, agent: Agent, state: State, info: AgentInfo) -> None:
-    """Writes what is needed to act: configuration, parameters, normalisation, and where from.
+    """Writes what is needed to act: settings, parameters, normalisation, and their origin.
 
-    Optimizer moments are left out (a third of the size): to go on training, keep the
+    The optimizer's moments are left out (half of the size): to go on training, keep the
     `checkpoint_dir` of `train`.
+
+    Raises:
+        CheckpointError: the agent's class is not among `sorl_edu.agents.AGENTS`.
+        OSError: the file can't be written.
     """
-    state = _without_optimizers(state)
-    save_tree(
-        file,
-        state,
-        {
-            "agent": _agent_name(agent),
-            "config": asdict(agent),
-            "info": asdict(info),
-            "observation_dim": int(state.encoder.mean.shape[-1]),
-            "action_dim": int(state.action_dim),
-            "versions": {
-                package: version(package) for package in ("sorl-edu", "jax", "flax", "numpy")
-            },
-        },
-    )
+    metadata = {
+        "agent": _agent_name(agent),
+        "config": asdict(agent),
+        "info": asdict(info),
+        "observation_dim": int(state.obs_dim),
+        "action_dim": int(state.action_dim),
+        "versions": {name: version(name) for name in ("sorl-edu", "jax", "flax", "numpy")},
+    }
+    save_tree(file, without(state, "moments"), metadata)
 
 
 def load_agent(
@@ -148,59 +156,128 @@ def load_agent(
         environment: refuse an agent that was trained for another one.
 
     Raises:
-        CheckpointError: no such file; damaged; not an agent; of an unknown kind or configuration;
-            for another environment.
+        CheckpointError: no such file; damaged; not an agent; of an unknown class or settings; for
+            another environment.
     """
     metadata = read_metadata(file)
     try:
-        agent = _agent_from(metadata["agent"], metadata["config"])
-        info = AgentInfo(**metadata["info"])
-        _check_types(info, AgentInfo("", 0, 0, info.preset and "", info.dataset_sha256 and ""))
+        agent = settings_from(agent_class(metadata["agent"]), metadata["config"])
+        info = settings_from(AgentInfo, metadata["info"])
         widths = metadata["observation_dim"], metadata["action_dim"]
         for width in widths:
             check(type(width) is int and 1 <= width <= MAX_WIDTH, f"a width of {width!r}")
-        obs, action = (np.zeros((2, width)) for width in widths)
-        blank = Transitions.create(obs, action, np.zeros(2), np.ones(2), [0, 1])
-        like = jax.eval_shape(agent.init, jax.random.key(0), blank)
+        like = without(blank_state(agent, *widths), "moments")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{file} describes no agent of this version: {error}") from None
     if environment is not None and info.environment != environment:
         raise CheckpointError(f"{file} was trained for {info.environment}, not for {environment}")
-    return agent, load_tree(file, _without_optimizers(like)), info
+    return agent, load_tree(file, like), info
+
+
+def blank_state(agent: Agent, obs_dim: int, action_dim: int) -> State:
+    """The structure of an agent's state, with a ShapeDtypeStruct for each array."""
+    obs, action = np.zeros((2, obs_dim)), np.zeros((2, action_dim))
+    blank = Transitions.create(obs, action, np.zeros(2), np.ones(2), [0, 1])
+    return jax.eval_shape(agent.init, jax.random.key(0), blank)
+
+
+def settings_from(kind: type, values: Any) -> Any:
+    """A (nested) dataclass from JSON values, each of the type of its field.
+
+    Raises:
+        ConfigError: a value of another type, an unknown field, a missing one, or a value that the
+            dataclass refuses.
+    """
+    try:
+        settings = msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{error}") from None
+    found = as_json(asdict(settings))
+    if found != values:
+        raise ConfigError(f"unknown or missing settings: {_difference(values, found)}")
+    return settings
+
+
+def _difference(values: Any, found: Any, name: str = "") -> str:
+    """The names of the fields that only one of two nested JSON objects has."""
+    if not (isinstance(values, dict) and isinstance(found, dict)):
+        return name
+    names = (key for key in {**values, **found} if values.get(key) != found.get(key))
+    return ", ".join(
+        _difference(values[key], found[key], f"{name}{key}.").rstrip(".")
+        if key in values and key in found
+        else f"{name}{key}"
+        for key in names
+    )
 
 
 def _agent_name(agent: Agent) -> str:
-    for name, cls in AGENTS.items():
-        if type(agent) is cls:
+    for name, kind in AGENTS.items():
+        if type(agent) is kind:
             return name
     raise CheckpointError(
         f"{type(agent).__name__} is not in sorl_edu.agents.AGENTS; add it there to save it"
     )
 
 
-def _agent_from(name: str, config: dict) -> Agent:
-    cls = agent_class(name)
-    unknown = config.keys() - {field.name for field in fields(cls)}
-    if unknown:
-        raise ConfigError(f"unknown hyper-parameters {', '.join(sorted(unknown))}")
-    agent = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
-    _check_types(agent, cls())
-    return agent
+class TrainingCheckpoint:
+    """Where a training run is kept: its whole state, and how it got there.
 
+    Args:
+        folder: the folder of the file; without one, nothing is kept.
+        identity: all that decides the run's result; the checkpoint of another run is refused.
+    """
 
-def _check_types(found: Any, like: Any) -> None:
-    """Raises ConfigError if a field of a dataclass has not the type that it has in another."""
-    for name, usual in vars(like).items():
-        value = getattr(found, name)
-        allowed = (int, float) if isinstance(usual, float) else type(usual)
-        check(
-            isinstance(value, allowed)
-            and isinstance(value, bool) == isinstance(usual, bool)
-            and (not isinstance(usual, tuple) or all(type(width) is int for width in value)),
-            f"{name} is {value!r}, and should be like {usual!r}",
+    def __init__(self, folder: str | Path | None, identity: dict) -> None:
+        self.file = None if folder is None else Path(folder) / TRAINING_STATE
+        self.identity = as_json(identity)
+
+    def save(self, state: State, updates: int, history: list[tuple], seconds: float) -> None:
+        """Replaces the file with the state after some updates; nothing without a folder."""
+        if self.file is None:
+            return
+        facts = {"updates": updates, "history": history, "seconds": seconds}
+        save_tree(self.file, state, facts | {"identity": self.identity})
+
+    def resume(self, state: State, updates: int) -> tuple[State, int, list[tuple], float]:
+        """The kept state if there is one, else the fresh `state`.
+
+        Args:
+            state: fresh, of the structure of the kept one.
+            updates: the number that is wanted in all.
+
+        Returns:
+            the state, the number of updates that made it, their history and their seconds.
+
+        Raises:
+            CheckpointError: the file is damaged, of another run, or has more updates already.
+        """
+        if self.file is None or not self.file.exists():
+            return state, 0, [], 0.0
+        metadata = read_metadata(self.file)
+        found, done, history, seconds = (
+            metadata.get(name) for name in ("identity", "updates", "history", "seconds")
         )
-
-
-def _without_optimizers(state: State) -> State:
-    names = [field.name for field in fields(state) if field.name.endswith("optimizer")]
-    return state.replace(**dict.fromkeys(names))
+        check(
+            isinstance(found, dict)
+            and isinstance(done, int)
+            and done >= 0
+            and isinstance(seconds, int | float)
+            and isinstance(history, list)
+            and all(isinstance(row, list) and len(row) == len(COLUMNS) for row in history),
+            f"{self.file} is damaged: its metadata describe no training",
+            CheckpointError,
+        )
+        differing = [name for name in self.identity if found.get(name) != self.identity[name]]
+        check(
+            not differing,
+            f"{self.file} is the checkpoint of another run: its {', '.join(differing)} differ(s). "
+            "Choose another checkpoint_dir, or delete this one to start afresh",
+            CheckpointError,
+        )
+        check(
+            done <= updates,
+            f"{self.file} has {done} updates already, more than the {updates} asked for",
+            CheckpointError,
+        )
+        return load_tree(self.file, state), done, [tuple(row) for row in history], float(seconds)

@@ -1,4 +1,4 @@
-"""Where seeds train: one device after the other, or several at once."""
+"""Several seeds on several devices: GPUs, or the cores of a CPU."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ import os
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array
-
-from sorl_edu.agents.agent import State
-from sorl_edu.datasets.transitions import TaskSet, Transitions
+from jaxtyping import PyTree
 
 
 def use_all_cores() -> None:
-    """Makes a device of each CPU core, up to eight, over which `train_seeds` deals its seeds out.
+    """Exposes each CPU core as a JAX device (at most eight), so that seeds train in parallel.
 
-    Several seeds then learn faster than in one batch, and one seed as fast as ever (`make bench`);
-    each device that has seeds has a copy of the data. It must come before anything else that uses
-    JAX: later it does nothing.
+    Several seeds then learn faster than in one batch, and one seed as fast as ever (`make bench`).
+    It must be called before anything else uses JAX: later it does nothing.
     """
     with contextlib.suppress(RuntimeError):  # JAX has started
         jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, 8))
 
 
-def spread(states: State, keys: Array, tasks: Array | None, *data: Transitions | TaskSet | None):
-    """Seeds dealt out over this machine's devices, as evenly as goes; the data on each of them."""
+def shard(by_seed: PyTree, shared: PyTree) -> tuple[PyTree, PyTree]:
+    """Shards the seeds over the local devices and replicates the data.
+
+    Args:
+        by_seed: arrays with a leading axis of seeds.
+        shared: arrays that every seed needs.
+    """
     devices = jax.local_devices()
-    count = max(n for n in range(1, len(devices) + 1) if len(keys) % n == 0)
+    seeds = len(jax.tree.leaves(by_seed)[0])
+    count = max(n for n in range(1, len(devices) + 1) if seeds % n == 0)
     if count == 1:
-        return states, keys, tasks, *data
+        return by_seed, shared
     mesh = Mesh(np.array(devices[:count]), ("seeds",))
-    apart, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("seeds",), ()))
-    dealt = states, keys, tasks
-    # An empty array comes out of a computation on every device: put there, it's in place already.
-    places = jax.tree.map(lambda leaf: apart if leaf.size else whole, dealt)
-    return *jax.device_put(dealt, places), *jax.device_put(data, whole)
+    split, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("seeds",), ()))
+    # XLA replicates empty arrays, so they are placed replicated here, too.
+    places = jax.tree.map(lambda leaf: split if leaf.size else whole, by_seed)
+    return jax.device_put(by_seed, places), jax.device_put(shared, whole)

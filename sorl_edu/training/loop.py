@@ -3,22 +3,20 @@
     data -> device                                    # once
     for each chunk of updates:                        # one compiled call
         for u in chunk:                               # jax.lax.scan
-            key_u    = fold_in(key, u)
-            batch    = data.sample(key_u)
-            state, metrics = agent.update(state, batch, key_u)
-        check that every metric is finite;  log;  checkpoint
+            batch          = data.sample(key of u)
+            state, metrics = agent.update(state, batch, another key of u)
+        raise unless every metric is finite;  log;  checkpoint
 
-Everything random in update u comes from fold_in(key, u), so a run does not depend on where it was
-interrupted: a killed run goes on from its last checkpoint and ends, bit for bit, where the
-uninterrupted run ends.
+Everything random in update u comes from the seed's key and u alone, so a run does not depend on
+where it was interrupted: a killed run resumes from its last checkpoint and ends, bit for bit, where
+the uninterrupted run ends.
 """
 
 from __future__ import annotations
 
-import math
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -30,15 +28,16 @@ import pandas as pd
 from jaxtyping import Array, Int, Key, PRNGKeyArray
 
 from sorl_edu.agents.agent import Agent, Metrics, State
-from sorl_edu.datasets.transitions import Batch, TaskSet, Transitions
-from sorl_edu.errors import CheckpointError, check
+from sorl_edu.datasets.transitions import TaskSet, Transitions
+from sorl_edu.errors import check
 from sorl_edu.progress import progress_bar
-from sorl_edu.training import checkpoints
+from sorl_edu.training.checkpoints import TrainingCheckpoint
+from sorl_edu.training.devices import shard
+from sorl_edu.training.history import History
 
 CHUNK = 100  # updates per compiled call: long enough to hide its cost, short enough for a live bar
-SHARED_SEED = 0
-RESUME_FILE = "training_state.safetensors"
-HISTORY = ["split", "seed", "update", "metric", "value"]  # columns
+VALIDATION_BATCHES = 8
+INIT, TRAINING, VALIDATION = range(3)  # streams of a seed's key
 
 
 class NonFiniteLoss(RuntimeError):
@@ -54,8 +53,8 @@ class NonFiniteLoss(RuntimeError):
     def __init__(self, metric: str, update: int, seed: int, state: State, state_update: int):
         super().__init__(
             f"{metric} became NaN or infinite at update {update} (seed {seed}); the state after "
-            f"update {state_update} is kept. Lower learning_rate or q_weight, set grad_clip_norm, "
-            "or look for extreme rewards in the data"
+            f"update {state_update} is kept. Lower the learning rate or the weights of the losses, "
+            "clip the gradient's norm, or look for extreme rewards in the data"
         )
         self.metric, self.update, self.seed = metric, update, seed
         self.state, self.state_update = state, state_update
@@ -63,12 +62,11 @@ class NonFiniteLoss(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """What training leaves: the state and the tidy table of how it went.
+    """A finished training: the state, and the tidy table of how it went (`history.History`).
 
-    `history` has a row per (split, seed, update, metric, value); a value is the mean over the
-    updates since the last logged one ("train"), or over a few batches ("validation"). `seconds` are
-    those of training, with what a resumed run took before it was stopped. With `train_seeds`, every
-    leaf of `state` has a leading seed axis; `seed_state(run.state, i)` takes one seed's out.
+    `seconds` is the time spent training, a resumed run's earlier sessions included. With
+    `train_seeds`, every leaf of `state` has a leading axis of seeds; `seed_state(run.state, i)`
+    selects one seed.
     """
 
     agent: Agent
@@ -78,7 +76,7 @@ class Run:
 
 
 def seed_keys(seeds: Iterable[int]) -> Key[Array, " seeds"]:
-    """A key of each seed, for `train_seeds`."""
+    """A key for each seed, as `train_seeds` takes them."""
     return jnp.stack([jax.random.key(seed) for seed in seeds])
 
 
@@ -87,15 +85,8 @@ def seed_state(states: State, index: int) -> State:
     return jax.tree.map(lambda leaf: leaf[index], states)
 
 
-def train(
-    agent: Agent,
-    data: Transitions,
-    *,
-    updates: int,
-    key: PRNGKeyArray,
-    **options,
-) -> Run:
-    """Trains one agent; the options are those of `train_seeds`."""
+def train(agent: Agent, data: Transitions, *, updates: int, key: PRNGKeyArray, **options) -> Run:
+    """Trains one agent; the options are the fields of `Training`."""
     run = train_seeds(agent, data, updates=updates, keys=key[None], **options)
     return Run(run.agent, seed_state(run.state, 0), run.history, run.seconds)
 
@@ -106,138 +97,134 @@ def train_seeds(
     *,
     updates: int,
     keys: Key[Array, " seeds"],
-    tasks: Sequence[int] | None = None,
-    validation: Transitions | Sequence[Transitions] | None = None,
-    log_every: int = 1000,
-    checkpoint_dir: str | Path | None = None,
-    checkpoint_every: int = 10_000,
-    on_log: Callable[[int, State], None] | None = None,
-    progress: bool = True,
+    **options,
 ) -> Run:
-    """Trains one agent per key, all at once with vmap; one alone learns the same, up to rounding.
+    """Trains one agent per key, all at once with vmap; each alone learns the same, up to rounding.
 
-    Args:
-        agent: hyper-parameters and update rule.
-        data: what to learn from; it is held once, whatever the number of seeds. Several tasks on
-            the same trajectories (OGBench's five, say) are trained at once: a sequence.
-        updates: how many, in all (a resumed run counts those it has).
-        keys: (seeds,) typed PRNG keys.
-        tasks: with a sequence, the index of each seed's task.
-        validation: a held-out split whose losses are logged beside the training ones, of the same
-            tasks.
-        log_every: updates between rows of the history.
-        checkpoint_dir: where the training state is kept; a run that finds its own goes on from it.
-        checkpoint_every: updates between checkpoints.
-        on_log: called with (updates so far, stacked state) at each logged update, for snapshots.
-        progress: show a progress bar.
+    The options are the fields of `Training`, which also says what is raised.
+    """
+    return Training(agent, data, updates, keys, **options).run()
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training run of several seeds.
 
     Raises:
-        ConfigError: a count below 1, or tasks that don't go with the keys.
-        DataError: tasks that are not on the same trajectories.
-        CheckpointError: `checkpoint_dir` holds another run's state.
-        NonFiniteLoss: a metric became NaN or infinite; the last good state comes with it, and is
-            the checkpoint's if there is a `checkpoint_dir`.
+        ConfigError: a count below 1, or tasks that don't fit the keys.
+        DataError (`run`): tasks that are not on the same trajectories.
+        CheckpointError (`run`): `checkpoint_dir` holds another run's state.
+        NonFiniteLoss (`run`): a metric became NaN or infinite; the error carries the last good
+            state, and so does the checkpoint if there is a `checkpoint_dir`.
     """
-    for name, value in (
-        ("updates", updates),
-        ("log_every", log_every),
-        ("checkpoint_every", checkpoint_every),
-        ("number of keys", len(keys)),
-    ):
-        check(value >= 1, f"{name} must be at least 1, got {value}")
-    check(
-        checkpoint_every % log_every == 0,
-        f"checkpoint_every ({checkpoint_every}) must be a multiple of log_every ({log_every}), so "
-        "that a checkpoint holds the whole history before it",
-    )
-    several = not isinstance(data, Transitions)
-    check(
-        several == (tasks is not None) and (tasks is None or len(tasks) == len(keys)),
-        "a sequence of tasks needs `tasks`, the index of each key's; one dataset takes none",
-    )
-    check(
-        tasks is None or all(0 <= task < len(data) for task in tasks),
-        f"tasks are {tasks}; they index {len(data)} datasets",
-    )
-    started = time.perf_counter()
-    identity = {
-        "agent": type(agent).__name__,
-        "config": asdict(agent),
-        "keys": jax.random.key_data(keys).tolist(),
-        "data": _fingerprint(data),
-        "validation data": _fingerprint(validation),
-        "log_every": log_every,
-    }
-    if several:
-        identity["tasks"] = list(tasks)
-        tasks = jnp.asarray(tasks, jnp.int32)
-    prepared = _prepare(agent, data)
-    held_out = None if validation is None else _prepare(agent, validation)
 
-    state = init_seeds(agent, keys, data[0] if several else data)
-    done, history, before = 0, [], 0.0
-    resume_file = None if checkpoint_dir is None else Path(checkpoint_dir) / RESUME_FILE
-    if resume_file is not None and resume_file.exists():
-        state, done, history, before = _resume(resume_file, state, identity)
+    agent: Agent
+    """Hyper-parameters and update rule."""
+    data: Transitions | Sequence[Transitions]
+    """The dataset, held once for all seeds; or several tasks on the same trajectories (OGBench's
+    five, say), which are trained at once."""
+    updates: int
+    """The number of updates in all; a resumed run counts those that it has."""
+    keys: Key[Array, " seeds"]
+    """A typed PRNG key for each seed."""
+    tasks: Sequence[int] | None = None
+    """The index of each seed's task; the first task unless given."""
+    validation: Transitions | Sequence[Transitions] | None = None
+    """A held-out split of the same tasks, whose losses are logged beside the training losses."""
+    log_every: int = 1000
+    """Updates between rows of the history."""
+    checkpoint_dir: str | Path | None = None
+    """Where the training state is kept; a run that finds its own resumes from it."""
+    checkpoint_every: int = 10_000
+    """Updates between checkpoints; a multiple of `log_every`."""
+    on_log: Callable[[int, State], None] | None = None
+    """Called with (updates so far, a copy of the stacked state) at each logged update."""
+    progress: bool = True
+    """Show a progress bar."""
+
+    def __post_init__(self) -> None:
+        for name in ("updates", "log_every", "checkpoint_every"):
+            check(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        check(len(self.keys) >= 1, "number of keys must be at least 1, got 0")
         check(
-            done <= updates,
-            f"{resume_file} has {done} updates already, more than the {updates} asked for",
-            CheckpointError,
+            self.checkpoint_every % self.log_every == 0,
+            f"checkpoint_every ({self.checkpoint_every}) must be a multiple of log_every "
+            f"({self.log_every}), so that a checkpoint holds the whole history before it",
+        )
+        tasks, count = self.tasks, len(_as_tasks(self.data))
+        check(
+            (count == 1 if tasks is None else len(tasks) == len(self.keys)),
+            f"tasks must give the index of each key's task: there are {len(self.keys)} keys and "
+            f"{count} datasets, and tasks is {tasks}",
+        )
+        check(
+            tasks is None or all(0 <= task < count for task in tasks),
+            f"tasks are {tasks}; they index {count} datasets",
         )
 
-    state, keys, tasks, prepared, held_out = spread(state, keys, tasks, prepared, held_out)
-    pending: list[dict[str, np.ndarray]] = []
+    def run(self) -> Run:
+        """Trains, from the beginning or from the checkpoint."""
+        started, agent = time.perf_counter(), self.agent
+        data, held_out = (_prepare(agent, split) for split in (self.data, self.validation))
+        checkpoint = TrainingCheckpoint(self.checkpoint_dir, self.identity())
+        state = init_seeds(agent, self.keys, _as_tasks(self.data)[0])
+        state, done, rows, before = checkpoint.resume(state, self.updates)
+        history, tasks = History(rows), jnp.asarray(self.tasks or [0] * len(self.keys), jnp.int32)
+        (state, keys, tasks), (data, held_out) = shard((state, self.keys, tasks), (data, held_out))
 
-    def save(state: State) -> None:
-        metadata = {
-            "updates": done,
-            "history": history,
-            "identity": identity,
-            "seconds": before + time.perf_counter() - started,
-        }
-        checkpoints.save_tree(resume_file, state, metadata)
+        def save(state: State) -> None:
+            checkpoint.save(state, done, history.rows, before + time.perf_counter() - started)
 
-    bar = progress_bar(total=updates, initial=done, unit="update", show=progress, smoothing=0.1)
-    try:
-        while done < updates:
-            length = _next_stop(done, updates, CHUNK, log_every) - done
-            good = jax.tree.map(jnp.copy, state)  # `state` is donated to the call
-            state, metrics = run_chunk(agent, length, state, prepared, keys, done, tasks)
-            metrics = {name: np.asarray(value) for name, value in metrics.items()}
-            try:
-                _check_finite(metrics, state, done, good)
-            except NonFiniteLoss:
-                if resume_file is not None:
+        with progress_bar(
+            total=self.updates, initial=done, unit="update", show=self.progress
+        ) as bar:
+            for stop in self.stops(done):
+                good = jax.tree.map(jnp.copy, state)  # `state` is donated to the next call
+                state, metrics = run_chunk(agent, stop - done, state, data, keys, tasks, done)
+                metrics = {name: np.asarray(values) for name, values in metrics.items()}
+                try:
+                    _raise_unless_finite(metrics, state, done, good)
+                except NonFiniteLoss:
                     save(good)
-                raise
-            done += length
-            pending.append(metrics)
-            bar.update(length)
-            if done % log_every == 0 or done == updates:
-                means = {
-                    name: np.concatenate([chunk[name] for chunk in pending], axis=1).mean(1)
-                    for name in metrics
-                }
-                pending.clear()
-                history += _rows("train", done, means)
-                if held_out is not None:
-                    losses = _validation_losses(agent, state, held_out, keys, tasks)
-                    history += _rows("validation", done, losses)
-                bar.set_postfix({name: f"{value.mean():.3g}" for name, value in means.items()})
-                if on_log is not None:
-                    on_log(done, state)
-            if resume_file is not None and (done % checkpoint_every == 0 or done == updates):
-                save(state)
-    finally:
-        bar.close()
-    table = pd.DataFrame(history, columns=HISTORY)
-    return Run(agent, state, table, before + time.perf_counter() - started)
+                    raise
+                bar.update(stop - done)
+                done = stop
+                history.add(metrics)
+                if done % self.log_every == 0 or done == self.updates:
+                    losses = held_out and validation_losses(agent, state, held_out, keys, tasks)
+                    means = history.log(done, losses)
+                    bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()})
+                    if self.on_log is not None:
+                        self.on_log(done, jax.tree.map(jnp.copy, state))
+                if done % self.checkpoint_every == 0 or done == self.updates:
+                    save(state)
+        return Run(agent, state, history.table(), before + time.perf_counter() - started)
+
+    def stops(self, done: int) -> Iterator[int]:
+        """The updates at which a chunk ends."""
+        while done < self.updates:
+            periods = CHUNK, self.log_every
+            done = min(self.updates, *((done // period + 1) * period for period in periods))
+            yield done
+
+    def identity(self) -> dict:
+        """All that decides the result, to recognise a checkpoint by."""
+        return {
+            "agent": type(self.agent).__name__,
+            "config": asdict(self.agent),
+            "keys": jax.random.key_data(self.keys).tolist(),
+            "tasks": None if self.tasks is None else list(map(int, self.tasks)),
+            "data": _fingerprint(self.data),
+            "validation data": _fingerprint(self.validation),
+            "log_every": self.log_every,
+        }
 
 
 @partial(jax.jit, static_argnames="agent")
 def init_seeds(agent: Agent, keys: Key[Array, " seeds"], data: Transitions) -> State:
     """Fresh states of every seed, stacked."""
-    return jax.vmap(agent.init, in_axes=(0, None))(keys, data)
+    streams = jax.vmap(lambda key: jax.random.fold_in(key, INIT))(keys)
+    return jax.vmap(agent.init, in_axes=(0, None))(streams, data)
 
 
 @partial(jax.jit, static_argnames=("agent", "length"), donate_argnames="states")
@@ -245,20 +232,17 @@ def run_chunk(
     agent: Agent,
     length: int,
     states: State,
-    data: Transitions | TaskSet,
+    data: TaskSet,
     keys: Key[Array, " seeds"],
+    tasks: Int[Array, " seeds"],
     first: int | Array,
-    tasks: Int[Array, " seeds"] | None = None,
 ) -> tuple[State, Metrics]:
-    """`length` updates of every seed; metrics come back as (seeds, length)."""
+    """`length` updates of every seed; metrics are (seeds, length)."""
 
-    def updates_of_one_seed(
-        state: State, key: PRNGKeyArray, task: Array | None
-    ) -> tuple[State, Metrics]:
-        def one_update(state: State, u: jax.Array) -> tuple[State, Metrics]:
-            batch_key, update_key = jax.random.split(jax.random.fold_in(key, u))
-            shared_key = jax.random.fold_in(jax.random.key(SHARED_SEED), u)
-            batch = _sample(data, batch_key, agent.batch_size, task)
+    def updates_of_one_seed(state: State, key: PRNGKeyArray, task: Array) -> tuple[State, Metrics]:
+        def one_update(state: State, u: Array) -> tuple[State, Metrics]:
+            batch_key, update_key, shared_key = draws(key, TRAINING, u)
+            batch = data.sample(batch_key, agent.batch_size, task)
             return agent.update(state, batch, update_key, shared_key)
 
         return jax.lax.scan(one_update, state, first + jnp.arange(length))
@@ -266,60 +250,61 @@ def run_chunk(
     if len(keys) > 1:
         return jax.vmap(updates_of_one_seed)(states, keys, tasks)
     # Alone, without vmap: matrix products in a batch of one are a quarter slower on a CPU.
-    task = None if tasks is None else tasks[0]
-    alone = updates_of_one_seed(seed_state(states, 0), keys[0], task)
+    alone = updates_of_one_seed(seed_state(states, 0), keys[0], tasks[0])
     return jax.tree.map(lambda leaf: leaf[None], alone)
 
 
-VALIDATION_BATCHES = 8
-
-
 @partial(jax.jit, static_argnames="agent")
-def _validation_losses(
+def validation_losses(
     agent: Agent,
     states: State,
-    data: Transitions | TaskSet,
+    data: TaskSet,
     keys: Key[Array, " seeds"],
-    tasks: Int[Array, " seeds"] | None,
+    tasks: Int[Array, " seeds"],
 ) -> Metrics:
     """Mean losses on held-out batches, (seeds,) each; the batches are the same at every call."""
 
-    def of_one_seed(state: State, key: PRNGKeyArray, task: Array | None) -> Metrics:
-        def one_batch(_: None, i: jax.Array) -> tuple[None, Metrics]:
-            batch_key, loss_key = jax.random.split(jax.random.fold_in(key, i))
-            shared_key = jax.random.fold_in(jax.random.key(SHARED_SEED), i)
-            batch = _sample(data, batch_key, agent.batch_size, task)
+    def losses_of_one_seed(state: State, key: PRNGKeyArray, task: Array) -> Metrics:
+        def one_batch(_: None, i: Array) -> tuple[None, Metrics]:
+            batch_key, loss_key, shared_key = draws(key, VALIDATION, i)
+            batch = data.sample(batch_key, agent.batch_size, task)
             return None, agent.losses(state, batch, loss_key, shared_key)
 
         metrics = jax.lax.scan(one_batch, None, jnp.arange(VALIDATION_BATCHES))[1]
         return jax.tree.map(jnp.mean, metrics)
 
-    return jax.vmap(of_one_seed)(states, keys, tasks)
+    return jax.vmap(losses_of_one_seed)(states, keys, tasks)
 
 
-def _prepare(agent: Agent, data: Transitions | Sequence[Transitions]) -> Transitions | TaskSet:
-    if isinstance(data, Transitions):
-        return agent.prepare(data)
-    return TaskSet.create([agent.prepare(task) for task in data])
+def draws(
+    key: PRNGKeyArray, stream: int, i: Array
+) -> tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]:
+    """The keys of batch i of a stream: of its rows, of its update, and of what all seeds share.
+
+    No seed has the shared key: the words of a seed's key begin with 0, these with 1.
+    """
+    shared = jax.random.wrap_key_data(jnp.array([1, 0], jnp.uint32))
+    own, shared = (jax.random.fold_in(jax.random.fold_in(k, stream), i) for k in (key, shared))
+    batch_key, update_key = jax.random.split(own)
+    return batch_key, update_key, shared
 
 
-def _sample(
-    data: Transitions | TaskSet, key: PRNGKeyArray, batch_size: int, task: Array | None
-) -> Batch:
-    if task is None:
-        return data.sample(key, batch_size)
-    return data.sample(key, batch_size, task)
+def _as_tasks(data: Transitions | Sequence[Transitions]) -> Sequence[Transitions]:
+    return [data] if isinstance(data, Transitions) else data
 
 
-def _next_stop(done: int, updates: int, *periods: int) -> int:
-    """The next update at which a period ends, or the last one."""
-    return min([updates, *((done // period + 1) * period for period in periods)])
+def _prepare(agent: Agent, data: Transitions | Sequence[Transitions] | None) -> TaskSet | None:
+    if data is None:
+        return None
+    return TaskSet.create([agent.prepare(task) for task in _as_tasks(data)])
 
 
-def _check_finite(metrics: dict[str, np.ndarray], state: State, done: int, good: State) -> None:
-    """Raises NonFiniteLoss for the first metric of a chunk to go bad, or for what the chunk made.
+def _raise_unless_finite(
+    metrics: dict[str, np.ndarray], state: State, done: int, good: State
+) -> None:
+    """Raises NonFiniteLoss for the first metric of a chunk that is not finite, or for its state.
 
-    A metric tells of the state before its update: what the last one made, only the state shows.
+    A metric belongs to the state before its update; the last update shows in the state alone.
     """
     bad = {name: ~np.isfinite(values) for name, values in metrics.items()}
     first = {name: int(where.any(0).argmax()) for name, where in bad.items() if where.any()}
@@ -340,57 +325,9 @@ def _finite(state: State) -> Array:
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def _rows(split: str, done: int, metrics: dict[str, np.ndarray | Array]) -> list[tuple]:
-    return [
-        (split, seed, done, name, float(value))
-        for name, values in metrics.items()
-        for seed, value in enumerate(np.asarray(values))
-    ]
-
-
 def _fingerprint(data: Transitions | Sequence[Transitions] | None) -> int:
-    """A checksum of a dataset, to know it again."""
+    """CRC-32 of a dataset, to detect a change on resume."""
     checksum = 0
     for leaf in jax.tree.leaves(data):
         checksum = zlib.crc32(np.asarray(leaf), checksum)
     return checksum
-
-
-def _resume(file: Path, like: State, identity: dict) -> tuple[State, int, list[tuple], float]:
-    """The state, the updates that made it, their history and their seconds."""
-    metadata = checkpoints.read_metadata(file)
-    theirs, done, history, seconds = (
-        metadata.get(name) for name in ("identity", "updates", "history", "seconds")
-    )
-    check(
-        isinstance(theirs, dict)
-        and isinstance(done, int)
-        and done >= 0
-        and isinstance(seconds, int | float)
-        and isinstance(history, list)
-        and all(isinstance(row, list) and len(row) == len(HISTORY) for row in history),
-        f"{file} is damaged: its metadata describe no training",
-        CheckpointError,
-    )
-    differing = [name for name in identity if theirs.get(name) != checkpoints.plain(identity[name])]
-    if differing:
-        raise CheckpointError(
-            f"{file} is the checkpoint of another run: its {', '.join(differing)} differ(s). "
-            "Choose another checkpoint_dir, or delete this one to start afresh"
-        )
-    state = checkpoints.load_tree(file, like)
-    return state, done, [tuple(row) for row in history], seconds
-
-
-def learning_curve(history: pd.DataFrame, metric: str, split: str = "train") -> pd.DataFrame:
-    """One metric of the history: update by seed."""
-    rows = history[(history.metric == metric) & (history.split == split)]
-    known = sorted(history.metric.unique())
-    check(len(rows) > 0, f"no {split} metric '{metric}'; there are {', '.join(known)}")
-    return rows.pivot(index="update", columns="seed", values="value")
-
-
-def updates_per_second(run: Run) -> float:
-    """Updates of all seeds per second of wall time, compilation included."""
-    total = run.history["update"].max() * run.history["seed"].nunique()
-    return total / run.seconds if run.seconds else math.nan

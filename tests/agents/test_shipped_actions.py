@@ -1,0 +1,46 @@
+"""The shipped agents act as they did at commit 93a93cc, whatever has been rewritten since.
+
+`actions_93a93cc.npz` holds observations and, for every shipped agent and setting, the actions that
+93a93cc chose for them with the key 100 m + N. Where two candidates' values differ by less than
+float32 can tell (2 of the 2,922 actions here), another order of summation may choose the other one.
+"""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from sorl_edu.agents.agent import act, value
+from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.training.checkpoints import load_agent
+
+with np.load(Path(__file__).with_name("actions_93a93cc.npz"), allow_pickle=False) as file:
+    RECORDED = dict(file)
+AGENTS = sorted(name.removesuffix("/observations") for name in RECORDED if "/observations" in name)
+
+
+def test_every_shipped_agent_was_recorded():
+    shipped = {
+        f"{file.parent.name}/{file.stem}"
+        for file in shipped_data().glob("*/*.safetensors")
+        if not file.stem.endswith("_snapshots")
+    }
+    assert shipped == set(AGENTS)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_it_acts_as_before(name):
+    agent, state, _ = load_agent(shipped_data() / f"{name}.safetensors")
+    obs = RECORDED[f"{name}/observations"]
+    settings = [key.rsplit("/", 1)[1] for key in RECORDED if key.startswith(f"{name}/m")]
+    assert len(settings) in (6, 24)
+    for setting in settings:
+        m, n = map(int, setting.removeprefix("m").split("_N"))
+        actions = act(agent, state, obs, jax.random.key(100 * m + n), steps=m, candidates=n)
+        recorded = RECORDED[f"{name}/{setting}"]
+        differ = np.abs(np.asarray(actions) - recorded).max(1) > 1e-5
+        assert differ.sum() <= 1
+        if differ.any():
+            here, then = (value(agent, state, obs, a, steps=m)[differ] for a in (actions, recorded))
+            np.testing.assert_allclose(here, then, rtol=2e-7)
