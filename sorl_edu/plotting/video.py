@@ -1,62 +1,66 @@
-"""Two roll-outs of one agent side by side: what another number of steps m or candidates N changes.
+"""Two roll-outs of one agent side by side, with other numbers of steps m or candidates N.
 
     film(agent, state, environment, "folder", steps=(1, 8), candidates=(1, 1))
 
-writes `video.mp4`, `video.gif` and, for where nothing moves, `contact_sheet.png`. Both settings
-start from the same state and draw the same noise; the episodes are those that `evaluate` counts for
-the same seed and number of episodes. Its parts are `record` (a setting's episodes as pictures, with
-the critic's Q), `compose` (a moment of both settings as one frame), `write_mp4`, `write_gif` and
+writes `video.mp4`, `video.gif` and, for print, `contact_sheet.png`. Both settings start from the
+same state and draw the same noise; the episodes are those that `evaluate` counts for the same seed
+and number of episodes. The parts are `film_episodes` (a setting's episodes as pictures, with the
+critic's Q), `compose` (a moment of both settings as one frame), `write_mp4`, `write_gif` and
 `contact_sheet`.
 
-Mazes are drawn here, from above and with the path, since a body is small in them. All else is drawn
-by MuJoCo, which needs OpenGL: on a machine without a screen EGL, in software a few pictures a
-second.
+Mazes are drawn here, from above and with the path, because a body is small in them. MuJoCo draws
+all other environments. It needs OpenGL: on a machine without a screen EGL, which draws a few
+pictures a second in software.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import jax
 import matplotlib
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray, UInt8
+from jaxtyping import UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from PIL import Image, ImageDraw, ImageFont
 
-from sorl_edu import plotting
-from sorl_edu.agents.agent import Agent, State
-from sorl_edu.environments.make import parse_name
-from sorl_edu.environments.mazes import MazeGeometry
-from sorl_edu.environments.rollout import at_once, make_environments, rollout
+from sorl_edu.agents.agent import Agent, HasCritic, State, propose
+from sorl_edu.environments.make import kind_of, parse_name
+from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
+from sorl_edu.environments.rollout import (
+    Moment,
+    make_environments,
+    parallel_environments,
+    rollout,
+)
 from sorl_edu.errors import check
 from sorl_edu.evaluation import check_environment
-from sorl_edu.files import appearing
+from sorl_edu.files import atomic_write
 from sorl_edu.inference import Proposal, check_budget
-from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED
+from sorl_edu.plotting.mazes import draw_maze
+from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, RED, WIDTH, plural, styled
 from sorl_edu.progress import progress_bar
 
 FILES = ("video.mp4", "video.gif", "contact_sheet.png")
 FPS = 20  # a robot's control step is 0.05 s: its episodes play in real time
-HOLD = 20  # frames for which an episode's end stays
-GIF_EVERY = 2  # frames of the MP4 for each of the GIF
-GIF_FRAMES = 150  # of a longer video the GIF shows fewer, faster
+HOLD = 20  # frames for which the end of an episode stays
+GIF_EVERY = 2  # frames of the MP4 per frame of the GIF
+GIF_FRAMES = 150  # the GIF of a longer video skips more frames, and plays faster
 GIF_COLORS = 64
 GIF_WIDTH = 720  # pixels, at most
-COLUMNS = 6  # moments on the contact sheet
+COLUMNS = 6  # images per row of the contact sheet
 SIZES = (128, 1024)  # pixels
 MAX_BYTES = 2 * 2**30
 SUPERSAMPLE = 3
-SHADOW_MAP = 1024  # pixels; OGBench's 4096 look the same at these sizes and take longer
+SHADOW_MAP = 1024  # pixels; OGBench's 4096 look the same at these sizes and are slower
 MINUS = "\N{MINUS SIGN}"
 GREY, DARK = "#d9d9d9", "#404040"
 
@@ -64,19 +68,19 @@ Picture = UInt8[np.ndarray, "height width 3"]
 
 
 class RenderError(OSError):
-    """MuJoCo can't draw on this machine; the message says what to install."""
+    """MuJoCo can't draw on this machine; the message says how to mend that."""
 
 
 @dataclass
-class Recording:
+class FilmedEpisode:
     """One episode of one setting, as pictures.
 
     Attributes:
         steps, candidates: the setting, m and N.
-        images: (size, size, 3) each; the last shows the state in which the episode ended.
-        times: the environment steps that were taken before each image.
-        q: the critic's Q of the action that is chosen at each image; NaN at the last, where none
-            is, and for an agent without a critic.
+        images: (size, size, 3) each; the last shows the final state of the episode.
+        times: the number of environment steps before each image.
+        q: the critic's Q of the action chosen at each image; NaN at the last image, where none is
+            chosen, and for an agent without a critic.
         success: whether the episode reached its goal.
     """
 
@@ -88,7 +92,7 @@ class Recording:
     success: bool = False
 
     def setting(self) -> str:
-        return f"m = {self.steps} step{'s' * (self.steps > 1)}, N = {self.candidates}"
+        return f"m = {plural(self.steps, 'step')}, N = {self.candidates}"
 
     def outcome(self) -> str:
         return f"success at step {self.times[-1]}" if self.success else "no success"
@@ -107,40 +111,47 @@ def film(
     size: int = 320,
     every: int = 1,
     progress: bool = True,
-) -> tuple[list[Recording], list[Recording]]:
-    """Records two settings and writes `FILES` to a folder: all three, or none.
+) -> tuple[list[FilmedEpisode], list[FilmedEpisode]]:
+    """Films two settings and writes `FILES` to a folder: all three, or none.
 
     Args:
         agent, state: any agent; one without a critic shows no Q.
         environment: an official OGBench single-task name.
-        steps, candidates: m and N, two values each: of the left and of the right setting.
-        episodes: how many, shown one after the other.
-        seed: of the starts and of the actions; episode e starts as in `evaluation.rollout`.
+        steps, candidates: m and N, two values each: for the left and for the right setting.
+        episodes: number of episodes, shown one after the other.
+        seed: seed of start states and action noise; episode e starts as in `rollout`.
         size: pixels along each edge of a picture, even.
         every: environment steps between frames; the video has 20 frames a second.
+        progress: whether to show progress bars.
 
     Returns:
         the episodes of the left setting, and of the right one.
 
     Raises:
-        ConfigError: a value is out of range, or the settings are the same.
+        ConfigError: a value is out of range, the settings are the same, or the agent can't choose
+            among several candidates.
         DataError: the environment's observations or actions aren't what the agent was trained on.
         RenderError: MuJoCo is needed and can't draw here.
-        ModuleNotFoundError: PyAV, which writes the MP4, is not installed.
+        ModuleNotFoundError: imageio or PyAV, which write the MP4, is not installed.
     """
     check(
         len(steps) == len(candidates) == 2,
-        "two settings are compared: give two values of steps (m) and two of candidates (N)",
+        "a film compares two settings: give two values of steps (m) and two of candidates (N)",
     )
     settings = list(zip(steps, candidates, strict=True))
     check(settings[0] != settings[1], "the two settings are the same: change a step count or an N")
     for m, n in settings:
         check_budget(m, n, episodes)
+    check(
+        max(candidates) == 1 or isinstance(agent, HasCritic),
+        f"{type(agent).__name__} has no critic to choose among {max(candidates)} candidates: use "
+        "candidates = (1, 1)",
+    )
     check_film(environment, episodes=episodes, size=size, every=every)
     check_environment(state, environment, episodes)
 
     left, right = (
-        record(
+        film_episodes(
             agent,
             state,
             environment,
@@ -156,11 +167,11 @@ def film(
         for (m, n), color in zip(settings, (BLUE, ORANGE), strict=True)
     )
     pairs = list(zip(left, right, strict=True))
-    shown = moments(pairs)
+    shown = frame_order(pairs)
     stride = max(GIF_EVERY, math.ceil(len(shown) / GIF_FRAMES))
     sheet = contact_sheet(pairs, title=f"{environment}, starts of seed {seed}")
     with contextlib.ExitStack() as files:
-        mp4, gif, png = (files.enter_context(appearing(Path(folder) / name)) for name in FILES)
+        mp4, gif, png = (files.enter_context(atomic_write(Path(folder) / name)) for name in FILES)
         write_mp4(mp4, (compose(pairs[e], i) for e, i in shown))
         write_gif(gif, (compose(pairs[e], i) for e, i in shown[::stride]))
         sheet.savefig(png, format="png", dpi=150)
@@ -168,10 +179,14 @@ def film(
 
 
 def check_film(environment: str, *, episodes: int, size: int, every: int) -> None:
-    """Raises what `film` does if such a video can't be made on this machine."""
+    """Raises the errors of `film` for a video that can't be made on this machine."""
     check(episodes >= 1, f"episodes must be at least 1, got {episodes}")
-    most = at_once(environment, episodes)
-    check(episodes == most, f"at most {most} episodes of a robot are filmed, got {episodes}")
+    most = parallel_environments(environment, episodes)
+    check(
+        episodes == most,
+        f"at most {most} episodes of a {kind_of(environment).family} can be filmed at once, got "
+        f"{episodes}",
+    )
     check(every >= 1, f"every must be at least 1, got {every}")
     smallest, largest = SIZES
     check(
@@ -179,7 +194,7 @@ def check_film(environment: str, *, episodes: int, size: int, every: int) -> Non
         f"size must be even, from {smallest} to {largest} pixels, got {size}",
     )
     _, env_id = parse_name(environment)
-    _av()
+    check_writer()
     if not is_drawn_from_above(environment):
         check_renderer()
 
@@ -191,16 +206,16 @@ def check_film(environment: str, *, episodes: int, size: int, every: int) -> Non
     check(
         images * size**2 * 3 <= MAX_BYTES,
         f"up to {images:,} pictures of {size} x {size} need {images * size**2 * 3 / 2**30:.1f} GiB "
-        f"of memory, more than {MAX_BYTES / 2**30:.0f}: show fewer episodes, a smaller size, or "
-        "not every environment step",
+        f"of memory, more than {MAX_BYTES / 2**30:.0f}: film fewer episodes, with a smaller size, "
+        "or not every environment step",
     )
 
 
 def check_renderer() -> None:
-    """Raises RenderError unless MuJoCo draws; chooses EGL where there is no screen.
+    """Raises RenderError unless MuJoCo draws; chooses EGL on a machine without a screen.
 
-    MuJoCo reads MUJOCO_GL when it is imported: in a process that has imported it, the choice comes
-    too late.
+    MuJoCo reads MUJOCO_GL once, at its import: in a process that has imported it, the choice has no
+    effect.
     """
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not screen and not os.environ.get("MUJOCO_GL"):
@@ -210,8 +225,8 @@ def check_renderer() -> None:
 
         with mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8) as renderer:
             renderer.render()
-    # By what is missing: ImportError, AttributeError, RuntimeError, or mujoco.FatalError, which is
-    # only an Exception and has no name if the import is what fails.
+    # ImportError, AttributeError, RuntimeError or mujoco.FatalError, which derives from Exception
+    # and can't be named here, where the import itself may fail.
     except Exception as error:
         chosen = os.environ.get("MUJOCO_GL") or "unset"
         reason = str(error).strip().splitlines() or [""]
@@ -222,28 +237,22 @@ def check_renderer() -> None:
         ) from error
 
 
-def _av():
+def check_writer() -> None:
+    """Raises ModuleNotFoundError unless the libraries that write MP4 files are installed."""
     try:
-        import av
+        import av  # noqa: F401
+        import imageio  # noqa: F401
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "writing MP4 files needs PyAV: python -m pip install av", name=error.name
+            "writing MP4 files needs imageio and PyAV: python -m pip install imageio av",
+            name=error.name,
         ) from None
-    return av
 
 
-# ------------------------------------------------------------------------------------ recording
+# -------------------------------------------------------------------------------------- filming
 
 
-@functools.partial(jax.jit, static_argnames=("agent", "steps", "candidates"))
-def _propose(
-    agent: Agent, state: State, obs: Array, key: PRNGKeyArray, *, steps: int, candidates: int
-) -> Proposal:
-    """`agent.propose`, compiled once per agent and setting."""
-    return agent.propose(state, obs, key, steps=steps, candidates=candidates)
-
-
-def record(
+def film_episodes(
     agent: Agent,
     state: State,
     environment: str,
@@ -256,59 +265,65 @@ def record(
     every: int = 1,
     color: str = BLUE,
     progress: bool = True,
-) -> list[Recording]:
-    """The episodes of one setting, filmed from inside the policy, which is called at every step.
+) -> list[FilmedEpisode]:
+    """The episodes of one setting as pictures.
 
     Args:
-        color: of the path in a maze.
+        color: color of the path in a maze.
         others: see `film`, which checks them.
     """
     environments = make_environments(environment, episodes)
-    recordings = [Recording(steps, candidates) for _ in environments]
-    clocks = np.full(episodes, -np.inf)  # an episode that has ended no longer moves its clock
-    ticks = itertools.count()
+    filmed = [FilmedEpisode(steps, candidates) for _ in environments]
+    running = np.ones(episodes, bool)
     frames = episodes * (environments[0].spec.max_episode_steps // every + 1)
-    bar = progress_bar(total=frames, unit="frame", desc=recordings[0].setting(), show=progress)
+    bar = progress_bar(total=frames, unit="frame", desc=filmed[0].setting(), show=progress)
     with contextlib.ExitStack() as open_views, bar:
         views = [view(environment, env, size, color) for env in environments]
         for each in views:
             open_views.callback(each.close)
 
-        def shoot(e: int, t: int, obs: np.ndarray, q: float) -> None:
-            recordings[e].images.append(views[e].draw(obs))
-            recordings[e].times.append(t)
-            recordings[e].q.append(q)
+        def shoot(e: int, moment: Moment, q: float) -> None:
+            filmed[e].images.append(views[e].draw(moment.observations[e]))
+            filmed[e].times.append(moment.time)
+            filmed[e].q.append(q)
             bar.update()
 
-        def policy(obs, key):
-            proposal = _propose(agent, state, obs, key, steps=steps, candidates=candidates)
-            q, t = np.asarray(proposal.q.max(0)), next(ticks)
-            now = np.array([env.unwrapped.data.time for env in environments])
-            if t % every == 0:
-                for e in np.flatnonzero(now > clocks).tolist():
-                    shoot(e, t, obs[e], float(q[e]))
-            clocks[:] = now
-            return proposal.action
+        def on_step(moment: Moment) -> None:
+            for e in np.flatnonzero(running & ~moment.running).tolist():
+                shoot(e, moment, math.nan)
+            running[:] = moment.running
+            if moment.time % every == 0 and running.any():
+                q = _chosen_values(moment.decision)
+                for e in np.flatnonzero(running).tolist():
+                    shoot(e, moment, float(q[e]))
 
-        table, track = rollout(policy, environment, episodes=episodes, seed=seed, record=True)
-        for e, row in enumerate(table.itertuples()):
-            last = track[e][np.isfinite(track[e]).all(1)][-1]
-            shoot(e, int(row.length), last, math.nan)
-            recordings[e].success = row.success > 0
-    return recordings
+        policy = partial(propose, agent, state, steps=steps, candidates=candidates)
+        table, _ = rollout(policy, environment, episodes=episodes, seed=seed, on_step=on_step)
+    for episode, success in zip(filmed, table.success, strict=True):
+        episode.success = success > 0
+    return filmed
+
+
+def _chosen_values(proposal: Proposal) -> np.ndarray:
+    """Q of the chosen candidate of each observation; NaN without a critic."""
+    if proposal.q is None:
+        return np.full(len(proposal.chosen), np.nan)
+    chosen = np.asarray(proposal.chosen)
+    return np.asarray(proposal.q)[chosen, np.arange(len(chosen))]
 
 
 def is_drawn_from_above(environment: str) -> bool:
-    """Whether `MazeView` draws it, so that MuJoCo needn't: a maze in which one body moves."""
-    return environment.startswith(("pointmaze-", "antmaze-", "humanoidmaze-"))
+    """Whether `MazeView` draws an environment, and not MuJoCo: a maze in which one body moves."""
+    kind = kind_of(environment)
+    return kind.is_maze and kind.family != "antsoccer"
 
 
 class MuJoCoView:
-    """What a camera of OGBench sees: in front of a robot, or above a field."""
+    """The view of OGBench's camera: in front of a robot, or above a field."""
 
     def __init__(self, env, size: int):
         self.env, self.size = env.unwrapped, size
-        self.renderer = None  # a reset may compile the model anew, so it is made when first needed
+        self.renderer = None  # created by the first `draw`: a reset may compile another model
 
     def draw(self, obs: np.ndarray) -> Picture:
         import mujoco
@@ -329,9 +344,9 @@ class MuJoCoView:
 
 
 class MazeView:
-    """A maze from above, in the style of the course's figures, with the path to the present state.
+    """A maze from above, in the style of the course's figures, with the path until now.
 
-    It is drawn larger and then reduced, which smooths the path.
+    Pictures are drawn larger and then reduced, which smooths the path.
     """
 
     def __init__(self, maze: MazeGeometry, size: int, color: str):
@@ -340,7 +355,7 @@ class MazeView:
         figure = Figure(figsize=(size / 100, size / 100), dpi=100 * SUPERSAMPLE)
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
-        plotting.draw_maze(axes, maze, labels=False)
+        draw_maze(axes, maze, labels=False)
         canvas.draw()
         self.to_pixels = axes.transData.frozen()
         self.background = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
@@ -362,19 +377,19 @@ class MazeView:
 
 
 def view(environment: str, env, size: int, color: str) -> MazeView | MuJoCoView:
-    """What draws `env`, one of `environment`, in pictures of size x size pixels."""
+    """The view that draws `env`, in pictures of size x size pixels."""
     if is_drawn_from_above(environment):
-        return MazeView(plotting.maze_geometry(environment), size, color)
+        return MazeView(maze_geometry(environment), size, color)
     return MuJoCoView(env, size)
 
 
 # -------------------------------------------------------------------------------------- frames
 
-Pair = tuple[Recording, Recording]
+Pair = tuple[FilmedEpisode, FilmedEpisode]
 
 
-def moments(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
-    """(episode, image) of every frame: each episode until both settings have ended, and a while."""
+def frame_order(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
+    """(episode, image) of every frame: each episode to the end of both settings, which is held."""
     frames = []
     for e, pair in enumerate(pairs):
         last = longest(pair) - 1
@@ -383,34 +398,34 @@ def moments(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
 
 
 def longest(pair: Pair) -> int:
-    """The images of the setting that took longer."""
-    return max(len(recording.images) for recording in pair)
+    """The number of images of the setting that took longer."""
+    return max(len(episode.images) for episode in pair)
 
 
-def caption(recording: Recording, index: int) -> tuple[str, str, str]:
-    """What is written below an image: the environment step, Q, and how the episode ended."""
-    step, q = f"step {recording.times[index]}", recording.q[index]
+def caption(episode: FilmedEpisode, index: int) -> tuple[str, str, str]:
+    """The text below an image: the environment step, Q, and the outcome once it is known."""
+    step, q = f"step {episode.times[index]}", episode.q[index]
     value = f"Q {round(q, 1) + 0:.1f}".replace("-", MINUS) if math.isfinite(q) else ""
-    if index < len(recording.images) - 1:
+    if index < len(episode.images) - 1:
         return step, value, ""
-    return step, value, "success" if recording.success else "no success"
+    return step, value, "success" if episode.success else "no success"
 
 
-def result_color(recording: Recording) -> str:
-    return GREEN if recording.success else RED
+def result_color(episode: FilmedEpisode) -> str:
+    return GREEN if episode.success else RED
 
 
 def compose(pair: Pair, index: int) -> Picture:
-    """One frame: both settings at the same moment; one that has ended keeps its last image.
+    """One frame: both settings at the same step; a setting that has ended keeps its last image.
 
-    Above each image stands its setting, below it the step, Q and the outcome, and then the curve of
-    Q until now, both on one scale.
+    Above each image stands its setting; below it stand the step, Q and the outcome, then the curve
+    of Q until now. Both curves have one scale.
     """
     size = len(pair[0].images[0])
     margin = 2 * (size // 32)
     left, right = (
-        panel(recording, min(index, len(recording.images) - 1), pair, color)
-        for recording, color in zip(pair, (BLUE, ORANGE), strict=True)
+        panel(episode, min(index, len(episode.images) - 1), pair, color)
+        for episode, color in zip(pair, (BLUE, ORANGE), strict=True)
     )
     frame = Image.new("RGB", (2 * size + 3 * margin, left.height + margin), "white")
     frame.paste(left, (margin, 0))
@@ -418,17 +433,17 @@ def compose(pair: Pair, index: int) -> Picture:
     return np.asarray(frame)
 
 
-def panel(recording: Recording, index: int, pair: Pair, color: str) -> Image.Image:
-    """A setting's half of a frame, of `size` pixels width; `pair` gives the curve its scale."""
-    size = len(recording.images[0])
+def panel(episode: FilmedEpisode, index: int, pair: Pair, color: str) -> Image.Image:
+    """A setting's half of a frame, as wide as its image; `pair` gives the curve its scale."""
+    size = len(episode.images[0])
     line = 2 * (size // 18)
     picture = Image.new("RGB", (size, size + 4 * line), "white")
     pen = ImageDraw.Draw(picture)
     font, bold = _font("DejaVuSans", line * 4 // 9), _font("DejaVuSans-Bold", line * 4 // 9)
-    pen.text((0, line // 2), recording.setting(), color, bold, anchor="lm")
-    picture.paste(Image.fromarray(recording.images[index]), (0, line))
-    step, q, outcome = caption(recording, index)
-    result = result_color(recording)
+    pen.text((0, line // 2), episode.setting(), color, bold, anchor="lm")
+    picture.paste(Image.fromarray(episode.images[index]), (0, line))
+    step, q, outcome = caption(episode, index)
+    result = result_color(episode)
     if outcome:
         edges = (0, line, size - 1, line + size - 1)
         pen.rectangle(edges, outline=result, width=max(size // 64, 2))
@@ -436,14 +451,14 @@ def panel(recording: Recording, index: int, pair: Pair, color: str) -> Image.Ima
     pen.text((0, middle), step, DARK, font, anchor="lm")
     pen.text((size // 2, middle), q, color, bold, anchor="mm")
     pen.text((size, middle), outcome, result, bold, anchor="rm")
-    picture.paste(_curve(recording, index, pair, color, (size, 2 * line - 4)), (0, size + 2 * line))
+    picture.paste(_curve(episode, index, pair, color, (size, 2 * line - 4)), (0, size + 2 * line))
     return picture
 
 
 def _curve(
-    recording: Recording, index: int, pair: Pair, color: str, size: tuple[int, int]
+    episode: FilmedEpisode, index: int, pair: Pair, color: str, size: tuple[int, int]
 ) -> Image.Image:
-    """Q until now, against the step, as a line; empty where there is no Q."""
+    """Q until now against the step, as a line; blank without a critic."""
     width, height = (SUPERSAMPLE * edge for edge in size)
     picture = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(picture)
@@ -459,7 +474,7 @@ def _curve(
                 2 * thick + (width - 5 * thick) * t / last,
                 3 * thick + room * float((high - q) / max(high - low, 1e-6)),
             )
-            for t, q in zip(recording.times[: index + 1], recording.q, strict=False)
+            for t, q in zip(episode.times[: index + 1], episode.q, strict=False)
             if math.isfinite(q)
         ]
         pen.line([(0, height - thick), (width, height - thick)], fill=GREY, width=SUPERSAMPLE)
@@ -470,7 +485,7 @@ def _curve(
 
 @functools.lru_cache
 def _font(name: str, pixels: int) -> ImageFont.FreeTypeFont:
-    """A font that comes with matplotlib."""
+    """A font of matplotlib's."""
     return ImageFont.truetype(
         Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf"), pixels
     )
@@ -481,20 +496,17 @@ def _font(name: str, pixels: int) -> ImageFont.FreeTypeFont:
 
 def write_mp4(path: str | Path, frames: Iterable[Picture], *, fps: int = FPS) -> None:
     """Writes frames, all of one even width and height, as H.264, which browsers play."""
-    av = _av()
-    frames = iter(frames)
-    first = next(frames)
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "23"})
-        stream.height, stream.width = first.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in itertools.chain([first], frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    import imageio.v3 as imageio
+
+    options = {"movflags": "faststart"}  # a browser plays it before it has the whole file
+    with imageio.imopen(path, "w", plugin="pyav", container="mp4", options=options) as file:
+        file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
+        for frame in frames:
+            file.write_frame(frame)
 
 
 def write_gif(path: str | Path, frames: Iterable[Picture], *, fps: float = FPS / GIF_EVERY) -> None:
-    """Writes frames as a GIF that plays over and over; one palette for all keeps it small."""
+    """Writes frames as an endless GIF; one palette for all keeps it a third of imageio's size."""
     pictures = []
     for frame in frames:
         pictures.append(Image.fromarray(frame))
@@ -506,54 +518,54 @@ def write_gif(path: str | Path, frames: Iterable[Picture], *, fps: float = FPS /
     flat[0].save(path, format="GIF", save_all=True, append_images=flat[1:], **options)
 
 
-@plotting.styled
+@styled
 def contact_sheet(pairs: Sequence[Pair], *, title: str) -> Figure:
-    """Moments of every episode: a row for each setting, and below them Q against the step."""
-    figure = Figure(figsize=(plotting.WIDTH * 1.2, 0.4 + 6.2 * len(pairs)), layout="constrained")
+    """Images of every episode, a row per setting, and below them Q against the step."""
+    figure = Figure(figsize=(WIDTH * 1.2, 0.4 + 6.2 * len(pairs)), layout="constrained")
     parts = figure.subfigures(len(pairs), 1, squeeze=False)[:, 0]
     for part, pair in zip(parts, pairs, strict=True):
-        _draw_moments(part, pair)
+        _draw_images(part, pair)
     figure.suptitle(title)
     return figure
 
 
-def sheet_moments(pair: Pair) -> list[int]:
-    """The images on a contact sheet, first and last among them.
+def sheet_images(pair: Pair) -> list[int]:
+    """The indices of the images on a contact sheet, first and last among them.
 
-    Where one setting took longer, two thirds of them are from before the other one ended.
+    If one setting took longer, two thirds of them are from before the other one ended.
     """
-    shorter, longer = sorted(len(recording.images) - 1 for recording in pair)
+    shorter, longer = sorted(len(episode.images) - 1 for episode in pair)
     if shorter == longer:
-        moments = np.linspace(0, longer, COLUMNS)
+        indices = np.linspace(0, longer, COLUMNS)
     else:
         both = 2 * COLUMNS // 3
         after = np.linspace(shorter, longer, COLUMNS - both + 1)
-        moments = np.concatenate([np.linspace(0, shorter, both), after])
-    return np.unique(moments.round().astype(int)).tolist()
+        indices = np.concatenate([np.linspace(0, shorter, both), after])
+    return np.unique(indices.round().astype(int)).tolist()
 
 
-def _draw_moments(part, pair: Pair) -> None:
-    chosen = sheet_moments(pair)
-    times = max((recording.times for recording in pair), key=len)
+def _draw_images(part: SubFigure, pair: Pair) -> None:
+    chosen = sheet_images(pair)
+    times = max((episode.times for episode in pair), key=len)
     grid = part.add_gridspec(3, len(chosen), height_ratios=(1, 1, 0.7))
-    for row, (recording, color) in enumerate(zip(pair, (BLUE, ORANGE), strict=True)):
-        last = len(recording.images) - 1
+    for row, (episode, color) in enumerate(zip(pair, (BLUE, ORANGE), strict=True)):
+        last = len(episode.images) - 1
         for column, index in enumerate(chosen):
             axes = part.add_subplot(grid[row, column])
-            axes.imshow(recording.images[min(index, last)], alpha=0.4 if index > last else 1)
+            axes.imshow(episode.images[min(index, last)], alpha=0.4 if index > last else 1)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(visible=True, color=color, linewidth=2)
             if row == 0:
                 axes.set_title(f"step {times[index]}")
             if column == 0:
-                axes.set_ylabel(recording.setting(), color=color, weight="bold")
+                axes.set_ylabel(episode.setting(), color=color, weight="bold")
             if index < last:
-                axes.set_xlabel(caption(recording, index)[1], color=DARK)
+                axes.set_xlabel(caption(episode, index)[1], color=DARK)
             else:
-                axes.set_xlabel(recording.outcome(), color=result_color(recording))
+                axes.set_xlabel(episode.outcome(), color=result_color(episode))
     axes = part.add_subplot(grid[2, :])
-    for recording, color, dashes in zip(pair, (BLUE, ORANGE), ("-", "--"), strict=True):
-        axes.plot(recording.times, recording.q, dashes, color=color, label=recording.setting())
+    for episode, color, dashes in zip(pair, (BLUE, ORANGE), ("-", "--"), strict=True):
+        axes.plot(episode.times, episode.q, dashes, color=color, label=episode.setting())
     axes.set(xlabel="environment step", ylabel="Q of the chosen action")
     axes.margins(x=0.01)
     axes.grid(True, axis="y")

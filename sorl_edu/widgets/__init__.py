@@ -1,32 +1,23 @@
-"""The course's explorers: pictures with controls, live in a notebook or in a page of their own.
+"""The course's explorers: pictures with controls, live in a notebook or on a page of their own.
 
 ActionDistributionExplorer    how actions sharpen with steps m and candidates N, and what it buys
-ScalingExplorer               steps x N: success against what it costs
-FlowExplorer                  samples and paths of flow and shortcut over the number of steps
-SelfConsistencyExplorer       one jump of 2h against two of h, while it is learned
-CriticExplorer                the Q landscape of a maze, while it is learned
+ScalingExplorer               steps x N: success against its cost
+FlowExplorer                  samples and paths of flows and shortcuts over the number of steps
+SelfConsistencyExplorer       one jump of 2h against two of h, during training
+CriticExplorer                the Q landscape of a maze, during training
 """
 
-from importlib import import_module
+import lazy_loader
 
-_HOMES = {
-    "ActionDistributionExplorer": "action_distribution",
-    "CriticExplorer": "critic",
-    "Explorer": "explorer",
-    "FlowExplorer": "flow",
-    "Parameter": "explorer",
-    "ScalingExplorer": "scaling",
-    "SelfConsistencyExplorer": "self_consistency",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sorl_edu.widgets' has no attribute '{name}'")
-    return getattr(import_module(f"sorl_edu.widgets.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "action_distribution": ["ActionDistributionExplorer"],
+        "critic": ["CriticExplorer"],
+        "explorer": ["Explorer"],
+        "flow": ["FlowExplorer"],
+        "frame": ["Parameter"],
+        "scaling": ["ScalingExplorer"],
+        "self_consistency": ["SelfConsistencyExplorer"],
+    },
+)

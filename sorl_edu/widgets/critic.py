@@ -1,67 +1,55 @@
-"""The critic over the maze: what it expects from each place, while it learns.
+"""CriticExplorer: the critic's value of every place of a maze, during training.
 
-updates, states = course_data.snapshots("sorl")
+updates, states = shipped.snapshots("sorl")
 CriticExplorer(agent, states, updates, "pointmaze-medium-navigate-singletask-v0")
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
-from matplotlib.axes import Axes
+from jaxtyping import PRNGKeyArray
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.ticker import EngFormatter
 
 from sorl_edu.agents.agent import Agent, State
-from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
+from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import check
 from sorl_edu.inference import check_budget
-from sorl_edu.plotting import (
-    BLUE,
-    START,
-    WIDTH,
-    check_positions,
-    check_values,
-    draw_arrows,
-    draw_maze,
-    styled,
-)
-from sorl_edu.widgets.explorer import Explorer, Parameter, as_tuple
+from sorl_edu.plotting.mazes import VALUE_LABEL, check_positions, draw_landscape, propose_at
+from sorl_edu.plotting.style import BLUE, START, WIDTH, styled
+from sorl_edu.widgets.explorer import Explorer, as_tuple
+from sorl_edu.widgets.frame import Parameter
 
 SAMPLES, PER_CELL = 32, 5
-VALUE = "V(o), expected discounted return"
 
 
 class CriticExplorer(Explorer):
-    """The Q landscape over the maze through training, with the policy's arrows on top.
+    """The Q landscape over the maze during training, with the policy's arrows on top.
 
     The value of a place is V(o), the mean of Q(o, a, m) over 32 actions a ~ pi(. | o, m), and an
     arrow is the mean of these actions. All frames share one colour scale. Values are computed once,
     before the first frame.
 
     Args:
-        agent: any agent whose `propose` values its candidates.
-        states: what it had learned after each of `updates`.
-        updates: how many updates made each state, rising.
+        agent: any agent with a critic.
+        states: its states during training.
+        updates: the number of updates that led to each state, rising.
         environment: the official OGBench name of a maze whose observation is the position (x, y).
         steps: the numbers of policy steps m to choose from, powers of two.
-        key: draws the actions, the same ones for every frame; without one, always the same.
+        key: draws the actions, the same ones for every frame; `jax.random.key(0)` unless given.
 
     Attributes:
         places: (n, 2) positions in metres: the free places, then the start, then the goal.
 
     Raises:
-        ConfigError: no states, as many updates as states are not given or do not rise, m is out of
-            range, or a position is not a state of the environment; and, when values are first
-            computed, an agent without a critic.
+        ConfigError: no states; another number of updates than of states, or updates that do not
+            rise; m out of range; a maze whose observation is more than the position; and, with the
+            first frame, an agent without a critic.
         UnknownName: no such environment.
     """
 
@@ -80,7 +68,7 @@ class CriticExplorer(Explorer):
         check(
             len(states) == len(updates),
             f"there are {len(states)} states and {len(updates)} updates; each state needs the "
-            "number of updates that made it",
+            "number of updates that led to it",
         )
         check(
             all(one < later for one, later in pairwise(updates)),
@@ -90,7 +78,7 @@ class CriticExplorer(Explorer):
             check_budget(m, SAMPLES)
         self.agent, self.states = agent, list(states)
         self.maze = maze_geometry(environment)
-        check_positions(self.maze, self.maze.name)
+        check_positions(self.maze, environment)
         self.key = jax.random.key(0) if key is None else key
         self.title = "What the critic expects, and where the policy goes"
         self.parameters = (
@@ -103,9 +91,9 @@ class CriticExplorer(Explorer):
             ),
             Parameter("steps", "steps m", steps),
         )
-        points, self._free = self.maze.points(PER_CELL)
+        points, free = self.maze.points(PER_CELL)
         ends = np.array([self.maze.start, self.maze.goal], np.float32)
-        self.places = np.concatenate([points[self._free], ends])
+        self.places = np.concatenate([points[free], ends])
         self._values: dict[tuple[int, int], np.ndarray] = {}
         self._actions: dict[tuple[int, int], np.ndarray] = {}
 
@@ -115,13 +103,14 @@ class CriticExplorer(Explorer):
         updates, steps = (parameter.values for parameter in self.parameters)
         values, actions = {}, {}
         for m in steps:
-            expect = jax.jit(partial(_expect, self.agent, steps=m))
             for update, state in zip(updates, self.states, strict=True):
-                v, a = expect(state, jnp.asarray(self.places), self.key)
-                check_values(self.agent, v)
-                values[update, m], actions[update, m] = np.asarray(v), np.asarray(a)
-        everything = np.stack(list(values.values()))[:, :-2]
-        self._limits = float(everything.min()), float(everything.max())
+                proposal = propose_at(
+                    self.agent, state, self.places, self.key, steps=m, samples=SAMPLES
+                )
+                values[update, m] = np.asarray(proposal.q.mean(0))
+                actions[update, m] = np.asarray(proposal.actions.mean(0))
+        of_places = np.stack(list(values.values()))[:, :-2]
+        self._limits = float(of_places.min()), float(of_places.max())
         self._actions, self._values = actions, values
 
     @styled
@@ -129,18 +118,19 @@ class CriticExplorer(Explorer):
         figure = Figure(figsize=(WIDTH, 5.4))
         axes = figure.add_axes((0.06, 0.09, 0.5, 0.82))
         values, actions = self._values[update, steps], self._actions[update, steps]
-        image = _draw_landscape(
-            axes, self.maze, self._free, values[:-2], actions[:-2], self._limits
+        image = draw_landscape(
+            axes, self.maze, values[:-2], actions[:-2], per_cell=PER_CELL, limits=self._limits
         )
-        axes.set_title(f"after {update:,} updates, {_steps(steps)}")
-        figure.colorbar(image, cax=figure.add_axes((0.575, 0.09, 0.018, 0.82)), label=VALUE)
+        axes.plot(*self.maze.start, **START | {"markersize": 9}, zorder=5)
+        axes.set_title(f"after {update:,} updates, {steps}-step policy")
+        figure.colorbar(image, cax=figure.add_axes((0.575, 0.09, 0.018, 0.82)), label=VALUE_LABEL)
 
         beside = figure.add_axes((0.75, 0.3, 0.23, 0.4))
         updates = self.parameters[0].values
         curve = [self._values[u, steps][-2] for u in updates]
         beside.plot(updates, curve, color=BLUE, marker="o", markersize=3)
         beside.plot(update, values[-2], marker="o", markersize=10, color=BLUE)
-        beside.set(xlabel="updates", ylabel="V at the start", title="the promise at the start")
+        beside.set(xlabel="updates", ylabel="V at the start", title="value of the start")
         beside.set_ylim(self._limits[0] - 2, self._limits[1] + 2)
         beside.xaxis.set_major_formatter(EngFormatter(sep=""))
         beside.grid(True)
@@ -150,9 +140,9 @@ class CriticExplorer(Explorer):
         facts = self.facts(**setting)
         x, y = facts["action_at_start"]
         return (
-            f"After {facts['update']:,} updates the critic promises the {facts['steps']}-step "
-            f"policy a discounted return of {facts['value_at_start']:.1f} from the start (white "
-            f"dot) and {facts['value_at_goal']:.1f} from the goal (star); over the maze, "
+            f"After {facts['update']:,} updates the critic expects from the {facts['steps']}-step "
+            f"policy a discounted return of {facts['value_at_start']:.1f} at the start (white "
+            f"dot) and {facts['value_at_goal']:.1f} at the goal (star); over the maze, "
             f"{facts['lowest']:.1f} to {facts['highest']:.1f}. At the start the policy's mean "
             f"action is ({x:.2f}, {y:.2f})."
         )
@@ -169,86 +159,3 @@ class CriticExplorer(Explorer):
             "highest": float(values[:-2].max()),
             "action_at_start": [float(a) for a in actions[-2]],
         }
-
-
-@styled
-def compare_landscapes(
-    arms: Mapping[str, tuple[Agent, State]],
-    environment: str,
-    *,
-    steps: int = 1,
-    key: PRNGKeyArray | None = None,
-) -> Figure:
-    """The Q landscapes of several agents side by side, on one colour scale.
-
-    Args:
-        arms: agent and state by name, a panel each.
-        environment: the official OGBench name of a maze whose observation is the position (x, y).
-        steps: m.
-        key: draws the actions; without one, always the same.
-
-    Raises:
-        ConfigError: no arms, m is out of range, an agent has no critic, or a position is not a
-            state of the environment.
-    """
-    check(len(arms) > 0, "arms must name at least one agent")
-    check_budget(steps, SAMPLES)
-    maze = maze_geometry(environment)
-    check_positions(maze, maze.name)
-    points, free = maze.points(PER_CELL)
-    key = jax.random.key(0) if key is None else key
-    found = {}
-    for name, (agent, state) in arms.items():
-        expect = jax.jit(partial(_expect, agent, steps=steps))
-        found[name] = expect(state, jnp.asarray(points[free]), key)
-        check_values(agent, found[name][0])
-    lowest = min(float(values.min()) for values, _ in found.values())
-    highest = max(float(values.max()) for values, _ in found.values())
-    figure = Figure(figsize=(WIDTH, 0.8 + 8.8 / max(len(arms), 2)), layout="compressed")
-    panels = figure.subplots(1, len(arms), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, (name, (values, actions)) in zip(panels, found.items(), strict=True):
-        values, actions = np.asarray(values), np.asarray(actions)
-        image = _draw_landscape(axes, maze, free, values, actions, (lowest, highest))
-        axes.set_title(f"{name}, {_steps(steps)}")
-    for axes in panels[1:]:
-        axes.set_ylabel("")
-    figure.colorbar(image, ax=list(panels), label=VALUE)
-    return figure
-
-
-def _expect(
-    agent: Agent, state: State, places: Float[Array, "n 2"], key: PRNGKeyArray, *, steps: int
-) -> tuple[Float[Array, " n"], Float[Array, "n action"]]:
-    """V(o) and the mean action, over actions a ~ pi(. | o, m)."""
-    proposal = agent.propose(state, places, key, steps=steps, candidates=SAMPLES)
-    return proposal.q.mean(0), proposal.actions.mean(0)
-
-
-def _draw_landscape(
-    axes: Axes,
-    maze: MazeGeometry,
-    free: np.ndarray,
-    values: np.ndarray,
-    actions: np.ndarray,
-    limits: tuple[float, float],
-) -> AxesImage:
-    points, _ = maze.points(PER_CELL)
-    grid, arrows = np.full(free.shape, np.nan), np.zeros(points.shape)
-    grid[free], arrows[free] = values, actions
-    image = axes.imshow(
-        grid,
-        extent=maze.extent,
-        origin="lower",
-        interpolation="nearest",
-        vmin=limits[0],
-        vmax=limits[1],
-    )
-    draw_maze(axes, maze)
-    every = np.s_[1::2, 1::2]  # two or three arrows along a cell
-    draw_arrows(axes, maze, points[every][free[every]], arrows[every][free[every]])
-    axes.plot(*maze.start, **START | {"markersize": 9}, zorder=5)
-    return image
-
-
-def _steps(steps: int) -> str:
-    return "1-step policy" if steps == 1 else f"{steps}-step policy"

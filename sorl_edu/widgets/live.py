@@ -1,8 +1,7 @@
 """The live view: ipywidgets (7.7 or 8) around an explorer's frames, in JupyterLab and in Colab.
 
-Frames are drawn when the view is shown, behind a progress bar; moving a slider then only looks one
-up. Choosing a value of a slow parameter draws its frames first. What goes wrong is said in the
-view.
+The view draws all frames when it is displayed, behind a progress bar; a slider then only looks one
+up. A choice of a slow parameter draws that choice's frames first. The view also shows errors.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ from typing import Any
 import ipywidgets
 from IPython.display import Javascript
 
-from sorl_edu.widgets.explorer import Explorer, Parameter, figure_html, is_choice
+from sorl_edu.widgets.explorer import Explorer
+from sorl_edu.widgets.frame import Parameter, figure_html
 
-# The sliders of ipywidgets have no name, and say the index of their value: a screen reader reads
-# "slider, 2.00" for "steps m, 4". In version 7 they don't even say that they are sliders.
+# The sliders of ipywidgets have no name and announce the index of their value: a screen reader says
+# "slider, 2.00" instead of "steps m, 4". In version 7 they don't even have the role of a slider.
 NAMES = Javascript("""
 if (!window.sorlNames) {
   const put = (element, name, value) => {
@@ -41,10 +41,10 @@ if (!window.sorlNames) {
 
 
 class View:
-    """The controls of an explorer, its picture, and what keeps them together.
+    """The controls of an explorer and its picture, which follows them.
 
     Attributes:
-        box: what is displayed.
+        box: the widget to display.
         controls: the control of each parameter, by name.
     """
 
@@ -75,11 +75,11 @@ class View:
             self.fill()
 
     def setting(self) -> dict[str, Any]:
-        """What the controls say."""
+        """The setting that the controls show."""
         return {name: control.value for name, control in self.controls.items()}
 
     def fill(self) -> None:
-        """Draws all frames of the slow parameters' present values, then shows the one chosen."""
+        """Draws all frames of the slow parameters' current values, then shows the current one."""
         slow = {p.name: self.controls[p.name].value for p in self.explorer.parameters if p.slow}
         settings = list(self.explorer.settings(**slow))
         self.bar.max, self.bar.value, self.bar.layout.display = len(settings), 0, ""
@@ -94,15 +94,15 @@ class View:
         self.show()
 
     def show(self) -> None:
-        """Shows the frame that the controls ask for."""
+        """Shows the frame of the current setting."""
         try:
             frame = self.explorer.frame(**self.setting())
-            self.picture.value = figure_html(self.explorer, frame)
+            self.picture.value = figure_html(self.explorer.title, frame)
         except Exception as error:
             self.say(error)
 
     def say(self, error: Exception | str) -> None:
-        """Puts an error, or "" for none, into the view."""
+        """Shows an error in the view, or clears it with ""."""
         name = type(error).__name__ + ": " if isinstance(error, Exception) else ""
         text = html.escape(name + str(error))
         self.message.value = text and f'<p role="alert" class="sorl-error">{text}</p>'
@@ -119,7 +119,7 @@ class View:
 
 def _control(parameter: Parameter) -> ipywidgets.Widget:
     options = list(zip(parameter.names, parameter.values, strict=True))
-    kind = ipywidgets.Dropdown if is_choice(parameter) else ipywidgets.SelectionSlider
+    kind = ipywidgets.Dropdown if parameter.is_choice else ipywidgets.SelectionSlider
     control = kind(
         options=options,
         value=parameter.start,

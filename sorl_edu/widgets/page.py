@@ -1,14 +1,12 @@
-"""The kernel-free view: one HTML page with all frames in it, and controls that need no Python."""
+"""The kernel-free view: one HTML page with all frames, and controls that need no Python."""
 
 from __future__ import annotations
 
 import html
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sorl_edu.widgets.explorer import Frame
+from sorl_edu.widgets.frame import Frame
 
 STYLE = """
 body { font: 16px/1.4 system-ui, sans-serif; margin: 1rem auto; padding: 0 1rem; }
@@ -50,12 +48,12 @@ show();
 
 
 def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
-    """The page: it refers to nothing outside itself.
+    """The page, which refers to nothing outside itself.
 
     Args:
-        title: what stands above.
-        controls: for each parameter its name, label, the names of its values, the index of the
-            one to start at, and its kind, "slider" or "choice".
+        title: the page's title and heading.
+        controls: for each parameter its name, its label, the names of its values, the index of the
+            start, and its kind, "slider" or "choice".
         frames: one per setting, in the order of itertools.product over the controls' values.
     """
     content = {
@@ -69,7 +67,7 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
             for frame in frames
         ],
     }
-    embedded = json.dumps(content).replace("<", "\\u003c")  # so that no text can end the script
+    embedded = json.dumps(content).replace("<", "\\u003c")  # so that no text can close the script
     first = frames[0]
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -1,8 +1,6 @@
-"""Test-time scaling: the steps x N surface, and what its cells cost."""
+"""ScalingExplorer: the steps x N surface, and the cost of its cells."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -11,10 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sorl_edu.errors import check
-from sorl_edu.evaluation import summarize
+from sorl_edu.evaluation.statistics import summarize
 from sorl_edu.inference import network_evaluations
-from sorl_edu.plotting import BLUE, ORANGE, SWEEP_LABELS, styled
-from sorl_edu.widgets.explorer import Explorer, Parameter
+from sorl_edu.plotting.scaling import DIGITS, SWEEP_LABELS, draw_surface
+from sorl_edu.plotting.style import BLUE, ORANGE, styled, text_color
+from sorl_edu.widgets.explorer import Explorer
+from sorl_edu.widgets.frame import Parameter
 
 COSTS = {
     "network evaluations": "network evaluations an action",
@@ -23,20 +23,20 @@ COSTS = {
 
 
 class ScalingExplorer(Explorer):
-    """Success (or episode length) over steps x N beside what each setting costs.
+    """Success (or episode length) over steps x N, and the cost of each setting.
 
-    Left, the surface with the setting of the sliders framed; right, every setting at its cost, with
-    its 95% interval, and the best that each budget buys as a line.
+    The left panel is the surface, with the setting of the sliders framed. The right panel shows
+    every setting at its cost, that setting's 95% interval, and as a line the best of each budget.
 
     Args:
         episodes: a row per (training_seed, steps, candidates, episode), as `evaluation.sweep` and
-            `course_data.episodes` give them; a full grid of steps x candidates.
+            `shipped.episodes` return them; a full grid of steps x candidates.
         milliseconds: columns steps, candidates, milliseconds, for the same settings; without it
-            cost is counted in network evaluations only.
+            the cost is in network evaluations only.
         ensemble: networks of the critic, each evaluated once per candidate.
 
     Raises:
-        ConfigError: a missing column, a missing setting.
+        ConfigError: a missing column or a missing setting.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class ScalingExplorer(Explorer):
         ensemble: int = 2,
         title: str = "What steps and candidates buy, and what they cost",
     ) -> None:
-        wanted = ("training_seed", "steps", "candidates", "success", "length", "return")
-        missing = [column for column in wanted if column not in episodes]
+        columns = ("training_seed", "steps", "candidates", "success", "length", "return")
+        missing = [column for column in columns if column not in episodes]
         check(not missing, f"the episodes lack {', '.join(missing)}; pass what `sweep` returns")
         self.summary = summarize(episodes).set_index(["steps", "candidates"]).sort_index()
         steps, candidates = (tuple(map(int, level)) for level in self.summary.index.levels)
@@ -81,22 +81,16 @@ class ScalingExplorer(Explorer):
         figure = Figure(figsize=(10, 4.4))
         surface, plane = (figure.add_axes((x, 0.14, 0.38, 0.7)) for x in (0.07, 0.57))
 
-        limits = (0, 1) if metric == "success" else (None, None)
-        cmap = matplotlib.colormaps["viridis" if metric == "success" else "viridis_r"]
-        image = surface.imshow(table, cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto")
+        image = draw_surface(surface, table, metric)
         surface.invert_yaxis()
         for (i, j), value in np.ndenumerate(table.to_numpy()):
-            dark = np.dot(image.to_rgba(value)[:3], [0.299, 0.587, 0.114]) < 0.5
-            text = f"{value:.2f}" if metric == "success" else f"{value:.0f}"
-            color = "white" if dark else "black"
+            color = text_color(image.to_rgba(value))
+            text = f"{value:.{DIGITS[metric]}f}"
             surface.text(j, i, text, color=color, ha="center", va="center", size=9)
         at = table.columns.get_loc(steps) - 0.5, table.index.get_loc(candidates) - 0.5
         surface.add_patch(
             Rectangle(at, 1, 1, fill=False, edgecolor=ORANGE, linewidth=3.5, clip_on=False)
         )
-        surface.set_xticks(range(len(table.columns)), table.columns)
-        surface.set_yticks(range(len(table.index)), table.index)
-        surface.set(xlabel="inference steps m", ylabel="candidates N")
         surface.set_title(SWEEP_LABELS[metric].capitalize(), size=11)
 
         x, y = self.summary[cost], self.summary[metric]
@@ -121,7 +115,7 @@ class ScalingExplorer(Explorer):
         return figure
 
     def front(self, metric: str, cost: str) -> pd.DataFrame:
-        """The settings that beat all cheaper ones, cheapest first."""
+        """The settings that beat all cheaper ones, the cheapest first."""
         sign = 1 if metric == "success" else -1
         ordered = self.summary.sort_values([cost, metric], ascending=[True, sign < 0])
         best = (sign * ordered[metric]).cummax()
@@ -129,7 +123,7 @@ class ScalingExplorer(Explorer):
 
     def caption(self, *, metric: str, cost: str, steps: int, candidates: int) -> str:
         row = self.summary.loc[(steps, candidates)]
-        digits = 2 if metric == "success" else 0
+        digits = DIGITS[metric]
         value, low, high = (row[metric + suffix] for suffix in ("", "_low", "_high"))
         return (
             f"{steps} step(s), N = {candidates}: {metric} {value:.{digits}f} "
@@ -151,21 +145,3 @@ class ScalingExplorer(Explorer):
     def _cost_text(self, row: pd.Series) -> str:
         text = f"{row['network evaluations']:.0f} network evaluations an action"
         return text + (f" ({row.milliseconds:.2f} ms)" if "milliseconds" in row else "")
-
-
-def best_within(summary: pd.DataFrame, budget: float, ensemble: int = 2) -> pd.DataFrame:
-    """The settings that a budget of network evaluations pays for, best success first.
-
-    Args:
-        summary: as `evaluation.summarize` gives it.
-        budget: network evaluations an action.
-        ensemble: networks of the critic.
-    """
-    costs: Sequence[int] = [
-        network_evaluations(int(row.steps), int(row.candidates), ensemble)
-        for row in summary.itertuples()
-    ]
-    affordable = summary.assign(cost=costs)
-    affordable = affordable[affordable.cost <= budget]
-    check(len(affordable) > 0, f"no setting of the table costs {budget} or less")
-    return affordable.sort_values(["success", "length"], ascending=[False, True])

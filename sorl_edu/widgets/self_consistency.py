@@ -1,9 +1,9 @@
 """SelfConsistencyExplorer: one big jump against two half jumps, over training.
 
-    explorer = SelfConsistencyExplorer((updates, fields), data, key=jax.random.key(0))
+    explorer = SelfConsistencyExplorer((updates, shortcuts), data, key=jax.random.key(0))
     explorer.render(update=1000, jump=0.5)
 
-Where the two land alike, at every step size, the field is self-consistent: lesson 2.
+A shortcut whose jumps land at the same places at every step size is self-consistent: lesson 2.
 """
 
 from __future__ import annotations
@@ -21,30 +21,32 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from sorl_edu.errors import check
-from sorl_edu.flow_matching import Field, euler_step, interpolate
-from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED, WIDTH, styled
-from sorl_edu.shortcut import check_denoise_steps
-from sorl_edu.widgets.explorer import Explorer, Parameter
+from sorl_edu.flow_matching import euler_step, interpolate
+from sorl_edu.plotting.clouds import half_width
+from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, RED, WIDTH, styled
+from sorl_edu.shortcut import Shortcut, at_step_size, check_denoise_steps
+from sorl_edu.widgets.explorer import Explorer
 from sorl_edu.widgets.flow import check_points
+from sorl_edu.widgets.frame import Parameter
 
-ARROWS = 24  # of the particles, those whose jumps are drawn
+ARROWS = 24  # particles whose jumps are drawn
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (4, 1, 1, 1)), (0, (8, 2)))
 
 
 class SelfConsistencyExplorer(Explorer):
-    """Where one jump of 2h lands, where two of h land, and the gap between, over training.
+    """The landings of one jump of 2h and of two of h, and the gap between them, over training.
 
     The jump starts at t = 1 - 2h and so ends at the data, t = 1. Particles a_t lie on paths from
-    noise to the data, the same ones in every picture. Fields are told a column of zeros for the
+    noise to the data, the same ones in every picture. Shortcuts see a column of zeros for the
     observation.
 
     Args:
-        snapshots: (updates, fields): after how many updates each was taken, rising, and the field
-            s(a_t, t, h) as it then was.
+        snapshots: (updates, shortcuts): the number of updates before each snapshot, rising, and the
+            shortcut field (obs, a_t, t, h) at that time.
         data: (n, 2) points, at least as many as `samples`.
         key: draws the noise.
         denoise_steps: M, a power of two, at least 2; 2h is 1, 1/2, ... 2/M.
-        samples: how many particles, at least 2.
+        samples: the number of particles, at least 2.
 
     Raises:
         ConfigError: an argument outside these ranges.
@@ -52,19 +54,19 @@ class SelfConsistencyExplorer(Explorer):
 
     def __init__(
         self,
-        snapshots: tuple[Sequence[int], Sequence[Field]],
+        snapshots: tuple[Sequence[int], Sequence[Shortcut]],
         data: Shaped[np.ndarray | Array, "..."],
         *,
         key: PRNGKeyArray,
         denoise_steps: int = 8,
         samples: int = 300,
     ) -> None:
-        updates, fields = snapshots
+        updates, shortcuts = snapshots
         updates = tuple(map(int, updates))
-        check(len(updates) > 0, "snapshots must hold at least one field")
+        check(len(updates) > 0, "snapshots must hold at least one shortcut")
         check(
-            len(updates) == len(fields),
-            f"snapshots names {len(updates)} updates for {len(fields)} fields",
+            len(updates) == len(shortcuts),
+            f"snapshots names {len(updates)} updates for {len(shortcuts)} shortcuts",
         )
         check(
             updates[0] >= 0 and all(a < b for a, b in itertools.pairwise(updates)),
@@ -73,7 +75,7 @@ class SelfConsistencyExplorer(Explorer):
         check_denoise_steps(denoise_steps)
         check(samples >= 2, f"samples is {samples}; it must be at least 2")
         self.data = check_points(data, samples)
-        self.updates, self.fields = updates, tuple(fields)
+        self.updates, self.shortcuts = updates, tuple(shortcuts)
         self.noise = jax.random.normal(key, (samples, 2))
         levels = range(denoise_steps.bit_length() - 1)
         self.jumps = tuple(2.0**-j for j in levels)
@@ -82,27 +84,27 @@ class SelfConsistencyExplorer(Explorer):
             Parameter("update", "update", updates, start=updates[-1]),
             Parameter("jump", "jump 2h", self.jumps, names=tuple(map(_fraction, self.jumps))),
         )
-        reach = [np.asarray(self.noise), self.data]
-        self._limit = 1.1 * max(float(np.quantile(np.abs(cloud), 0.99)) for cloud in reach)
+        self._limit = half_width([self.noise, self.data])
         self._landings: dict[float, list[dict[str, np.ndarray]]] = {}
         self._gaps: dict[float, np.ndarray] = {}
 
     def prepare(self, *, update: int, jump: float) -> None:
-        """Jumps with every field, once: the curves are of all updates and all jumps."""
+        """Jumps with every shortcut, once: the curves show all updates and all jumps."""
         if self._landings:
             return
         obs = jnp.zeros((len(self.noise), 1))
         actions = jnp.asarray(self.data[: len(self.noise)])
         landings: dict[float, list] = {size: [] for size in self.jumps}
-        for field in self.fields:
+        for shortcut in self.shortcuts:
             for size in self.jumps:
                 t, h = 1 - size, size / 2
+                small, large = at_step_size(shortcut, h), at_step_size(shortcut, 2 * h)
                 a_t = interpolate(self.noise, actions, jnp.full((len(actions), 1), t))
-                middle = euler_step(field, obs, a_t, t, h)
-                two = euler_step(field, obs, middle, t + h, h)
-                one = euler_step(field, obs, a_t, t, 2 * h)
-                found = {"start": a_t, "middle": middle, "two": two, "one": one}
-                landings[size].append({name: np.asarray(a) for name, a in found.items()})
+                middle = euler_step(small, obs, a_t, t, h)
+                two = euler_step(small, obs, middle, t + h, h)
+                one = euler_step(large, obs, a_t, t, 2 * h)
+                places = {"start": a_t, "middle": middle, "two": two, "one": one}
+                landings[size].append({name: np.asarray(a) for name, a in places.items()})
         for size, rows in landings.items():
             distances = [np.linalg.norm(row["one"] - row["two"], axis=-1) for row in rows]
             self._gaps[size] = np.array([d.mean() for d in distances])
@@ -202,6 +204,6 @@ class SelfConsistencyExplorer(Explorer):
 
 
 def _fraction(value: float) -> str:
-    """A binary fraction as it is said: 1/4, 3/4, 1."""
+    """A binary fraction as text: 1/4, 3/4, 1."""
     top, bottom = float(value).as_integer_ratio()
     return str(top) if bottom == 1 else f"{top}/{bottom}"

@@ -1,0 +1,121 @@
+"""The house style of the course's figures, and what several of them are made of."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from jaxtyping import Array
+from matplotlib.figure import Figure
+
+from sorl_edu.errors import check
+from sorl_edu.files import atomic_write
+
+Numbers = np.ndarray | Array
+
+STYLE = {
+    "figure.dpi": 100,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "figure.titlesize": 13,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": "0.9",
+    "lines.linewidth": 1.8,
+    "image.cmap": "viridis",
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.06,
+}
+WIDTH = 10.0  # inches, a notebook's width
+BLUE, ORANGE, GREEN, RED, *_ = sns.color_palette("colorblind").as_hex()
+LIGHT_GREYS = matplotlib.colors.ListedColormap([str(g) for g in np.linspace(0.6, 0.98, 256)])
+MARKERS = "osD^vPX"
+
+# Keywords of a line, for what figures of mazes and of actions have in common.
+START = dict(marker="o", markersize=5, color="white", markeredgecolor="black", linestyle="none")
+GOAL = dict(marker="*", markersize=14, color=RED, markeredgecolor="white", linestyle="none")
+REACHED = dict(color=BLUE, linestyle="-")
+FAILED = dict(color=ORANGE, linestyle=(0, (4, 1.5)))
+END = dict(color=ORANGE, marker="X", markersize=8, markeredgecolor="black", zorder=6)
+MEAN = dict(marker="o", markersize=9, color="none", markeredgecolor=RED, markeredgewidth=2)
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draws and lays out in the house style, and restores matplotlib's settings.
+
+    The layout is then fixed: the figure looks the same whatever the settings are when it is shown,
+    and is drawn faster.
+    """
+
+    @functools.wraps(draw)
+    def in_style(*args, **kwargs) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            figure = draw(*args, **kwargs)
+            for axes in figure.axes:  # matplotlib creates ticks only when it draws them
+                axes.tick_params(labelsize=STYLE["xtick.labelsize"])
+            if figure.get_layout_engine() is not None:
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")
+            return figure
+
+    return in_style
+
+
+def save_figure(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
+    """Writes a PNG atomically and returns its path.
+
+    Raises:
+        ConfigError: the file's name does not end in .png.
+    """
+    path = Path(path)
+    check(path.suffix == ".png", f"a figure is saved as .png, not as '{path.name}'")
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi)
+    return path
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches wide and high, whose layout adapts to its labels."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def remove_unused(panels: np.ndarray, used: int) -> None:
+    """Removes the empty panels of the last row, and labels the ticks of the panels above them."""
+    unused = panels.size - used
+    for axes in panels.flat[used:]:
+        axes.remove()
+    for axes in panels[-2:-1, panels.shape[1] - unused :].flat:
+        axes.tick_params(labelbottom=True)
+
+
+def plural(number: int, noun: str) -> str:
+    """A number and its noun: "1 step", "2 steps"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def spread(actions: np.ndarray) -> float:
+    """The RMS distance of actions (n, 2) from their mean."""
+    return float(np.sqrt(((actions - actions.mean(0)) ** 2).sum(1).mean()))
+
+
+def text_color(rgba: Sequence[float]) -> str:
+    """Black or white, whichever is easier to read on this colour."""
+    return "white" if np.dot(rgba[:3], [0.299, 0.587, 0.114]) < 0.5 else "black"
+
+
+def check_table(table: pd.DataFrame, columns: Sequence[str], expected: str) -> None:
+    """Raises ConfigError unless the table has these columns, and rows."""
+    missing = [column for column in columns if column not in table]
+    check(not missing, f"the table lacks {', '.join(missing)}; it should be {expected}")
+    check(len(table) > 0, f"the table is empty; it should be {expected}")
