@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from packaging.version import Version
 
-from sorl_edu.agents import presets
+from sorl_edu.agents.presets import preset
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -27,13 +26,12 @@ def _has(package: str, least: str = "0") -> bool:
 HAS_BROWSER = CHROMIUM is not None and _has("playwright") and _has("ipywidgets", "8")
 
 # SORL for the course's maze, so small that it learns nothing and takes no time.
-TINY = replace(
-    presets.POINTMAZE,
-    denoise_steps=2,
+TINY = preset(
+    "pointmaze",
     max_backprop_steps=2,
-    field_hidden=(8,),
-    critic_hidden=(8,),
+    denoise_steps=2,
     batch_size=16,
+    **{"field.hidden": (8,), "critic.hidden": (8,)},
 )
 
 
