@@ -1,4 +1,4 @@
-"""Figures hold the numbers that they were given, fit their frame, and leave nothing behind."""
+"""Figures show the numbers of their arguments, fit their frame, and leave nothing behind."""
 
 import contextlib
 import functools
@@ -18,9 +18,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sorl_edu import inference, plotting
-from sorl_edu.agents import SORL, Agent, FlowBC
+from sorl_edu.agents import SORL, FlowBC
+from sorl_edu.agents.agent import Agent, HasCritic, Network
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.datasets.transitions import Transitions
+from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError, UnknownName
 from sorl_edu.evaluation import summarize, t_interval
 
@@ -30,20 +32,28 @@ TARGET = (0.5, -0.5)
 
 
 @dataclass(frozen=True)
-class Archer(Agent):
-    """An agent of the protocol's shape: Gaussian candidates, valued by distance to a target."""
+class Archer:
+    """An agent of one's own: Gaussian candidates, valued by their distance to a target."""
 
     target: tuple[float, ...] = TARGET
     batch_size: int = 1
 
     def propose(self, state, obs, key, *, steps, candidates):
         noise = inference.candidate_noise(key, candidates, len(obs), len(self.target))
-        actions = jnp.clip(noise * state / steps, -1, 1)
-        q = inference.score(self.critic(state), obs, actions, steps=steps)
-        return inference.Proposal(actions=actions, q=q, chosen=inference.choose(q))
+        return inference.propose(
+            lambda obs, noise: jnp.clip(noise * state / steps, -1, 1),
+            lambda obs, actions: self.value(state, obs, actions, steps=steps),
+            obs,
+            noise,
+        )
 
-    def critic(self, state):
-        return lambda obs, actions, steps: -((actions - jnp.array(self.target)) ** 2).sum(-1)[None]
+    def value(self, state, obs, actions, *, steps):
+        return -((actions - jnp.array(self.target)) ** 2).sum(-1)
+
+    def prepare(self, data):
+        raise NotImplementedError("figures need no training")
+
+    init = update = losses = prepare
 
 
 STATE = jnp.array(0.8)
@@ -60,7 +70,7 @@ def nothing_left_behind():
 
 @contextlib.contextmanager
 def unchecked():
-    """As a user has it, without the tests' run-time check of annotations."""
+    """Without the run-time check of annotations, which only tests switch on."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
@@ -116,6 +126,7 @@ def every_figure():
     return {
         "trajectories": plotting.maze_trajectories(MEDIUM, *walks()),
         "landscape": landscape(),
+        "landscapes": plotting.compare_landscapes({"a": (Archer(), STATE)}, MEDIUM, per_cell=2),
         "actions": actions_figure(),
         "actions, no maze": actions_figure(environment=None),
         "one cell": actions_figure(steps=(2,), candidates=(8,)),
@@ -152,29 +163,29 @@ def test_figures_look_the_same_whatever_the_settings_when_they_are_shown(draw):
 
 
 def test_maze_geometry_is_that_of_ogbench():
-    maze = plotting.maze_geometry(MEDIUM)
-    assert plotting.maze_geometry(MEDIUM) is maze
+    maze = maze_geometry(MEDIUM)
+    assert maze_geometry(MEDIUM) is maze
     # OGBench's medium maze is 8 x 8 cells of 4; task 1 goes from cell (1, 1) to cell (6, 6).
     assert maze.start == (0, 0) and maze.goal == (20, 20) and maze.cell == 4
     assert maze.extent == (-6, 26, -6, 26) and np.sum(maze.walls) == 38
-    assert plotting.maze_geometry(MEDIUM.replace("-v0", "-task2-v0")).goal == (20, 0)
+    assert maze_geometry(MEDIUM.replace("-v0", "-task2-v0")).goal == (20, 0)
     points, free = maze.points(2)
     assert free.mean() == 26 / 64
     cells = np.round((points[free] - maze.origin) / maze.cell).astype(int)
     assert not any(maze.walls[i][j] for j, i in cells)
-    large = plotting.maze_geometry("pointmaze-large-navigate-singletask-v0")
+    large = maze_geometry("pointmaze-large-navigate-singletask-v0")
     assert large.extent == (-6, 42, -6, 30) and large.points(3)[1].shape == (27, 36)
 
 
 def test_the_dataset_never_goes_through_a_wall_of_the_geometry():
-    maze = plotting.maze_geometry(MEDIUM)
+    maze = maze_geometry(MEDIUM)
     with np.load(shipped_data() / "pointmaze-medium-navigate-v0-val.npz") as file:
         xy = file["observations"][::20]
     cells = np.round((xy - maze.origin) / maze.cell).astype(int)
     assert not np.array(maze.walls)[cells[:, 1], cells[:, 0]].any()
 
 
-def test_trajectories_are_drawn_as_given_and_told_apart_twice():
+def test_trajectories_are_the_given_ones_and_differ_in_colour_and_dashes_by_success():
     tracks, success = walks()
     figure = plotting.maze_trajectories(MEDIUM, tracks, success)
     (axes,) = figure.axes
@@ -192,7 +203,7 @@ def test_trajectories_are_drawn_as_given_and_told_apart_twice():
 
 def test_q_landscape_shows_the_mean_or_the_best_value_of_free_space():
     agent = Archer()
-    maze = plotting.maze_geometry(MEDIUM)
+    maze = maze_geometry(MEDIUM)
     points, free = maze.points(2)
     proposal = agent.propose(STATE, jnp.asarray(points[free]), KEY, steps=2, candidates=4)
     for reduce in ("mean", "max"):
@@ -224,7 +235,7 @@ def some_parameters(agent, data):
 @functools.cache
 def without_critic():
     zeros = np.zeros((2, 2))
-    agent = FlowBC(field_hidden=(4,))
+    agent = FlowBC(field=Network((4,)))
     return agent, some_parameters(
         agent, Transitions.create(zeros, zeros, zeros[0], zeros[0], [0, 1])
     )
@@ -234,7 +245,7 @@ def panels_of(figure):
     return [axes for axes in figure.axes if axes.get_title().startswith("spread")]
 
 
-def test_action_distribution_draws_what_propose_chooses():
+def test_action_distribution_draws_the_chosen_candidates_of_propose():
     figure = actions_figure()
     panels = panels_of(figure)
     assert len(panels) == 4 and len(figure.axes) == 5
@@ -257,8 +268,8 @@ def test_action_distribution_draws_what_propose_chooses():
     assert [panel.texts[0].get_text() for panel in panels[:2]] == ["m = 1 step", "m = 2 steps"]
 
 
-def test_a_real_agent_chooses_the_same_among_few_whether_or_not_more_were_drawn(transitions):
-    agent = SORL(field_hidden=(8,), critic_hidden=(8,), batch_size=4)
+def test_best_of_few_does_not_depend_on_how_many_candidates_are_drawn(transitions):
+    agent = SORL(field=Network((8,)), critic=Network((8,)), batch_size=4)
     state = some_parameters(agent, transitions)
     obs = np.asarray(transitions.observations[0])
     chosen = plotting.chosen_actions(
@@ -270,7 +281,7 @@ def test_a_real_agent_chooses_the_same_among_few_whether_or_not_more_were_drawn(
     np.testing.assert_allclose(chosen[2, 3][0], fresh.action, atol=1e-5)
     np.testing.assert_allclose(chosen[2, 3][1], fresh.q.max(0), atol=1e-5)
     assert (chosen[2, 9][1] >= chosen[2, 3][1]).all() and chosen[2, 9][1].sum() > fresh.q.sum() / 3
-    # Beyond M_BTT the critic is told M_BTT.
+    # Beyond M_BTT the critic sees M_BTT.
     some = jnp.asarray(chosen[2, 9][0])
     values = [plotting.action_values(agent, state, obs, some, steps=m) for m in (2, 8, 16)]
     np.testing.assert_allclose(values[0], chosen[2, 9][1], atol=1e-5)
@@ -397,20 +408,22 @@ def test_other_data_make_another_picture():
         (lambda: plotting.flow_paths(np.zeros((2, 3, 2)), np.zeros((0, 2))), "'target' has shape"),
         (lambda: plotting.maze_trajectories(MEDIUM, np.zeros((3, 2)), np.ones(3)), "episode, time"),
         (lambda: plotting.maze_trajectories(MEDIUM, walks()[0], np.ones(5)), "3 episodes"),
-        (lambda: plotting.maze_geometry("cube-single-play-singletask-v0"), "not a maze"),
-        (lambda: plotting.maze_geometry("pointmaze-medium-navigate-v0"), "no rewards until a task"),
+        (lambda: maze_geometry("cube-single-play-singletask-v0"), "not a maze"),
+        (lambda: maze_geometry("pointmaze-medium-navigate-v0"), "no rewards until a task"),
         (lambda: landscape(environment=MEDIUM.replace("point", "ant")), "29 wide"),
         (lambda: landscape(reduce="median"), "'mean' or 'max'"),
         (lambda: landscape(*without_critic()), "no critic"),
+        (lambda: plotting.compare_landscapes({}, MEDIUM), "at least one"),
+        (lambda: plotting.compare_landscapes({"a": without_critic()}, MEDIUM), "no critic"),
         (lambda: actions_figure(Archer((0.0, 0.0, 1.0)), steps=(1,)), "these are 3-D"),
         (lambda: actions_figure(samples=1), "samples must be at least 2"),
         (lambda: actions_figure(steps=()), "at least one"),
         (lambda: actions_figure(candidates=(0, 4)), "must be at least 1, got 0"),
-        (lambda: actions_figure(*without_critic(), steps=(1,)), "use candidates = \\(1,\\)"),
+        (lambda: actions_figure(*without_critic(), steps=(1,)), "use candidates = 1"),
         (lambda: plotting.save_figure(Figure(), "figure.jpg"), "saved as .png"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_in_words(draw, words):
+def test_arguments_that_cannot_be_drawn_raise_an_error_that_says_why(draw, words):
     with unchecked(), pytest.raises(ConfigError, match=words):
         draw()
 
@@ -421,9 +434,25 @@ def test_an_agent_without_a_critic_is_drawn_without_contours():
     assert "Q" not in panels_of(figure)[0].get_title()
 
 
+def test_figures_need_no_more_than_the_contract_of_agents():
+    assert isinstance(Archer(), Agent) and isinstance(Archer(), HasCritic)
+    assert not isinstance(without_critic()[0], HasCritic)
+
+
+def test_landscapes_side_by_side_share_a_scale():
+    agents = {"one": (Archer(), STATE), "other": (Archer((0.0, 0.0)), STATE)}
+    figure = plotting.compare_landscapes(agents, MEDIUM, steps=2, samples=4, per_cell=2)
+    one, other = (axes.images[0] for axes in figure.axes[:2])
+    assert one.get_clim() == other.get_clim()
+    values = np.ma.concatenate([one.get_array(), other.get_array()])
+    assert one.get_clim() == (values.min(), values.max())
+    alone = landscape(samples=4).axes[0].images[0].get_array()
+    np.testing.assert_allclose(one.get_array(), alone, rtol=1e-5)
+
+
 def test_an_unknown_maze_names_the_nearest():
     with pytest.raises(UnknownName, match="pointmaze-medium-navigate-singletask-v0"):
-        plotting.maze_geometry("pointmaze-medum-navigate-singletask-v0")
+        maze_geometry("pointmaze-medum-navigate-singletask-v0")
 
 
 def test_a_figure_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -7,12 +7,14 @@ import pytest
 from helpers import pixels
 
 from sorl_edu import preset
+from sorl_edu.agents.agent import propose
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError
-from sorl_edu.widgets.critic import CriticExplorer, compare_landscapes
+from sorl_edu.widgets.critic import CriticExplorer
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
-AGENT = preset("pointmaze", field_hidden=(8,), critic_hidden=(8,), fourier_features=0)
+SMALL = {"field.hidden": (8,), "encoder.fourier_features": 0}
+AGENT = preset("pointmaze", **SMALL, **{"critic.hidden": (8,)})
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +49,8 @@ def test_facts_are_a_fresh_computation(explorer, states):
     for at, update in enumerate((100, 200)):
         for m in (1, 2):
             facts = explorer.facts(update=update, steps=m)
-            proposal = AGENT.propose(
-                states[at], jnp.asarray(explorer.places), explorer.key, steps=m, candidates=32
-            )
+            places = jnp.asarray(explorer.places)
+            proposal = propose(AGENT, states[at], places, explorer.key, steps=m, candidates=32)
             values = np.asarray(proposal.q.mean(0))
             assert facts["value_at_start"] == pytest.approx(values[-2], abs=1e-4)
             assert facts["value_at_goal"] == pytest.approx(values[-1], abs=1e-4)
@@ -76,13 +77,13 @@ def test_places_are_free_and_end_with_start_and_goal(explorer):
     assert np.allclose(explorer.places[-2:], [explorer.maze.start, explorer.maze.goal])
 
 
-def test_a_page_needs_nothing_else(explorer):
+def test_a_page_refers_to_nothing_else(explorer):
     text = explorer.to_html(show=False, steps=(1,))
     assert text.count('"caption"') == 2
     assert "http" not in text
 
 
-def test_what_cannot_be_drawn_is_refused_in_words(states):
+def test_arguments_that_cannot_be_drawn_raise_an_error_that_says_why(states):
     for arguments, message in (
         (([], (), ENVIRONMENT), "at least one"),
         ((states, (100,), ENVIRONMENT), "2 states and 1 updates"),
@@ -99,7 +100,7 @@ def test_what_cannot_be_drawn_is_refused_in_words(states):
         CriticExplorer(AGENT, states, (100, 200), ENVIRONMENT).render(update=300)
 
 
-def test_an_agent_without_a_critic_is_refused(states):
+def test_an_agent_without_a_critic_raises_an_error_that_says_why(states):
     data = Transitions.create(
         observations=np.zeros((3, 2)),
         actions=np.zeros((3, 2)),
@@ -107,19 +108,7 @@ def test_an_agent_without_a_critic_is_refused(states):
         masks=np.ones(3),
         terminals=[0, 0, 1],
     )
-    cloning = preset("pointmaze-bc", field_hidden=(8,), fourier_features=0)
+    cloning = preset("pointmaze-bc", **SMALL)
     state = cloning.init(jax.random.key(0), data)
     with pytest.raises(ConfigError, match="no critic"):
         CriticExplorer(cloning, [state], (1,), ENVIRONMENT).render()
-    with pytest.raises(ConfigError, match="no critic"):
-        compare_landscapes({"cloning": (cloning, state)}, ENVIRONMENT)
-
-
-def test_landscapes_side_by_side_share_a_scale(states):
-    figure = compare_landscapes(
-        {"one": (AGENT, states[0]), "other": (AGENT, states[1])}, ENVIRONMENT, steps=2
-    )
-    one, other = figure.axes[0].images[0], figure.axes[1].images[0]
-    assert one.get_clim() == other.get_clim()
-    with pytest.raises(ConfigError, match="at least one"):
-        compare_landscapes({}, ENVIRONMENT)

@@ -13,7 +13,8 @@ from PIL import Image
 pytest.importorskip("ipywidgets", reason="the live view needs ipywidgets: make test installs it")
 
 from sorl_edu.errors import ConfigError, UnknownName
-from sorl_edu.widgets.explorer import MAX_FRAMES, Parameter, as_tuple, figure_html
+from sorl_edu.widgets.explorer import MAX_FRAMES, as_tuple
+from sorl_edu.widgets.frame import Parameter, figure_html
 from sorl_edu.widgets.live import View
 
 
@@ -30,7 +31,7 @@ def pixels(frame):
 # Parameters and settings.
 
 
-def test_a_parameter_says_what_it_can_be():
+def test_a_parameter_checks_its_values():
     parameter = Parameter("steps", "steps m", (1, 2, 4))
     assert parameter.start == 1 and parameter.names == ("1", "2", "4")
     with pytest.raises(ConfigError, match="steps is 3; it can be 1, 2, 4"):
@@ -52,7 +53,7 @@ def test_a_setting_is_full_and_valid(explorer):
         explorer.render(place=3)
 
 
-def test_settings_are_every_one_the_last_parameter_fastest(explorer):
+def test_settings_are_all_combinations_last_parameter_fastest(explorer):
     settings = list(explorer.settings())
     assert len(settings) == 4 * 3 * 2 == len({tuple(s.values()) for s in settings})
     assert [s["color"] for s in settings[:3]] == ["tab:blue", "tab:red", "tab:blue"]
@@ -80,7 +81,7 @@ def test_a_frame_is_drawn_once_and_is_the_picture_of_its_setting(explorer, monke
     assert frame.facts == {"place": 4, "area": 100, "color": "tab:blue"}
     assert frame.caption == "A disc of size 10 at 4."
     assert (frame.width, frame.height) == (240, 160)
-    monkeypatch.setattr(type(explorer), "draw", None)  # it can't draw again
+    monkeypatch.setattr(type(explorer), "draw", None)  # a second drawing would fail
     assert explorer.frame(place=4, size=10) is frame
 
 
@@ -91,10 +92,10 @@ def test_pictures_are_the_same_each_time_and_differ_with_each_parameter(explorer
         assert pixels(explorer.frame(**change)) != base, change
 
 
-def test_figure_html_is_safe_and_says_the_facts(explorer, monkeypatch):
+def test_figure_html_is_escaped_and_holds_the_facts(explorer, monkeypatch):
     monkeypatch.setattr(type(explorer), "caption", lambda self, **_: 'a < b & "c"')
     monkeypatch.setattr(type(explorer), "facts", lambda self, **_: {"name": "o'<b>\""})
-    text = figure_html(explorer, explorer.frame())
+    text = figure_html(explorer.title, explorer.frame())
     facts = re.search('data-facts="(.*?)"', text)[1]
     assert json.loads(html.unescape(facts)) == {"name": "o'<b>\""}
     assert "a &lt; b &amp; &quot;c&quot;</figcaption>" in text
@@ -147,14 +148,14 @@ def test_a_page_keeps_the_values_asked_for(explorer):
     assert color["names"] == ["red"] and color["kind"] == "choice"
 
 
-def test_a_page_cannot_be_broken_by_words(explorer, monkeypatch):
+def test_a_page_escapes_titles_and_captions(explorer, monkeypatch):
     monkeypatch.setattr(type(explorer), "title", "</title></script><b>")
     monkeypatch.setattr(type(explorer), "caption", lambda self, **_: "</script><b>")
     tags = Tags(explorer.to_html(show=False, place=1, size=10))
     assert not tags.of("b") and len(tags.of("script")) == 2
 
 
-def test_a_page_that_would_be_too_large_is_refused_in_words(explorer, monkeypatch, tmp_path):
+def test_too_large_a_page_raises_an_error_that_says_why(explorer, monkeypatch, tmp_path):
     many = Parameter("place", "place", tuple(range(MAX_FRAMES)))
     monkeypatch.setattr(type(explorer), "parameters", (many, *explorer.parameters[1:]))
     with pytest.raises(ConfigError, match=f"{6 * MAX_FRAMES} pictures, and a page holds 150"):
@@ -179,7 +180,7 @@ def shown(view):
 def test_a_control_looks_its_frame_up(explorer, monkeypatch):
     view = View(explorer)
     assert shown(view) == explorer.frame().facts
-    monkeypatch.setattr(type(explorer), "draw", None)  # from here on, nothing can be drawn
+    monkeypatch.setattr(type(explorer), "draw", None)  # from here on, drawing would fail
     for setting in explorer.settings(color="tab:blue"):
         for name, value in setting.items():
             view.controls[name].value = value
@@ -196,7 +197,7 @@ def test_a_slow_parameter_draws_its_frames_when_it_is_chosen(explorer):
     assert view.bar.value == view.bar.max == 12 and view.bar.layout.display == "none"
 
 
-def test_what_goes_wrong_is_said_in_the_view_and_goes_when_it_is_over(explorer, monkeypatch):
+def test_the_view_shows_an_error_until_the_next_frame_succeeds(explorer, monkeypatch):
     draw = type(explorer).draw
 
     def fails(self, place, **setting):
@@ -213,7 +214,7 @@ def test_what_goes_wrong_is_said_in_the_view_and_goes_when_it_is_over(explorer, 
     assert view.message.value == "" and shown(view)["place"] == 1
 
 
-def test_a_view_has_what_a_test_in_a_browser_looks_for(explorer):
+def test_a_view_has_the_classes_that_the_browser_tests_look_for(explorer):
     box = explorer.view()
     assert {"sorl-explorer", "sorl-Tiny"} <= set(box._dom_classes)
 

@@ -1,4 +1,4 @@
-"""FlowExplorer against a flow in closed form, and energy distance against SciPy's.
+"""FlowExplorer against a flow in closed form.
 
 For the Gaussian target N(mu, s^2 I) the exact shortcut lands on mu + s a_0 in any number of steps,
 and the velocity alone, in one step, on mu.
@@ -11,22 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import pixels
-from scipy import stats
 
 from sorl_edu.errors import ConfigError, UnknownName
 from sorl_edu.flow_matching import integrate
-from sorl_edu.widgets.flow import (
-    FlowExplorer,
-    bind,
-    crossing_paths,
-    curves,
-    distance_floor,
-    distances_over_training,
-    distances_to_data,
-    energy_distance,
-    path_until,
-    velocity_slices,
-)
+from sorl_edu.plotting import energy_distance
+from sorl_edu.shortcut import at_step_size
+from sorl_edu.widgets.flow import FlowExplorer, path_until
 
 MU, SIGMA = jnp.array([0.3, -0.2]), 0.4
 DATA = MU + SIGMA * jax.random.normal(jax.random.key(1), (200, 2))
@@ -41,13 +31,15 @@ def exact(obs, a_t, t, h):
     return ((t + h) * MU + std(t + h) / std(t) * (a_t - t * MU) - a_t) / h
 
 
-def velocity(obs, a_t, t, h):
+def velocity(obs, a_t, t):
     return MU + (t * SIGMA**2 - (1 - t)) / std(t) ** 2 * (a_t - t * MU)
 
 
 def make(**changes):
     options = dict(key=KEY, steps=(1, 4, 16), denoise_steps=4, samples=60, times=(0.0, 0.5, 1.0))
-    return FlowExplorer({"flow": velocity, "shortcut": exact}, DATA, **(options | changes))
+    return FlowExplorer(
+        {"flow": velocity}, DATA, shortcuts={"shortcut": exact}, **(options | changes)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +56,13 @@ def test_render_is_pure_and_follows_both_sliders(explorer):
 
 
 def test_the_facts_equal_a_fresh_computation(explorer):
-    for steps, told in ((1, 1.0), (4, 0.25), (16, 0.25)):  # told no less than 1/M
+    for steps, h in ((1, 1.0), (4, 0.25), (16, 0.25)):  # no smaller step than 1/M
         facts = explorer.frame(steps=steps, time=1.0).facts
         assert json.loads(json.dumps(facts)) == facts
-        assert facts["told_h"] == told
+        assert facts["step_size"] == h
         noise, obs = jax.random.normal(KEY, (60, 2)), jnp.zeros((60, 1))
-        for name, field in (("flow", velocity), ("shortcut", exact)):
-            ends = integrate(field, obs, noise, steps, step_size=told)
+        for name, field in (("flow", velocity), ("shortcut", at_step_size(exact, h))):
+            ends = integrate(field, obs, noise, steps)
             np.testing.assert_allclose(facts["mean_position"][name], ends.mean(0), atol=1e-5)
             far = energy_distance(ends, DATA[60:])
             assert facts["energy_distance"][name] == pytest.approx(float(far), abs=1e-4)
@@ -90,6 +82,15 @@ def test_the_caption_gives_the_distances(explorer):
     for name, distance in frame.facts["energy_distance"].items():
         assert f"{name} {distance:.3f}" in frame.caption
     assert "16 steps" in frame.caption and "h = 1/4" in frame.caption
+
+
+def test_fields_alone_see_no_step_size_whatever_m():
+    alone = FlowExplorer({"flow": velocity}, DATA, key=KEY, steps=(1, 16), samples=60)
+    frame = alone.frame(steps=16, time=1.0)
+    assert frame.facts["step_size"] is None and "h = " not in frame.caption
+    noise, obs = jax.random.normal(KEY, (60, 2)), jnp.zeros((60, 1))
+    ends = integrate(velocity, obs, noise, 16)
+    np.testing.assert_allclose(frame.facts["mean_position"]["flow"], ends.mean(0), atol=1e-5)
 
 
 def test_a_path_is_straight_between_its_knots():
@@ -117,60 +118,25 @@ def test_the_page_needs_nothing_else(explorer):
         (dict(times=(0.0, 1.5)), "between 0"),
     ],
 )
-def test_bad_input_is_refused_in_words(changes, said):
+def test_bad_input_raises_an_error_that_says_why(changes, said):
     with pytest.raises(ConfigError, match=said):
         make(**changes)
 
 
-def test_bad_fields_data_and_settings_are_refused_in_words(explorer):
+def test_bad_fields_data_and_settings_raise_an_error_that_says_why(explorer):
     with pytest.raises(ConfigError, match="1 to 3"):
         FlowExplorer({}, DATA, key=KEY)
+    with pytest.raises(ConfigError, match="1 to 3"):
+        FlowExplorer(
+            dict.fromkeys("ab", velocity), DATA, key=KEY, shortcuts={"c": exact, "d": exact}
+        )
+    with pytest.raises(ConfigError, match="both a field and a shortcut"):
+        FlowExplorer({"flow": velocity}, DATA, key=KEY, shortcuts={"flow": exact})
     with pytest.raises(ConfigError, match=r"expected \(n, 2\)"):
-        FlowExplorer({"flow": exact}, DATA[:, :1], key=KEY)
+        FlowExplorer({"flow": velocity}, DATA[:, :1], key=KEY)
     with pytest.raises(ConfigError, match="NaN"):
-        FlowExplorer({"flow": exact}, DATA.at[0].set(jnp.nan), key=KEY, samples=60)
+        FlowExplorer({"flow": velocity}, DATA.at[0].set(jnp.nan), key=KEY, samples=60)
     with pytest.raises(ConfigError, match="steps is 2"):
         explorer.render(steps=2)
     with pytest.raises(UnknownName):
         explorer.render(step=1)
-
-
-def test_energy_distance_is_scipys_on_a_line_and_a_known_value():
-    x, y = np.random.default_rng(0).normal(size=(2, 50))
-    on_a_line = [jnp.stack([jnp.asarray(z), 0 * jnp.asarray(z)], -1) for z in (x, y)]
-    expected = stats.energy_distance(x, y)
-    assert float(energy_distance(*on_a_line)) == pytest.approx(expected, abs=1e-3)
-    # Two points at distance 2: D^2 = 2 * 2.
-    assert float(energy_distance(jnp.zeros((1, 2)), jnp.array([[2.0, 0.0]]))) == pytest.approx(2)
-    assert float(energy_distance(DATA, DATA)) == 0
-
-
-def test_distances_over_seeds_and_snapshots():
-    def apply(scale, obs, a_t, t, h):  # at scale 1, exact
-        return scale * exact(obs, a_t, t, h)
-
-    scales = jnp.array([1.0, 0.5])
-    few = distances_to_data(apply, scales, DATA, key=KEY, steps=(1, 2), samples=100)
-    assert few.shape == (2, 2)
-    assert (few[1] > 2 * few[0]).all()
-    over = distances_over_training(apply, scales[:, None], DATA, key=KEY, samples=100)
-    np.testing.assert_allclose(over[:, 0], few[:, 0], atol=1e-3)
-    assert few[0].max() < 4 * distance_floor(DATA, 100)
-    assert bind(apply, 2.0)(0, DATA, 0.0, 1.0).shape == DATA.shape
-
-
-def test_the_lessons_pictures_hold_what_they_are_given():
-    noise = jax.random.normal(KEY, DATA.shape)
-    figure = crossing_paths(noise, DATA, (0.2, 0.0), (0.5,), radius=0.3)
-    assert len(figure.axes) == 1
-    with pytest.raises(ConfigError, match="no path comes"):
-        crossing_paths(noise, DATA, (9.0, 9.0), (0.5,))
-    rows = np.array([[1.0, 2.0], [3.0, 4.0]])
-    line = curves({"a": rows}, (1, 2), floor=0.5).axes[0].lines[0]
-    np.testing.assert_allclose(line.get_ydata(), [2, 3])
-    with pytest.raises(ConfigError, match="expected"):
-        curves({"a": rows}, (1, 2, 4))
-    lines = (
-        velocity_slices(lambda a, t: velocity(None, a, t, None), [velocity], (0.5,)).axes[0].lines
-    )
-    np.testing.assert_allclose(lines[0].get_ydata(), lines[1].get_ydata(), atol=1e-6)

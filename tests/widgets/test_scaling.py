@@ -1,4 +1,4 @@
-"""The steps x N surface shows the table it was given, at its cost."""
+"""The steps x N surface shows the given table, and the cost of each setting."""
 
 import numpy as np
 import pandas as pd
@@ -6,9 +6,7 @@ import pytest
 from helpers import pixels
 
 from sorl_edu.errors import ConfigError
-from sorl_edu.evaluation import summarize
 from sorl_edu.widgets import ScalingExplorer
-from sorl_edu.widgets.scaling import best_within
 
 
 def episodes(steps=(1, 2), candidates=(1, 4), seeds=3):
@@ -34,7 +32,7 @@ def explorer():
     return ScalingExplorer(episodes(), MILLISECONDS)
 
 
-def test_facts_are_those_of_the_table(explorer):
+def test_facts_are_the_numbers_of_the_table(explorer):
     facts = explorer.frame(steps=2, candidates=4).facts
     assert facts["value"] == pytest.approx(0.8)
     assert facts["cost"] == 4 * 2 + 4 * 2  # 8 through the field, 4 through each of two critics
@@ -44,7 +42,7 @@ def test_facts_are_those_of_the_table(explorer):
     assert length["value"] == pytest.approx(1000 - 800 * 0.8)
 
 
-def test_the_front_holds_no_dearer_setting_that_is_no_better(explorer):
+def test_the_front_has_no_setting_that_costs_more_without_being_better(explorer):
     front = explorer.front("success", "network evaluations")
     assert list(front.index) == [(1, 1), (1, 4)]
     front = explorer.front("length", "network evaluations")
@@ -68,7 +66,7 @@ def test_every_parameter_changes_the_picture(explorer):
         assert (base != other).any(), change
 
 
-def test_an_incomplete_table_is_refused():
+def test_an_incomplete_table_raises_an_error_that_says_why():
     whole = episodes()
     with pytest.raises(ConfigError, match="lack length"):
         ScalingExplorer(whole.drop(columns="length"))
@@ -76,12 +74,3 @@ def test_an_incomplete_table_is_refused():
         ScalingExplorer(whole[(whole.steps == 1) | (whole.candidates == 1)])
     with pytest.raises(ConfigError, match="no milliseconds for"):
         ScalingExplorer(whole, MILLISECONDS[:3])
-
-
-def test_the_best_within_a_budget():
-    summary = summarize(episodes())
-    best = best_within(summary, 12).iloc[0]
-    assert (best.steps, best.candidates) == (1, 4)
-    assert best_within(summary, 2).candidates.max() == 1
-    with pytest.raises(ConfigError, match="costs 0 or less"):
-        best_within(summary, 0)

@@ -1,7 +1,7 @@
-"""SelfConsistencyExplorer against a field of known inconsistency.
+"""SelfConsistencyExplorer against a shortcut of known inconsistency.
 
-For s = delta h, a jump of 2h goes 2h * 2 delta h in each coordinate, two of h go 2 * h * delta h:
-they land 2 delta h^2 apart in each, sqrt(2) times that in the plane.
+For s = delta h, a jump of 2h moves by 2h * 2 delta h in each coordinate, two jumps of h by
+2 * h * delta h. They land 2 delta h^2 apart in each, sqrt(2) times that in the plane.
 """
 
 import json
@@ -23,10 +23,10 @@ def inconsistent(delta):
     return lambda obs, a_t, t, h: 0 * a_t + delta * h
 
 
-def make(updates=(0, 100, 1000), fields=None, data=DATA, **options):
-    fields = [inconsistent(delta) for delta in DELTAS] if fields is None else fields
+def make(updates=(0, 100, 1000), shortcuts=None, data=DATA, **options):
+    shortcuts = [inconsistent(delta) for delta in DELTAS] if shortcuts is None else shortcuts
     return SelfConsistencyExplorer(
-        (updates, fields), data, **(dict(key=KEY, denoise_steps=4, samples=40) | options)
+        (updates, shortcuts), data, **(dict(key=KEY, denoise_steps=4, samples=40) | options)
     )
 
 
@@ -64,8 +64,8 @@ def test_the_caption_and_the_curves_say_the_same(explorer):
     np.testing.assert_allclose(lines[1].get_ydata(), expected, atol=1e-5)
 
 
-def test_one_snapshot_will_do_and_the_page_needs_nothing_else():
-    explorer = make(updates=(5,), fields=[inconsistent(0.0)])
+def test_one_snapshot_is_enough_and_the_page_refers_to_nothing_else():
+    explorer = make(updates=(5,), shortcuts=[inconsistent(0.0)])
     page = explorer.to_html(show=False)
     assert page.count('"png"') == 2
     assert "http" not in page
@@ -75,7 +75,7 @@ def test_one_snapshot_will_do_and_the_page_needs_nothing_else():
     "changes, said",
     [
         (dict(updates=()), "at least one"),
-        (dict(updates=(0, 1)), "2 updates for 3 fields"),
+        (dict(updates=(0, 1)), "2 updates for 3 shortcuts"),
         (dict(updates=(0, 5, 5)), "must rise"),
         (dict(updates=(-1, 5, 6)), "must rise"),
         (dict(denoise_steps=6), "power of two"),
@@ -84,11 +84,11 @@ def test_one_snapshot_will_do_and_the_page_needs_nothing_else():
         (dict(data=DATA[:, 0]), "expected"),
     ],
 )
-def test_bad_input_is_refused_in_words(changes, said):
+def test_bad_input_raises_an_error_that_says_why(changes, said):
     with pytest.raises(ConfigError, match=said):
         make(**changes)
 
 
-def test_a_value_that_is_not_there_is_refused_in_words(explorer):
+def test_a_value_that_is_no_choice_raises_an_error_that_says_why(explorer):
     with pytest.raises(ConfigError, match="jump is 0.25"):
         explorer.render(jump=0.25)
