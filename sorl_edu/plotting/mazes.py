@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import jax
@@ -34,6 +35,16 @@ from sorl_edu.plotting.style import (
 
 WALL = "0.35"
 VALUE_LABEL = "V(o), expected discounted return"
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """The episodes of an agent at one setting."""
+
+    positions: Float[np.ndarray, "episode time 2"]
+    """In metres; NaN after an episode's end."""
+    success: Shaped[np.ndarray, " episode"]
+    """Whether each episode reached the goal."""
 
 
 def draw_maze(axes: Axes, maze: MazeGeometry, *, labels: bool = True) -> None:
@@ -186,7 +197,8 @@ def compare_landscapes(
         for name, (agent, state) in agents.items()
     }
     values = {name: np.asarray(proposal.q.mean(0)) for name, proposal in proposals.items()}
-    limits = min(map(np.min, values.values())), max(map(np.max, values.values()))
+    everywhere = np.concatenate(list(values.values()))
+    limits = float(everywhere.min()), float(everywhere.max())
     figure = Figure(figsize=(WIDTH, 0.8 + 8.8 / max(len(agents), 2)), layout="compressed")
     panels = figure.subplots(1, len(agents), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (name, proposal) in zip(panels, proposals.items(), strict=True):

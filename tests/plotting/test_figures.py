@@ -409,7 +409,7 @@ def test_other_data_make_another_picture():
         (lambda: plotting.maze_trajectories(MEDIUM, np.zeros((3, 2)), np.ones(3)), "episode, time"),
         (lambda: plotting.maze_trajectories(MEDIUM, walks()[0], np.ones(5)), "3 episodes"),
         (lambda: maze_geometry("cube-single-play-singletask-v0"), "not a maze"),
-        (lambda: maze_geometry("pointmaze-medium-navigate-v0"), "no rewards until a task"),
+        (lambda: maze_geometry("pointmaze-medium-navigate-v0"), "no rewards without a task"),
         (lambda: landscape(environment=MEDIUM.replace("point", "ant")), "29 wide"),
         (lambda: landscape(reduce="median"), "'mean' or 'max'"),
         (lambda: landscape(*without_critic()), "no critic"),

@@ -1,6 +1,5 @@
-"""Videos: that they show the episodes which `evaluate` counts, and that the files can be played."""
+"""Videos show the episodes that `evaluate` counts, and the files can be played."""
 
-import functools
 import os
 import subprocess
 import sys
@@ -14,14 +13,16 @@ from PIL import Image
 
 from sorl_edu import cli, evaluation
 from sorl_edu.agents import SORL, FlowBC
+from sorl_edu.agents.agent import Network, propose
 from sorl_edu.cli import doctor
 from sorl_edu.course import shipped
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.make import numpy_seeded, parse_name
+from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError
 from sorl_edu.plotting import video
-from sorl_edu.plotting.video import FPS, HOLD, Recording
+from sorl_edu.plotting.video import FPS, HOLD, FilmedEpisode
 from sorl_edu.training.checkpoints import AgentInfo, save_agent
 
 av = pytest.importorskip("av", reason="PyAV writes the MP4: pip install av")
@@ -57,7 +58,7 @@ def start_of(environment, seed):
 
 
 def halves(picture):
-    """What is in the image of the left and of the right setting, of a frame."""
+    """The images of the left and of the right setting in a frame."""
     rows = slice(LINE, LINE + SIZE)
     left = np.asarray(picture)[rows, MARGIN : MARGIN + SIZE]
     return left, np.asarray(picture)[rows, SIZE + 2 * MARGIN : 2 * SIZE + 2 * MARGIN]
@@ -68,7 +69,7 @@ def halves(picture):
 
 @pytest.fixture(scope="module")
 def maze(tmp_path_factory):
-    """The course's agent with 8 steps, and N = 1 or 32: its folder, and both settings' episodes."""
+    """The course's agent with 8 steps and N = 1 or 32: the folder, and both settings' episodes."""
     folder = tmp_path_factory.mktemp("maze") / "made" / "here"
     agent, state, info = shipped.agent("sorl")
     options = dict(steps=(8, 8), candidates=(1, 32), size=SIZE, every=EVERY, progress=False)
@@ -77,14 +78,14 @@ def maze(tmp_path_factory):
 
 def test_a_video_shows_the_episodes_that_evaluate_counts(maze):
     agent, state, info = shipped.agent("sorl")
-    for (recording,), n in zip(maze[1], (1, 32), strict=True):
+    for (episode,), n in zip(maze[1], (1, 32), strict=True):
         episodes, _ = evaluation.evaluate(
             agent, state, info.environment, steps=8, candidates=n, episodes=1
         )
-        assert recording.success == (episodes.success[0] > 0)
-        assert recording.times[-1] == episodes.length[0]
-        assert recording.times[:-1] == list(range(0, recording.times[-1], EVERY))
-        assert len(recording.images) == len(recording.times) == len(recording.q)
+        assert episode.success == (episodes.success[0] > 0)
+        assert episode.times[-1] == episodes.length[0]
+        assert episode.times[:-1] == list(range(0, episode.times[-1], EVERY))
+        assert len(episode.images) == len(episode.times) == len(episode.q)
 
 
 def test_q_is_that_of_the_chosen_candidate(maze):
@@ -92,22 +93,21 @@ def test_q_is_that_of_the_chosen_candidate(maze):
     agent, state, _ = shipped.agent("sorl")
     start = jnp.asarray(start_of(MAZE, seed=0)[None], jnp.float32)
     key = jax.random.fold_in(jax.random.key(0), 0)
-    propose = jax.jit(functools.partial(agent.propose, steps=8, candidates=32))
-    q = np.asarray(propose(state, start, key).q)[:, 0]
+    q = np.asarray(propose(agent, state, start, key, steps=8, candidates=32).q)[:, 0]
     (one,), (best,) = maze[1]
     assert (one.q[0], best.q[0]) == pytest.approx((q[0], q.max()), rel=1e-4)
-    for recording in (one, best):
-        assert np.isfinite(recording.q[:-1]).all() and np.isnan(recording.q[-1])
+    for episode in (one, best):
+        assert np.isfinite(episode.q[:-1]).all() and np.isnan(episode.q[-1])
 
 
 def test_both_settings_start_where_the_environment_does(maze):
-    view = video.MazeView(video.plotting.maze_geometry(MAZE), SIZE, video.BLUE)
+    view = video.MazeView(maze_geometry(MAZE), SIZE, video.BLUE)
     empty = np.asarray(view.background.reduce(video.SUPERSAMPLE))
     x, y = view.to_pixels.transform(start_of(MAZE, seed=0)) / video.SUPERSAMPLE
-    for (recording,) in maze[1]:
-        drawn = np.argwhere((recording.images[0] != empty).any(-1))
+    for (episode,) in maze[1]:
+        drawn = np.argwhere((episode.images[0] != empty).any(-1))
         np.testing.assert_allclose(drawn.mean(0), (SIZE - y, x), atol=1)
-        last = np.argwhere((recording.images[-1] != empty).any(-1))
+        last = np.argwhere((episode.images[-1] != empty).any(-1))
         assert len(last) > len(drawn), "there is a path in the last image"
 
 
@@ -154,7 +154,7 @@ def test_a_setting_that_has_ended_keeps_its_last_image(maze):
 @pytest.fixture(scope="module")
 def cube_agent(tmp_path_factory):
     """An untrained one."""
-    agent = SORL(field_hidden=(8,), critic_hidden=(8,), denoise_steps=2, max_backprop_steps=1)
+    agent = SORL(field=Network((8,)), critic=Network((8,)), denoise_steps=2, max_backprop_steps=1)
     blank = Transitions.create(np.zeros((2, 28)), np.zeros((2, 5)), np.zeros(2), np.ones(2), [0, 1])
     file = tmp_path_factory.mktemp("agent") / "agent.safetensors"
     save_agent(file, agent, jax.jit(agent.init)(jax.random.key(0), blank), AgentInfo(CUBE, 0, 0))
@@ -163,7 +163,7 @@ def cube_agent(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_robot_is_filmed_without_a_screen(cube_agent, tmp_path):
-    """In a process of its own, since MuJoCo asks once how to draw: without being told, with EGL."""
+    """In a process of its own, because MuJoCo reads MUJOCO_GL once; without it, EGL draws."""
     (rendering,) = doctor.rendering()
     if rendering.status != "ok":
         pytest.skip(f"{rendering.text}: {rendering.fix}")
@@ -192,7 +192,7 @@ def test_a_robot_is_filmed_without_a_screen(cube_agent, tmp_path):
         assert (left != right).any(-1).mean() > 0.01, "and end in another"
 
 
-def test_a_machine_that_cannot_draw_is_told_what_to_install(
+def test_an_error_says_what_to_install_on_a_machine_that_cannot_draw(
     cube_agent, tmp_path, capsys, monkeypatch
 ):
     import mujoco
@@ -203,9 +203,9 @@ def test_a_machine_that_cannot_draw_is_told_what_to_install(
     monkeypatch.setenv("MUJOCO_GL", "glfw")
     monkeypatch.setattr(mujoco, "Renderer", no_context)
     assert run("video", cube_agent, "--out", tmp_path / "out") == 1
-    told = capsys.readouterr().err
-    assert "apt-get install libegl1 libgl1-mesa-dri" in told and "MUJOCO_GL=egl" in told
-    assert "MUJOCO_GL glfw" in told and "Traceback" not in told
+    error = capsys.readouterr().err
+    assert "apt-get install libegl1 libgl1-mesa-dri" in error and "MUJOCO_GL=egl" in error
+    assert "MUJOCO_GL glfw" in error and "Traceback" not in error
     assert not (tmp_path / "out").exists()
 
 
@@ -215,7 +215,7 @@ def test_a_machine_that_cannot_draw_is_told_what_to_install(
 def still(steps=1, candidates=1, q=-1.0, step=3, success=False):
     """An episode of two grey images."""
     images = [np.full((SIZE, SIZE, 3), 128, np.uint8)] * 2
-    return Recording(steps, candidates, images, [step, step + 1], [q, float("nan")], success)
+    return FilmedEpisode(steps, candidates, images, [step, step + 1], [q, float("nan")], success)
 
 
 def test_a_frame_says_setting_step_q_and_outcome():
@@ -229,7 +229,7 @@ def test_a_frame_says_setting_step_q_and_outcome():
     assert still(success=True).outcome() == "success at step 4"
 
 
-# What is changed in the right setting, and between which rows of the frame that shows.
+# A change of the right setting, and the rows of the frame that show it.
 WRITTEN = [
     (dict(steps=2), (0, LINE)),
     (dict(candidates=32), (0, LINE)),
@@ -239,29 +239,29 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize(("change", "rows"), WRITTEN, ids=[next(iter(c)) for c, _ in WRITTEN])
-def test_what_changes_is_seen_where_it_is_written(change, rows):
+def test_a_change_shows_in_its_rows_of_the_frame_and_nowhere_else(change, rows):
     before, after = (video.compose((still(), right), 0) for right in (still(), still(**change)))
     assert before.shape == (FRAME[1], FRAME[0], 3)
     changed_rows, changed_columns = np.nonzero((before != after).any(-1))
     assert rows[0] <= changed_rows.min() and changed_rows.max() < rows[1]
-    if "q" not in change and "step" not in change:  # they set the curves' common scale, too
+    if "q" not in change and "step" not in change:  # which also set the curves' common scale
         assert changed_columns.min() >= SIZE + 2 * MARGIN
 
 
 def test_every_episode_is_shown_to_the_end_and_held():
     short, long = still(), still()
     long.images = [*long.images, long.images[0]]
-    assert video.moments([(short, long), (short, short)]) == [
+    assert video.frame_order([(short, long), (short, short)]) == [
         *[(0, 0), (0, 1), *[(0, 2)] * HOLD],
         *[(1, 0), *[(1, 1)] * HOLD],
     ]
 
 
 @pytest.mark.parametrize(("shorter", "longer"), [(200, 200), (100, 1000), (2, 3), (2, 200)])
-def test_the_contact_sheet_has_both_ends_and_what_is_before_them(shorter, longer):
+def test_the_contact_sheet_shows_both_ends_and_most_images_before_the_first(shorter, longer):
     pair = still(), still()
     pair[0].images, pair[1].images = ([None] * n for n in (longer, shorter))
-    chosen = np.array(video.sheet_moments(pair))
+    chosen = np.array(video.sheet_images(pair))
     assert chosen[0] == 0 and chosen[-1] == longer - 1 and shorter - 1 in chosen
     assert len(chosen) <= video.COLUMNS and (np.diff(chosen) > 0).all()
     if longer > shorter > 10:
@@ -269,15 +269,15 @@ def test_the_contact_sheet_has_both_ends_and_what_is_before_them(shorter, longer
 
 
 def test_an_agent_without_a_critic_is_filmed_without_q(tmp_path, capsys):
-    agent = FlowBC(field_hidden=(8,))
+    agent = FlowBC(field=Network((8,)))
     blank = Transitions.create(np.zeros((2, 2)), np.zeros((2, 2)), np.zeros(2), np.ones(2), [0, 1])
     state = jax.jit(agent.init)(jax.random.key(0), blank)
-    recordings = video.record(
+    filmed = video.film_episodes(
         agent, state, MAZE, steps=1, candidates=1, episodes=2, size=SIZE, every=200, progress=False
     )
-    assert [recording.times for recording in recordings] == [list(range(0, 1001, 200))] * 2
-    assert np.isnan([recording.q for recording in recordings]).all()
-    first, second = recordings
+    assert [episode.times for episode in filmed] == [list(range(0, 1001, 200))] * 2
+    assert np.isnan([episode.q for episode in filmed]).all()
+    first, second = filmed
     assert (first.images[0] != second.images[0]).any(), "episodes start in different states"
     frame = video.compose((first, second), 1)
     assert (frame[LINE + SIZE + LINE :][:-LINE] == 255).all(), "there is no curve"
@@ -294,9 +294,9 @@ def test_an_agent_without_a_critic_is_filmed_without_q(tmp_path, capsys):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Recording takes no time."""
+    """Makes filming instant."""
     monkeypatch.setattr(
-        video, "record", lambda *_, steps, candidates, **__: [still(steps, candidates)]
+        video, "film_episodes", lambda *_, steps, candidates, **__: [still(steps, candidates)]
     )
 
 
@@ -340,7 +340,7 @@ REFUSED = [
 ]
 
 
-def test_more_robots_than_run_at_once_are_refused(cube_agent, tmp_path, capsys):
+def test_more_robots_than_run_at_once_raise_an_error(cube_agent, tmp_path, capsys):
     assert run("video", cube_agent, "--out", tmp_path, "--episodes", 17) == 2
     assert "at most 16 episodes" in capsys.readouterr().err
 
@@ -348,22 +348,25 @@ def test_more_robots_than_run_at_once_are_refused(cube_agent, tmp_path, capsys):
 @pytest.mark.parametrize(("line", "message"), REFUSED, ids=[line for line, _ in REFUSED])
 def test_bad_input_is_refused_before_any_work(line, message, tmp_path, capsys, monkeypatch):
     def work(*_, **__):
-        raise AssertionError("work was begun")
+        raise AssertionError("work has begun")
 
-    monkeypatch.setattr(video, "record", work)
+    monkeypatch.setattr(video, "film_episodes", work)
     monkeypatch.chdir(tmp_path)
     code = run(*line.replace("OUT", str(tmp_path / "out")).replace("AGENT", str(AGENT)).split())
     captured = capsys.readouterr()
-    told = " ".join(captured.err.replace("│", " ").split())
+    error = " ".join(captured.err.replace("│", " ").split())
     assert code in (1, 2)
-    assert message in told and "Traceback" not in told
+    assert message in error and "Traceback" not in error
     assert captured.out == "" and files_in(tmp_path) == set()
 
 
-def test_a_missing_library_is_told_with_the_command_that_installs_it(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "av", None)
+@pytest.mark.parametrize("library", ["av", "imageio"])
+def test_an_error_names_the_command_that_installs_a_missing_library(
+    library, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, library, None)
     assert run("video", AGENT, "--out", tmp_path / "out") == 1
-    assert "pip install av" in capsys.readouterr().err
+    assert "pip install imageio av" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -371,3 +374,9 @@ def test_the_library_refuses_other_than_two_settings():
     agent, state, info = shipped.agent("sorl")
     with pytest.raises(ConfigError, match="two settings"):
         video.film(agent, state, info.environment, "nowhere", steps=(1, 2, 4))
+
+
+def test_the_library_refuses_several_candidates_of_an_agent_without_a_critic():
+    agent, state, info = shipped.agent("cloning")
+    with pytest.raises(ConfigError, match="no critic to choose among 8"):
+        video.film(agent, state, info.environment, "nowhere", candidates=(1, 8))
