@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sorl_edu.widgets.live import View
 
 MAX_FRAMES, MAX_BYTES = 150, 5_000_000  # of a kernel-free page
-COLORS = 128  # in a frame's palette: a third of the bytes, with no visible difference
+COLORS = 128  # in a frame's palette, which takes a third of the bytes
 
 
 class Explorer(ABC):
@@ -193,13 +193,16 @@ class Explorer(ABC):
 
 
 def _png(figure: Figure) -> tuple[bytes, int, int]:
-    """A figure as a PNG with a palette, and its size in pixels."""
+    """A figure as a PNG with a palette, and its size in pixels.
+
+    Pillow's default palette gives small marks, as in a legend, the colour of larger ones.
+    """
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", dpi=figure.dpi)
     with Image.open(raw) as image:
-        image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(
-            small, "png", optimize=True
-        )
+        palette = Image.Quantize.MAXCOVERAGE
+        flat = image.convert("RGB").quantize(COLORS, palette, dither=Image.Dither.NONE)
+        flat.save(small, "png", optimize=True)
         return small.getvalue(), *image.size
 
 

@@ -6,8 +6,11 @@ import json
 import re
 from html.parser import HTMLParser
 
+import helpers
+import numpy as np
 import pytest
 import tiny_course
+from matplotlib.figure import Figure
 from PIL import Image
 
 pytest.importorskip("ipywidgets", reason="the live view needs ipywidgets: make test installs it")
@@ -90,6 +93,20 @@ def test_pictures_are_the_same_each_time_and_differ_with_each_parameter(explorer
     assert pixels(tiny_course.explorer().frame()) == base
     for change in ({"place": 8}, {"size": 40}, {"color": "tab:red"}):
         assert pixels(explorer.frame(**change)) != base, change
+
+
+def test_a_small_mark_keeps_its_colour_in_a_frame(explorer, monkeypatch):
+    def draw(self, **setting):
+        figure = Figure(figsize=(4, 2), dpi=80)
+        figure.add_subplot(121).imshow(np.arange(2500).reshape(50, 50), cmap="viridis")
+        figure.add_subplot(122).plot(0, 0, "o", color="#d55e00", markersize=4)
+        return figure
+
+    monkeypatch.setattr(type(explorer), "draw", draw)
+    with Image.open(io.BytesIO(explorer.frame().png)) as image:
+        shown = np.asarray(image.convert("RGB")).astype(int)
+    error = np.abs(shown - helpers.pixels(draw(explorer))[..., :3])
+    assert error.max() < 25
 
 
 def test_figure_html_is_escaped_and_holds_the_facts(explorer, monkeypatch):
