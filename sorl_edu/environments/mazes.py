@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +35,48 @@ class MazeGeometry:
         rows, columns = np.shape(self.walls)
         left, bottom = (o - self.cell / 2 for o in self.origin)
         return left, left + self.cell * columns, bottom, bottom + self.cell * rows
+
+    def cell_of(self, position: Sequence[float]) -> tuple[int, int]:
+        """The cell (row, column) of a position (x, y), which may lie outside the maze."""
+        x, y = ((p - o) / self.cell for p, o in zip(position, self.origin, strict=True))
+        return round(y), round(x)
+
+    def center_of(self, cell: tuple[int, int]) -> tuple[float, float]:
+        """The position (x, y) of a cell's centre."""
+        row, column = cell
+        return self.origin[0] + self.cell * column, self.origin[1] + self.cell * row
+
+    def is_free(self, cell: tuple[int, int]) -> bool:
+        """Whether a cell lies inside the maze and is no wall."""
+        row, column = cell
+        rows, columns = np.shape(self.walls)
+        return 0 <= row < rows and 0 <= column < columns and not self.walls[row][column]
+
+    def free_neighbours(self, cell: tuple[int, int]) -> list[tuple[int, int]]:
+        """The free cells above, below, to the right and to the left of a cell."""
+        row, column = cell
+        beside = [(row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)]
+        return [neighbour for neighbour in beside if self.is_free(neighbour)]
+
+    def shortest_path(self) -> list[tuple[int, int]]:
+        """The cells of a shortest path from the start to the goal, both included.
+
+        Raises:
+            ConfigError: no path leads to the goal.
+        """
+        start, goal = self.cell_of(self.start), self.cell_of(self.goal)
+        previous, queue = {start: start}, deque([start])
+        while queue and goal not in previous:
+            cell = queue.popleft()
+            for neighbour in self.free_neighbours(cell):
+                if neighbour not in previous:
+                    previous[neighbour] = cell
+                    queue.append(neighbour)
+        check(goal in previous, f"no path leads from the start to the goal of {self.name}")
+        path = [goal]
+        while path[-1] != start:
+            path.append(previous[path[-1]])
+        return path[::-1]
 
     def points(self, per_cell: int) -> tuple[np.ndarray, np.ndarray]:
         """A grid of positions (y, x, 2), and whether each is free (y, x)."""

@@ -118,9 +118,7 @@ class ActionDistributionExplorer(Explorer):
             key=jax.random.fold_in(self.key, 1),
             samples=self.samples,
         )
-        self._computed[place] = {
-            "proposals": proposals, "landscapes": landscapes, "chosen": chosen
-        }  # fmt: skip
+        self._computed[place] = dict(proposals=proposals, landscapes=landscapes, chosen=chosen)
 
     @styled
     def draw(self, *, place: str, steps: int, candidates: int) -> Figure:
@@ -306,12 +304,8 @@ class ActionDistributionExplorer(Explorer):
 
     def _keep_place(self, name: str, place: Sequence[float]) -> None:
         x, y = map(float, place)
-        column = round((x - self.maze.origin[0]) / self.maze.cell)
-        row = round((y - self.maze.origin[1]) / self.maze.cell)
-        rows, columns = np.shape(self.maze.walls)
-        inside = 0 <= row < rows and 0 <= column < columns
         check(
-            inside and not self.maze.walls[row][column],
+            self.maze.is_free(self.maze.cell_of((x, y))),
             f"({x:.1f}, {y:.1f}) is in a wall or outside the maze; choose a free place",
         )
         self.places[name] = (x, y)
@@ -342,7 +336,4 @@ def places_on_the_path(maze: MazeGeometry) -> dict[str, tuple[float, float]]:
     if junctions:
         places["junction"] = min(junctions, key=lambda cell: abs(path.index(cell) - middle))
     places["before the goal"] = path[max(len(path) - 3, 0)]
-    return {
-        name: (maze.origin[0] + maze.cell * j, maze.origin[1] + maze.cell * i)
-        for name, (i, j) in places.items()
-    }
+    return {name: maze.center_of(cell) for name, cell in places.items()}

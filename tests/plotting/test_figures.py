@@ -20,10 +20,9 @@ from PIL import Image
 from sorl_edu import inference, plotting
 from sorl_edu.agents import SORL, FlowBC
 from sorl_edu.agents.agent import Agent, HasCritic, Network
-from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.mazes import maze_geometry
-from sorl_edu.errors import ConfigError, UnknownName
+from sorl_edu.errors import ConfigError
 from sorl_edu.evaluation import summarize, t_interval
 
 MEDIUM = "pointmaze-medium-navigate-singletask-v0"
@@ -160,29 +159,6 @@ def test_figures_look_the_same_whatever_the_settings_when_they_are_shown(draw):
     before = picture(figure)
     with matplotlib.rc_context({"font.size": 20, "xtick.labelsize": 20, "axes.grid": True}):
         np.testing.assert_array_equal(picture(figure), before)
-
-
-def test_maze_geometry_is_that_of_ogbench():
-    maze = maze_geometry(MEDIUM)
-    assert maze_geometry(MEDIUM) is maze
-    # OGBench's medium maze is 8 x 8 cells of 4; task 1 goes from cell (1, 1) to cell (6, 6).
-    assert maze.start == (0, 0) and maze.goal == (20, 20) and maze.cell == 4
-    assert maze.extent == (-6, 26, -6, 26) and np.sum(maze.walls) == 38
-    assert maze_geometry(MEDIUM.replace("-v0", "-task2-v0")).goal == (20, 0)
-    points, free = maze.points(2)
-    assert free.mean() == 26 / 64
-    cells = np.round((points[free] - maze.origin) / maze.cell).astype(int)
-    assert not any(maze.walls[i][j] for j, i in cells)
-    large = maze_geometry("pointmaze-large-navigate-singletask-v0")
-    assert large.extent == (-6, 42, -6, 30) and large.points(3)[1].shape == (27, 36)
-
-
-def test_the_dataset_never_goes_through_a_wall_of_the_geometry():
-    maze = maze_geometry(MEDIUM)
-    with np.load(shipped_data() / "pointmaze-medium-navigate-v0-val.npz") as file:
-        xy = file["observations"][::20]
-    cells = np.round((xy - maze.origin) / maze.cell).astype(int)
-    assert not np.array(maze.walls)[cells[:, 1], cells[:, 0]].any()
 
 
 def test_trajectories_are_the_given_ones_and_differ_in_colour_and_dashes_by_success():
@@ -408,8 +384,6 @@ def test_other_data_make_another_picture():
         (lambda: plotting.flow_paths(np.zeros((2, 3, 2)), np.zeros((0, 2))), "'target' has shape"),
         (lambda: plotting.maze_trajectories(MEDIUM, np.zeros((3, 2)), np.ones(3)), "episode, time"),
         (lambda: plotting.maze_trajectories(MEDIUM, walks()[0], np.ones(5)), "3 episodes"),
-        (lambda: maze_geometry("cube-single-play-singletask-v0"), "not a maze"),
-        (lambda: maze_geometry("pointmaze-medium-navigate-v0"), "no rewards without a task"),
         (lambda: landscape(environment=MEDIUM.replace("point", "ant")), "29 wide"),
         (lambda: landscape(reduce="median"), "'mean' or 'max'"),
         (lambda: landscape(*without_critic()), "no critic"),
@@ -448,11 +422,6 @@ def test_landscapes_side_by_side_share_a_scale():
     assert one.get_clim() == (values.min(), values.max())
     alone = landscape(samples=4).axes[0].images[0].get_array()
     np.testing.assert_allclose(one.get_array(), alone, rtol=1e-5)
-
-
-def test_an_unknown_maze_names_the_nearest():
-    with pytest.raises(UnknownName, match="pointmaze-medium-navigate-singletask-v0"):
-        maze_geometry("pointmaze-medum-navigate-singletask-v0")
 
 
 def test_a_figure_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):

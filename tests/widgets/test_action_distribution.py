@@ -1,6 +1,5 @@
-"""The main widget shows what the agent proposes, and nothing else."""
+"""The main widget shows the agent's own proposals, values and episodes."""
 
-import itertools
 import json
 
 import jax
@@ -9,17 +8,13 @@ import numpy as np
 import pytest
 from helpers import pixels
 
+from sorl_edu.agents.agent import propose
 from sorl_edu.course import shipped
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError, UnknownName
+from sorl_edu.plotting.style import spread
 from sorl_edu.widgets import ActionDistributionExplorer
-from sorl_edu.widgets.action_distribution import (
-    free_neighbours,
-    places_on_the_way,
-    shortest_path,
-    smooth,
-    spread,
-)
+from sorl_edu.widgets.action_distribution import places_on_the_path, smooth
 from sorl_edu.widgets.live import View
 
 SETTINGS = dict(steps=(1, 8, 16), candidates=(1, 4, 8), samples=40)
@@ -44,11 +39,11 @@ def explorer(course):
 
 @pytest.mark.parametrize(("steps", "candidates"), [(1, 1), (8, 4), (16, 8)])
 @pytest.mark.parametrize("place", ["start", "junction"])
-def test_what_is_on_display_is_a_fresh_proposal(explorer, course, place, steps, candidates):
+def test_the_numbers_on_display_equal_a_fresh_proposal(explorer, course, place, steps, candidates):
     agent, state, _ = course
     facts = explorer.frame(place=place, steps=steps, candidates=candidates).facts
     obs = jnp.asarray([facts["state"]], jnp.float32)
-    fresh = agent.propose(state, obs, jax.random.key(0), steps=steps, candidates=candidates)
+    fresh = propose(agent, state, obs, jax.random.key(0), steps=steps, candidates=candidates)
     np.testing.assert_allclose(facts["actions"], fresh.actions[:, 0], atol=1e-4)
     np.testing.assert_allclose(facts["q"], fresh.q[:, 0], rtol=1e-4)
     assert facts["chosen"] == int(fresh.chosen[0])
@@ -75,18 +70,18 @@ def test_the_caption_has_the_main_numbers(explorer):
     assert "16 of 16" in frame.caption
 
 
-def test_a_state_of_ones_own(explorer):
+def test_a_new_place_is_a_state(explorer):
     name = explorer.add_place(12.5, 12.0)
     assert explorer.frame(place=name).facts["state"] == [12.5, 12.0]
 
 
 @pytest.mark.parametrize("place", [(8.0, 0.0), (500.0, 0.0)])
-def test_a_state_in_a_wall_is_refused(explorer, place):
+def test_a_place_in_a_wall_raises_an_error(explorer, place):
     with pytest.raises(ConfigError, match="in a wall or outside"):
         explorer.add_place(*place)
 
 
-def test_what_can_t_be_shown_is_refused_before_any_work(course):
+def test_bad_arguments_raise_an_error_before_any_work(course):
     agent, state, info = course
     with pytest.raises(ConfigError, match="power of two"):
         ActionDistributionExplorer(agent, state, info.environment, steps=(3,))
@@ -96,7 +91,7 @@ def test_what_can_t_be_shown_is_refused_before_any_work(course):
         ActionDistributionExplorer(agent, state, "pointmaze-nowhere-v0")
 
 
-def test_an_agent_without_values_shows_one_candidate():
+def test_an_agent_without_a_critic_shows_one_candidate():
     agent, state, info = shipped.agent("cloning")
     explorer = ActionDistributionExplorer(
         agent, state, info.environment, steps=(1, 8), candidates=(1,), samples=20
@@ -104,6 +99,13 @@ def test_an_agent_without_values_shows_one_candidate():
     frame = explorer.frame(steps=8)
     assert frame.facts["q"] is None
     json.dumps(frame.facts, allow_nan=False)
+
+
+def test_several_candidates_need_a_critic():
+    agent, state, info = shipped.agent("cloning")
+    explorer = ActionDistributionExplorer(agent, state, info.environment, samples=20)
+    with pytest.raises(ConfigError, match="no critic to choose among 32 candidates"):
+        explorer.frame()
 
 
 def test_buttons_in_the_live_view(explorer):
@@ -119,20 +121,28 @@ def test_buttons_in_the_live_view(explorer):
     assert "(4.0, 8.0)" in view.picture.value
 
 
-def test_new_episodes_replace_those_on_display(explorer):
+def test_new_episodes_replace_the_old_ones_and_move_the_bar(explorer):
     explorer.frame(steps=16, candidates=8)
-    explorer.run_episodes(16, 8)
-    went = explorer.trajectories[16, 8]
-    assert went.positions.shape[0] == 8
-    assert explorer.frame(steps=16, candidates=8).facts["success"] == went.success.mean()
+    times = []
+    episodes = explorer.run_episodes(16, 8, on_step=lambda moment: times.append(moment.time))
+    assert episodes is explorer.trajectories[16, 8]
+    assert episodes.positions.shape == (8, len(times), 2)
+    assert times == list(range(len(times)))
+    facts = explorer.frame(steps=16, candidates=8).facts
+    assert facts["success"] == episodes.success.mean()
 
 
-def test_the_way_through_the_maze(course):
+def test_places_lie_on_the_path_through_the_maze(course):
     maze = maze_geometry(course[2].environment)
-    path = shortest_path(maze)
-    assert all(b in free_neighbours(maze, a) for a, b in itertools.pairwise(path))
-    places = places_on_the_way(maze)
+    places = places_on_the_path(maze)
+    assert list(places) == ["start", "junction", "before the goal"]
     assert places["start"] == pytest.approx(maze.start, abs=maze.cell / 2)
+    for x, y in places.values():
+        column, row = (
+            round((x - maze.origin[0]) / maze.cell),
+            round((y - maze.origin[1]) / maze.cell),
+        )
+        assert not maze.walls[row][column]
 
 
 def test_smoothing_keeps_the_inside_mass_and_spread_is_the_rms_distance():

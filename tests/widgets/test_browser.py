@@ -29,18 +29,19 @@ playwright = pytest.importorskip("playwright.sync_api", reason="pip install play
 for needed in ("jupyterlab", "jupytext", "ipywidgets"):
     pytest.importorskip(needed, reason="make test installs it")
 
+from sorl_edu.agents.agent import propose  # noqa: E402
 from sorl_edu.course import notebooks, shipped  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
-SETTINGS = 10  # driven at random, of each explorer
+SETTINGS = 10  # random ones, of each explorer
 RUN = 180_000  # milliseconds for a notebook
-WAIT = 60_000  # milliseconds for a frame, also of a slow parameter
+WAIT = 60_000  # milliseconds for a frame, and for all frames of a slow parameter
 SLIDER = "slider, 95% of its moves"
 
-# Notes when an event reaches the page, and when the picture that it brings has been decoded.
+# Measures the time from an event until the browser has decoded the picture that follows.
 WATCH = """
 root => {
   const watch = window.sorlWatch ??= {};
@@ -65,14 +66,14 @@ root => {
 }
 """
 
-# What the server logs when a page is closed just as it is written to.
+# The log of a server that writes to a page while the page closes.
 PAGE_CLOSED = re.compile(
     r"^Task exception was never retrieved\nfuture: .*WebSocketClosedError\(\)>\n"
     r"(?:.*\n)*?tornado\.websocket\.WebSocketClosedError\n",
     re.MULTILINE,
 )
 
-# Writes the page of every explorer of the kernel that has drawn its frames, and all its facts.
+# Writes the page and all facts of every explorer in the kernel that has drawn its frames.
 EXPORT = """
 def _export(folder):
     import gc, json, pathlib
@@ -106,7 +107,7 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """A JupyterLab of its own, with copies of the notebooks, and nobody's settings."""
+    """A separate JupyterLab, with copies of the notebooks and default settings."""
     folder, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("home")
     tiny_course.make(folder)
     for source in SOURCES:
@@ -116,8 +117,8 @@ def lab(tmp_path_factory):
     quiet = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
     (home / "labconfig").mkdir()
     (home / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(quiet))
-    # Kernels are reached by files: of a port, which is chosen before the kernel has it, another
-    # process may get hold. The path of such a file must be short.
+    # Kernels use sockets in files: another process could take a port between its choice and its
+    # use. The path of such a file must be short.
     run = tempfile.mkdtemp(prefix="sorl")
     env = os.environ | {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
     env |= {"JUPYTER_RUNTIME_DIR": run, "JUPYTER_PREFER_ENV_PATH": "1"}
@@ -151,7 +152,7 @@ def lab(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Opened:
-    """A notebook in JupyterLab, after all its cells ran."""
+    """A notebook in JupyterLab, after all its cells have run."""
 
     name: str
     page: object
@@ -161,7 +162,7 @@ class Opened:
     log_start: int
 
     def log(self) -> str:
-        """What the server has logged since the notebook was opened, but for harmless tracebacks."""
+        """The server's log since the notebook was opened, without harmless tracebacks."""
         return PAGE_CLOSED.sub("", self.lab.log.read_text()[self.log_start :])
 
     def explorers(self) -> list:
@@ -215,7 +216,7 @@ def facts_of(root):
 
 
 def turn(page, control, to):
-    """Moves a control to an index, by keys or by choosing; the milliseconds of every move."""
+    """Moves a control to an index, by keys or by choice; returns the milliseconds of each move."""
     if control.locator("select").count():
         select = control.locator("select")
         if select.evaluate("select => select.selectedIndex") == to:
@@ -233,7 +234,7 @@ def turn(page, control, to):
 
 
 def moved(page, act):
-    """Does something to a control, and waits for the picture; the milliseconds it took."""
+    """Acts on a control and waits for the picture; returns the milliseconds until then."""
     done = page.evaluate("() => { sorlWatch.armed = true; return sorlWatch.times.length; }")
     act()
     page.wait_for_function("done => sorlWatch.times.length > done", arg=done, timeout=WAIT)
@@ -241,7 +242,7 @@ def moved(page, act):
 
 
 def size_of(control):
-    """How many values a control has, and whether it is a slider."""
+    """The number of values of a control, and whether it is a slider."""
     if control.locator("select").count():
         return control.locator("option").count(), False
     handle = control.locator("[role=slider], input[type=range]")
@@ -249,9 +250,9 @@ def size_of(control):
 
 
 def drive(page, root, controls, seed):
-    """Ten random settings of one explorer: the indices of each, and its facts then.
+    """Visits ten random settings of one explorer.
 
-    The picture must change with every single move, or `moved` waits in vain.
+    The picture must change with every single move, or `moved` times out.
 
     Returns:
         (indices, facts) of each setting, and the milliseconds from key to picture of each move.
@@ -276,24 +277,24 @@ def live_controls(root):
 
 
 def proposes(name, facts):
-    """Whether a fresh `agent.propose` of a shipped agent gives what an explorer has on display."""
+    """Whether a fresh proposal of a shipped agent equals the facts of an explorer."""
     agent, state, _ = shipped.agent(name)
     obs = jnp.asarray([facts["state"]], jnp.float32)
     n = facts["candidates"]
-    fresh = agent.propose(state, obs, jax.random.key(0), steps=facts["steps"], candidates=n)
-    given = np.asarray(facts["actions"])
-    same = given.shape == (n, 2) and np.allclose(fresh.actions[:, 0], given, atol=1e-3)
+    fresh = propose(agent, state, obs, jax.random.key(0), steps=facts["steps"], candidates=n)
+    shown = np.asarray(facts["actions"])
+    same = shown.shape == (n, 2) and np.allclose(fresh.actions[:, 0], shown, atol=1e-3)
     if not same or facts["q"] is None:
         return same
     q = np.asarray(fresh.q[:, 0])
     assert np.allclose(q, facts["q"], rtol=1e-3, atol=1e-2)
     assert facts["chosen"] == np.argmax(facts["q"])
-    assert q[facts["chosen"]] >= q.max() - 1e-2  # the same, but where two are as good
+    assert q[facts["chosen"]] >= q.max() - 1e-2  # the same, except where two are equally good
     return True
 
 
 def check_facts(kind, seen):
-    """What explorers have on display is computed again, from nothing but the key."""
+    """Computes the facts of explorers again, from the key alone, and compares."""
     if kind == "Tiny":
         explorer = tiny_course.explorer()
         values = [parameter.values for parameter in explorer.parameters]
@@ -312,7 +313,7 @@ def test_every_cell_ran(notebook):
     wrong = [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"]
     assert not wrong, [(o["ename"], o["evalue"]) for o in wrong]
     assert all(cell["execution_count"] for cell in cells if "".join(cell["source"]).strip())
-    assert not checks_that_do_not_wait(cells)  # the blanks are empty, and every check said so
+    assert not checks_that_do_not_wait(cells)  # the blanks are empty, and every check says so
 
 
 def test_explorers_answer_in_jupyterlab(notebook, measured):
@@ -342,7 +343,7 @@ def test_every_control_has_a_name(notebook):
             role = "combobox" if control.locator("select").count() else "slider"
             named = root.get_by_role(role, name=label, exact=True)
             playwright.expect(named).to_have_count(1)
-            if role == "slider":  # the value itself is read out, not its index
+            if role == "slider":  # a screen reader reads the value, not its index
                 readout = control.locator(".widget-readout").inner_text()
                 assert named.get_attribute("aria-valuetext") == readout
         assert root.locator("img.sorl-frame").get_attribute("alt")
@@ -389,7 +390,7 @@ def test_explorers_answer_without_a_kernel_or_a_network(notebook, browser, measu
     context.close()
 
 
-def test_what_is_saved_in_jupyterlab_arrives_in_the_text(notebook):
+def test_jupyterlab_also_saves_the_text_of_a_notebook(notebook):
     if notebook.name != "99_halves":
         pytest.skip("once is enough")
     source = notebook.lab.folder / "notebooks" / f"{notebook.name}.py"
