@@ -1,4 +1,4 @@
-"""`make claims`: the experiments behind what the course says SORL buys, with their statistics.
+"""`make claims`: the experiments behind the course's claims about SORL, with their statistics.
 
 Each study trains agents over several seeds, evaluates settings from the same starts, and asks for
 the paired difference between two settings with a 95% interval over the training seeds:
@@ -7,49 +7,47 @@ the paired difference between two settings with a 95% interval over the training
     parallel     best-of-32 helps at a fixed number of steps, and not with shuffled values
     cloning      SORL beats behaviour cloning, and not when rewards are zeroed
 
-Training is checkpointed and evaluated settings are kept in runs/claims/, so a study that is
-stopped goes on where it was. The episodes end up in data/claims/*.csv with a manifest; from those
-files, `statistics` computes every number that is reported.
+Finished work is kept in runs/, so a study that is stopped resumes; agents that `make course-data`
+has, too, are trained once. The episodes are written to data/claims/*.csv with a manifest; from
+these files, `statistics` computes every number that is reported.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pandas as pd
 
-from sorl_edu.agents import SORL, Agent
+from sorl_edu.agents import Agent
 from sorl_edu.agents.agent import State
 from sorl_edu.agents.presets import preset
-from sorl_edu.datasets.collect import collect
-from sorl_edu.datasets.ogbench import load, shipped_data
+from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.evaluation import paired_difference, sweep
-from sorl_edu.experiments.pieces import asked_for
+from sorl_edu.evaluation import paired_difference
+from sorl_edu.experiments import course
+from sorl_edu.experiments.experiment import Collection, Experiment, grid, parse_pieces, run
 from sorl_edu.files import add_to_manifest, write_csv
-from sorl_edu.inference import best_of_n
-from sorl_edu.training import train_seeds
-
-ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
-DATASET = "pointmaze-medium-navigate-v0"
-EPISODES = 50
-EVALUATION_SEED = 1000
+from sorl_edu.inference import Proposal, choose
 
 
 @dataclass(frozen=True)
 class ShuffledValues:
-    """A SORL agent whose verifier guesses: the candidates' values are shuffled among them."""
+    """An agent whose verifier guesses: the candidates' values are shuffled among them."""
 
-    agent: SORL
+    agent: Agent
 
-    def act(self, state: State, obs, key, *, steps: int, candidates: int):
+    def __post_init__(self) -> None:  # all but its proposals is the agent's own
+        for name in ("batch_size", "prepare", "init", "update", "losses"):
+            object.__setattr__(self, name, getattr(self.agent, name))
+
+    def propose(self, state: State, obs, key, *, steps: int, candidates: int) -> Proposal:
         propose_key, shuffle_key = jax.random.split(key)
         proposal = self.agent.propose(state, obs, propose_key, steps=steps, candidates=candidates)
         q = jax.random.permutation(shuffle_key, proposal.q, axis=0, independent=True)
-        return best_of_n(proposal.actions, q)
+        return Proposal(proposal.actions, q, choose(q))
 
 
 def without_rewards(data: Transitions) -> Transitions:
@@ -57,17 +55,43 @@ def without_rewards(data: Transitions) -> Transitions:
     return data.replace(rewards=jnp.zeros_like(data.rewards), masks=jnp.ones_like(data.masks))
 
 
-@dataclass(frozen=True)
-class Arm:
-    """Agents trained alike but for their seed, and the settings at which they are evaluated."""
+SORL = replace(
+    course.EXPERIMENTS["sorl"], settings=grid((1, 2, 4, 8), (1, 32)), episodes=50, recorded=None
+)
+LOOSE = replace(
+    SORL,
+    name="broad data",
+    agent=preset("pointmaze", consistency_weight=0.1),
+    seeds=range(3),
+    updates=6000,
+    settings=((1, 1), (8, 1)),
+    snapshots=(),
+)
 
-    agent: Agent
-    settings: tuple[tuple[int, int], ...]  # (steps, candidates)
-    updates: int = 10_000
-    seeds: int = 3
-    noise: float | None = None  # of the data's actions: collected so; None for the shipped data
-    rewards: bool = True
-    shuffled: tuple[tuple[int, int], ...] = ()  # settings evaluated with shuffled values, too
+ARMS: dict[str, tuple[Experiment, ...]] = {
+    "sorl": (
+        SORL,
+        replace(SORL, name="sorl, shuffled", settings=((1, 32), (8, 32)), verifier=ShuffledValues),
+    ),
+    "sorl without rewards": (
+        replace(
+            SORL,
+            name="sorl without rewards",
+            seeds=range(3),
+            settings=((8, 32),),
+            snapshots=(),
+            transform=without_rewards,
+        ),
+    ),
+    "cloning": (
+        replace(course.EXPERIMENTS["cloning"], settings=((8, 1),), episodes=50, recorded=None),
+    ),
+    "narrow data": (
+        replace(LOOSE, name="narrow data", seeds=range(8), collection=Collection(250, noise=0.1)),
+    ),
+    "broad data": (LOOSE,),
+}
+"""The experiments of each arm; the second one, if any, has another verifier than the critic."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +103,7 @@ class Claim:
     better: dict
     worse: dict
     expected: bool = True
-    seeds: int = 3  # the first training seeds, which all arms in it have
+    seeds: int = 3  # the first training seeds, which all arms of the claim have
 
 
 @dataclass(frozen=True)
@@ -93,22 +117,6 @@ def setting(arm: str, steps: int, candidates: int, verifier: str = "critic") -> 
     """Column values that select one evaluated setting."""
     return {"arm": arm, "steps": steps, "candidates": candidates, "verifier": verifier}
 
-
-COURSE = preset("pointmaze")
-LOOSE = preset("pointmaze", consistency_weight=0.1)
-
-ARMS = {
-    "sorl": Arm(
-        COURSE,
-        settings=tuple((m, n) for m in (1, 2, 4, 8) for n in (1, 32)),
-        shuffled=((1, 32), (8, 32)),
-        seeds=8,
-    ),
-    "sorl without rewards": Arm(COURSE, settings=((8, 32),), rewards=False),
-    "cloning": Arm(preset("pointmaze-bc"), settings=((8, 1),), seeds=8),
-    "narrow data": Arm(LOOSE, settings=((1, 1), (8, 1)), updates=6000, seeds=8, noise=0.1),
-    "broad data": Arm(LOOSE, settings=((1, 1), (8, 1)), updates=6000),
-}
 
 STUDIES = {
     "sequential": Study(
@@ -191,71 +199,29 @@ STUDIES = {
 def run_study(name: str, runs: Path, out: Path) -> None:
     """Trains and evaluates what is missing, and writes `out`/NAME.csv and its manifest entry."""
     study = STUDIES[name]
-    tables = [run_arm(arm, runs / arm.replace(" ", "_")) for arm in study.arms]
+    experiments = [experiment for arm in study.arms for experiment in ARMS[arm]]
+    tables = [run_arm(arm, runs) for arm in study.arms]
     write_csv(pd.concat(tables, ignore_index=True), out / f"{name}.csv")
     add_to_manifest(
         out,
         f"{name}.csv",
         command=f"make claims  # this one: python -m sorl_edu.experiments.claims {name}",
         question=study.question,
-        environment=ENVIRONMENT,
-        dataset_sha256=load(ENVIRONMENT).sha256,
-        arms={arm: asdict(ARMS[arm]) for arm in study.arms},
+        experiments=[experiment.facts() for experiment in experiments],
     )
 
 
-def run_arm(name: str, folder: Path) -> pd.DataFrame:
-    """One arm's episodes: a row per (training seed, setting, episode)."""
-    arm = ARMS[name]
-    data = load(ENVIRONMENT, folder=arm_data(arm, folder)).train
-    print(f"{name}: {arm.seeds} seeds x {arm.updates:,} updates", flush=True)
-    run = train_seeds(
-        arm.agent,
-        data if arm.rewards else without_rewards(data),
-        updates=arm.updates,
-        keys=jax.random.split(jax.random.key(0), arm.seeds),
-        checkpoint_dir=folder,
-        checkpoint_every=5000,
-    )
+def run_arm(name: str, runs: Path) -> pd.DataFrame:
+    """One arm's episodes: a row per training seed, setting, verifier and episode."""
     tables = []
-    for verifier, settings in (("critic", arm.settings), ("shuffled", arm.shuffled)):
-        agent = arm.agent if verifier == "critic" else ShuffledValues(arm.agent)
-        for steps, candidates in settings:
-            file = folder / f"steps{steps}_N{candidates}_{verifier}.csv"
-            if not file.exists():
-                write_csv(evaluate_seeds(agent, run.state, steps, candidates), file)
-            tables.append(pd.read_csv(file).assign(**setting(name, steps, candidates, verifier)))
-    return pd.concat(tables, ignore_index=True)
-
-
-def arm_data(arm: Arm, folder: Path) -> Path | None:
-    """Where an arm's data are: collected beside its runs, or (None) shipped."""
-    if arm.noise is None:
-        return None
-    where = folder.parent / f"data_noise{arm.noise}"
-    if not (where / f"{DATASET}.npz").exists():
-        collect(DATASET, where, episodes=250, noise=arm.noise)
-    return where
-
-
-def evaluate_seeds(agent: Agent, states: State, steps: int, candidates: int) -> pd.DataFrame:
-    """Every training seed at one setting, from the same starts."""
-    table = sweep(
-        agent,
-        states,
-        ENVIRONMENT,
-        steps=[steps],
-        candidates=[candidates],
-        episodes=EPISODES,
-        seed=EVALUATION_SEED,
-        progress=False,
-    )
-    print(
-        f"  {steps} steps, N = {candidates}: success {table.success.mean():.2f}, "
-        f"length {table.length.mean():.0f}",
-        flush=True,
-    )
-    return table[["episode", "success", "return", "length", "training_seed"]]
+    for experiment in ARMS[name]:
+        print(f"{experiment.name}: {len(experiment.seeds)} seeds", flush=True)
+        rows = run(experiment, runs / "claims", trainings=runs / "trainings")
+        verifier = "shuffled" if experiment.verifier else "critic"
+        tables.append(rows.assign(arm=name, verifier=verifier))
+    columns = ["episode", "success", "return", "length", "training_seed", "arm", "steps"]
+    table = pd.concat(tables, ignore_index=True).rename(columns={"seed": "training_seed"})
+    return table[[*columns, "candidates", "verifier"]]
 
 
 def statistics(folder: Path | None = None) -> pd.DataFrame:
@@ -299,7 +265,7 @@ def describe(table: pd.DataFrame) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    studies, runs, out = asked_for(arguments, __doc__, STUDIES, "claims", "study")
+    studies, runs, out = parse_pieces(arguments, __doc__, STUDIES, "claims", "study")
     for name in studies:
         run_study(name, runs, out)
     print(describe(statistics(out)))

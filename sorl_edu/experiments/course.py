@@ -1,24 +1,22 @@
 """`make course-data`: trains and measures what the course's notebooks show, into data/course/.
 
-Every arm is one configuration on the shipped PointMaze data, trained over several seeds. For each:
+Every arm is one agent on the shipped PointMaze data, trained over several seeds:
 
-    NAME.safetensors         one seed's agent
-    NAME_history.csv         the losses of all seeds
-    NAME_episodes.csv        all seeds' episodes over steps x N, from the same starts
-    NAME_values.csv          what each seed's critic promises at the start, for every m
-    NAME_trajectories.npz    where one seed's agent went, at every setting (some arms)
-    NAME_snapshots.safetensors   one seed's field and critic while they learn (one arm)
+    NAME.safetensors             one seed's agent
+    NAME_history.csv             the losses of all seeds
+    NAME_episodes.csv            all seeds' episodes over steps x N, from the same starts
+    NAME_values.csv              the mean Q of each seed's critic at the start, for every m
+    NAME_trajectories.npz        the positions of one seed's agent, at every setting (some arms)
+    NAME_snapshots.safetensors   one seed's state while it learns (some arms)
 
-and `milliseconds.csv`, what a setting costs on the machine that made it, and the README's picture.
-What is trained or measured is kept in runs/course/, so a study that is stopped goes on where it
-was.
+and milliseconds.csv, the time of an action at every setting on the machine that measured it.
+Finished work is kept in runs/, so a study that is stopped resumes.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -26,264 +24,226 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from sorl_edu import evaluation
-from sorl_edu.agents import SORL, Agent
-from sorl_edu.agents.agent import State
+from sorl_edu.agents.agent import Agent, HasCritic, act, propose, without
 from sorl_edu.agents.presets import preset
-from sorl_edu.datasets.ogbench import load
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.mazes import maze_geometry
-from sorl_edu.experiments.pieces import asked_for
-from sorl_edu.files import add_to_manifest, appearing, write_csv
-from sorl_edu.progress import progress_bar
-from sorl_edu.training import checkpoints, seed_state, train_seeds
-from sorl_edu.training.checkpoints import AgentInfo, save_agent
+from sorl_edu.experiments.experiment import Experiment, Trained, grid, parse_pieces, run, train
+from sorl_edu.files import add_to_manifest, atomic_write, write_csv
+from sorl_edu.training import checkpoints
+from sorl_edu.training.checkpoints import save_agent
 
-ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
+DATASET = "pointmaze-medium-navigate-v0"
 EVALUATION_SEED = 1000
+LOG_EVERY = 500
 SHOWN_EPISODES, STRIDE = 16, 4  # trajectories keep every fourth position
 SNAPSHOTS = (100, 500, 1000, 1500, 2000, 3000, 4000, 5000, 6500, 8000, 10_000)
 ALL = (1, 2, 4, 8, 16, 32)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One configuration, trained over seeds and evaluated over steps x N."""
-
-    agent: Agent
-    about: str
-    steps: tuple[int, ...] = (1, 8)
-    candidates: tuple[int, ...] = (1, 32)
-    updates: int = 10_000
-    seeds: int = 3
-    episodes: int = 20
-    shown: int = 0  # the seed whose agent is shipped
-    terminals: bool = True  # off: the mask is ignored, and values are bootstrapped past the goal
-    trajectories: bool = False
-    snapshots: bool = False
-
-
-COURSE = preset("pointmaze")
-# Seed 4's success at N = 1 (0.2 to 0.6) is the nearest to the mean of the eight: neither a lucky
-# agent nor a lost one.
-ARMS = {
-    "sorl": Arm(
-        COURSE,
-        "the course's agent",
-        steps=ALL,
-        candidates=ALL,
-        seeds=8,
-        shown=4,
-        trajectories=True,
-        snapshots=True,
-    ),
-    "two_backprop_steps": Arm(
-        preset("pointmaze", max_backprop_steps=2, consistency_weight=1.0),
-        "Q's gradient goes back through at most M_BTT = 2 steps, and consistency_weight 1",
-        steps=ALL,
-        candidates=(1, 4, 32),
-        seeds=8,
-        trajectories=True,
-    ),
-    "leaky": Arm(
-        preset(
-            "pointmaze",
-            q_weight=100.0,
-            flow_weight=10.0,
-            consistency_weight=10.0,
-            fourier_features=32,
-        ),
-        "32 Fourier features: a critic whose values leak through walls",
-        candidates=ALL,
-        updates=8000,
-        seeds=5,
-        trajectories=True,
-    ),
-    "cloning": Arm(
-        preset("pointmaze-bc"),
-        "behaviour cloning by flow matching",
-        steps=(1, 2, 4, 8, 16, 32),
-        candidates=(1,),
-        seeds=8,
-        trajectories=True,
-    ),
-    "q_weight_5": Arm(preset("pointmaze", q_weight=5.0), "q_weight 5 in place of 500"),
-    "q_weight_50": Arm(preset("pointmaze", q_weight=50.0), "q_weight 50 in place of 500"),
-    "q_weight_5000": Arm(preset("pointmaze", q_weight=5000.0), "q_weight 5000 in place of 500"),
-    "flow_weight_10": Arm(preset("pointmaze", flow_weight=10.0), "flow_weight 10 in place of 1"),
-    "flow_weight_100": Arm(preset("pointmaze", flow_weight=100.0), "flow_weight 100 in place of 1"),
-    "consistency_weight_0.1": Arm(
-        preset("pointmaze", consistency_weight=0.1), "consistency_weight 0.1 in place of 100"
-    ),
-    "consistency_weight_10": Arm(
-        preset("pointmaze", consistency_weight=10.0), "consistency_weight 10 in place of 100"
-    ),
-    "one_step_returns": Arm(
-        preset("pointmaze", n_step=1), "1-step in place of 5-step returns", snapshots=True
-    ),
-    "minimum": Arm(preset("pointmaze", q_aggregation="min"), "the minimum of the two critics"),
-    "blind_critic": Arm(
-        preset("pointmaze", critic_sees_steps=False), "a critic that is not told the steps"
-    ),
-    "no_terminals": Arm(
-        COURSE, "bootstraps through the goal: its mask is ignored", terminals=False
-    ),
-}
-
-
-def run_arm(name: str, runs: Path, out: Path, arm: Arm | None = None) -> None:
-    """Trains and measures what is missing of one arm, and writes its files and manifest entries."""
-    arm, folder = arm or ARMS[name], runs / name
-    data = load(ENVIRONMENT)
-    train = data.train if arm.terminals else without_terminals(data.train)
-    print(f"{name} ({arm.about}): {arm.seeds} seeds x {arm.updates:,} updates", flush=True)
-    run = train_seeds(
-        arm.agent,
-        train,
-        updates=arm.updates,
-        keys=jax.random.split(jax.random.key(0), arm.seeds),
-        log_every=500 if not arm.snapshots else 100,
-        checkpoint_dir=folder,
-        checkpoint_every=arm.updates // 2,
-        on_log=partial(keep_snapshot, folder, arm) if arm.snapshots else None,
-    )
-    state = seed_state(run.state, arm.shown)
-    files = {f"{name}.safetensors": {"seed": arm.shown, "updates": arm.updates}}
-    info = AgentInfo(ENVIRONMENT, arm.updates, arm.shown, None, data.sha256, {"about": arm.about})
-    save_agent(out / f"{name}.safetensors", arm.agent, state, info)
-
-    history = run.history[run.history["update"] % 500 == 0]
-    write_csv(history, out / f"{name}_history.csv")
-    files[f"{name}_history.csv"] = {"seeds": arm.seeds}
-
-    if arm.snapshots:
-        snapshots = load_snapshots(folder, arm, state)
-        checkpoints.save_tree(
-            out / f"{name}_snapshots.safetensors", snapshots, {"updates": SNAPSHOTS}
-        )
-        files[f"{name}_snapshots.safetensors"] = {"seed": arm.shown, "updates": SNAPSHOTS}
-
-    episodes, tracks = evaluate_arm(arm, run.state, folder)
-    write_csv(episodes, out / f"{name}_episodes.csv")
-    files[f"{name}_episodes.csv"] = {"seeds": arm.seeds, "episodes": arm.episodes}
-    if arm.trajectories:
-        with appearing(out / f"{name}_trajectories.npz") as beside, open(beside, "wb") as file:
-            np.savez_compressed(file, **tracks)
-        files[f"{name}_trajectories.npz"] = {"seed": arm.shown, "stride": STRIDE}
-
-    if isinstance(arm.agent, SORL):
-        write_csv(promised_values(arm, run.state), out / f"{name}_values.csv")
-        files[f"{name}_values.csv"] = {"seeds": arm.seeds}
-
-    for file, facts in files.items():
-        add_to_manifest(
-            out,
-            file,
-            command=f"make course-data  # this one: python -m sorl_edu.experiments.course {name}",
-            about=arm.about,
-            environment=ENVIRONMENT,
-            dataset_sha256=data.sha256,
-            config=asdict(arm.agent),
-            **facts,
-        )
+SHOWN = {"sorl": 4}
+"""The seed whose agent is shipped, where it is not 0: seed 4's success at N = 1 (0.2 to 0.6) is the
+nearest to the mean of the eight, so that it shows neither a lucky agent nor a lost one."""
 
 
 def without_terminals(data: Transitions) -> Transitions:
-    """The same transitions, as they look to code that forgets the mask."""
+    """The same transitions, as code sees them that ignores the mask."""
     return data.replace(masks=jnp.ones_like(data.masks))
 
 
-def keep_snapshot(folder: Path, arm: Arm, update: int, states: State) -> None:
-    """Keeps the shown seed's field and critic."""
-    if update in SNAPSHOTS:
-        state = seed_state(states, arm.shown)
-        tree = {"field": state.field, "critic": state.critic}
-        checkpoints.save_tree(folder / f"snapshot_{update}.safetensors", tree, {"update": update})
+def _arm(name: str, about: str, agent: Agent | None = None, **changes) -> Experiment:
+    defaults = {
+        "agent": agent or preset("pointmaze"),
+        "dataset": DATASET,
+        "seeds": range(3),
+        "updates": 10_000,
+        "settings": grid((1, 8), (1, 32)),
+        "episodes": 20,
+        "evaluation_seed": EVALUATION_SEED,
+        "log_every": LOG_EVERY,
+        "checkpoint_every": 5000,
+    }
+    return Experiment(name=name, about=about, **(defaults | changes))
 
 
-def load_snapshots(folder: Path, arm: Arm, like: State) -> dict:
-    """The kept snapshots, stacked in the order of `SNAPSHOTS`."""
-    tree = {"field": like.field, "critic": like.critic}
-    kept = [
-        checkpoints.load_tree(folder / f"snapshot_{update}.safetensors", tree)
-        for update in SNAPSHOTS
-    ]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *kept)
-
-
-def evaluate_arm(arm: Arm, states: State, folder: Path) -> tuple[pd.DataFrame, dict]:
-    """Every seed at every setting, from the same starts, and the shown seed's trajectories."""
-    settings = [
-        (m, n, seed) for m in arm.steps for n in arm.candidates for seed in range(arm.seeds)
-    ]
-    tables, tracks = [], {}
-    for m, n, seed in progress_bar(settings, unit="cell", desc="evaluate", mininterval=20):
-        kept = folder / f"steps{m}_N{n}_seed{seed}.csv"
-        track_file = folder / f"steps{m}_N{n}_seed{seed}.npy"
-        record = arm.trajectories and seed == arm.shown
-        if not kept.exists() or (record and not track_file.exists()):
-            table, track = evaluation.evaluate(
-                arm.agent,
-                seed_state(states, seed),
-                ENVIRONMENT,
-                steps=m,
-                candidates=n,
-                episodes=arm.episodes,
-                seed=EVALUATION_SEED,
-                record=record,
+EXPERIMENTS = {
+    arm.name: arm
+    for arm in (
+        _arm(
+            "sorl",
+            "the course's agent",
+            settings=grid(ALL, ALL),
+            seeds=range(8),
+            recorded=SHOWN["sorl"],
+            snapshots=SNAPSHOTS,
+        ),
+        _arm(
+            "two_backprop_steps",
+            "Q's gradient through at most M_BTT = 2 steps, and consistency_weight 1",
+            preset("pointmaze", max_backprop_steps=2, consistency_weight=1.0),
+            settings=grid(ALL, (1, 4, 32)),
+            seeds=range(8),
+            recorded=0,
+        ),
+        _arm(
+            "leaky",
+            "32 Fourier features: a critic whose values leak through walls",
+            preset(
+                "pointmaze",
+                q_weight=100.0,
+                flow_weight=10.0,
+                consistency_weight=10.0,
+                **{"encoder.fourier_features": 32},
+            ),
+            settings=grid((1, 8), ALL),
+            updates=8000,
+            checkpoint_every=4000,
+            seeds=range(5),
+            recorded=0,
+        ),
+        _arm(
+            "cloning",
+            "behaviour cloning by flow matching",
+            preset("pointmaze-bc"),
+            settings=grid(ALL, (1,)),
+            seeds=range(8),
+            recorded=0,
+        ),
+        *(
+            _arm(
+                f"{weight}_{value:g}",
+                f"{weight} {value:g} in place of {usual}",
+                preset("pointmaze", **{weight: value}),
             )
-            if record:
-                with appearing(track_file) as beside, open(beside, "wb") as file:
-                    np.save(file, track[:SHOWN_EPISODES])
-            write_csv(table, kept)
-        tables.append(pd.read_csv(kept).assign(training_seed=seed, steps=m, candidates=n))
-        if record:
-            track = np.load(track_file, allow_pickle=False)
-            tracks[f"m{m}_N{n}"] = thin(track)
-            success = tables[-1].success.to_numpy()[:SHOWN_EPISODES]
-            tracks[f"m{m}_N{n}_success"] = success.astype(bool)
-    return pd.concat(tables, ignore_index=True), tracks
+            for weight, value, usual in (
+                ("q_weight", 5.0, 500),
+                ("q_weight", 50.0, 500),
+                ("q_weight", 5000.0, 500),
+                ("flow_weight", 10.0, 1),
+                ("flow_weight", 100.0, 1),
+                ("consistency_weight", 0.1, 100),
+                ("consistency_weight", 10.0, 100),
+            )
+        ),
+        _arm(
+            "one_step_returns",
+            "1-step in place of 5-step returns",
+            preset("pointmaze", n_step=1),
+            snapshots=SNAPSHOTS,
+        ),
+        _arm("minimum", "the minimum of the two critics", preset("pointmaze", q_aggregation="min")),
+        _arm(
+            "blind_critic",
+            "a critic without the number of steps as input",
+            preset("pointmaze", critic_sees_steps=False),
+        ),
+        _arm(
+            "no_terminals",
+            "bootstraps through the goal: its mask is ignored",
+            transform=without_terminals,
+        ),
+    )
+}
 
 
-def thin(track: np.ndarray) -> np.ndarray:
+def make(name: str, runs: Path, out: Path, **changes) -> None:
+    """Trains and measures what is missing of an arm, and writes its files and manifest entries.
+
+    Args:
+        name: one of `EXPERIMENTS`.
+        runs: the folder of all studies' runs.
+        out: where the files go.
+        changes: fields of the experiment to change, as in seeds=range(2), to be done sooner.
+    """
+    experiment = replace(EXPERIMENTS[name], **changes)
+    print(f"{name} ({experiment.about})", flush=True)
+    folder, trainings = runs / "course", runs / "trainings"
+    rows = run(experiment, folder, trainings=trainings)
+    trained = train(experiment, folder, trainings=trainings)
+    shown = SHOWN.get(name, 0)
+    agent, state, info = trained.load(0, shown, experiment.updates)
+    seeds, facts = len(experiment.seeds), {"seed": shown}
+    files = {f"{name}.safetensors": facts | {"updates": experiment.updates}}
+    info = replace(info, preset=None, notes={"about": experiment.about})
+    save_agent(out / f"{name}.safetensors", agent, state, info)
+
+    history = trained.history.drop(columns="task")
+    write_csv(history[history["update"] % LOG_EVERY == 0], out / f"{name}_history.csv")
+    files[f"{name}_history.csv"] = {"seeds": seeds}
+
+    episodes = rows.rename(columns={"seed": "training_seed"})
+    columns = ["episode", "success", "return", "length", "training_seed", "steps", "candidates"]
+    write_csv(episodes[columns], out / f"{name}_episodes.csv")
+    files[f"{name}_episodes.csv"] = {"seeds": seeds, "episodes": experiment.episodes}
+
+    if experiment.snapshots:
+        file = f"{name}_snapshots.safetensors"
+        files[file] = facts | {"updates": experiment.snapshots}
+        states = [trained.load(0, shown, updates)[1] for updates in experiment.snapshots]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        kept = {"updates": experiment.snapshots}
+        checkpoints.save_tree(out / file, without(stacked, "moments", "target"), kept)
+    if experiment.recorded is not None:
+        file = f"{name}_trajectories.npz"
+        files[file] = facts | {"stride": STRIDE}
+        with atomic_write(out / file) as beside, open(beside, "wb") as opened:
+            np.savez_compressed(opened, **trajectories(experiment, folder, rows))
+    if isinstance(agent, HasCritic):
+        write_csv(promised_values(experiment, trained), out / f"{name}_values.csv")
+        files[f"{name}_values.csv"] = {"seeds": seeds}
+
+    for file, more in files.items():
+        command = f"make course-data  # this one: python -m sorl_edu.experiments.course {name}"
+        declared = {"experiment": experiment.facts(), "dataset_sha256": trained.dataset_sha256}
+        add_to_manifest(out, file, command=command, about=experiment.about, **declared, **more)
+
+
+def trajectories(experiment: Experiment, folder: Path, rows: pd.DataFrame) -> dict:
+    """The recorded seed's positions and successes at every setting, by the names of the file."""
+    arrays, seed = {}, experiment.recorded
+    for m, n in experiment.settings:
+        cell = rows[(rows.seed == seed) & (rows.steps == m) & (rows.candidates == n)]
+        file = experiment.rows_file(folder, (0, seed, experiment.updates), (m, n))
+        observations = np.load(file.with_suffix(".npy"), allow_pickle=False)
+        arrays[f"m{m}_N{n}"] = thin(observations[:SHOWN_EPISODES])
+        arrays[f"m{m}_N{n}_success"] = cell.success.to_numpy()[:SHOWN_EPISODES].astype(bool)
+    return arrays
+
+
+def thin(positions: np.ndarray) -> np.ndarray:
     """Every fourth position and each episode's last, (episode, time, 2) in half precision."""
     thinned = []
-    for episode in track:
-        there = episode[np.isfinite(episode[:, 0])]
-        thinned.append(np.concatenate([there[:-1:STRIDE], there[-1:]]))
+    for episode in positions:
+        path = episode[np.isfinite(episode[:, 0])]
+        thinned.append(np.concatenate([path[:-1:STRIDE], path[-1:]]))
     longest = max(map(len, thinned))
     padded = [np.pad(t, ((0, longest - len(t)), (0, 0)), constant_values=np.nan) for t in thinned]
     return np.asarray(padded, np.float16)
 
 
-def promised_values(arm: Arm, states: State, samples: int = 256) -> pd.DataFrame:
+def promised_values(experiment: Experiment, trained: Trained, samples: int = 256) -> pd.DataFrame:
     """Mean Q at the start of the task, for the actions of every seed's m-step policy."""
-    start = jnp.asarray(maze_geometry(ENVIRONMENT).start, jnp.float32)
-    obs = jnp.broadcast_to(start, (samples, 2))
+    start = jnp.asarray(maze_geometry(experiment.task(0)).start, jnp.float32)
+    obs, key = jnp.broadcast_to(start, (samples, 2)), jax.random.key(0)
     rows = []
-    for seed in range(arm.seeds):
-        state = seed_state(states, seed)
+    for seed in experiment.seeds:
+        agent, state, _ = trained.load(0, seed, experiment.updates)
         for m in (1, 2, 4, 8):
-            proposal = arm.agent.propose(state, obs, jax.random.key(0), steps=m, candidates=1)
-            rows.append({"training_seed": seed, "steps": m, "q": float(proposal.q.mean())})
+            q = propose(agent, state, obs, key, steps=m, candidates=1).q
+            rows.append({"training_seed": seed, "steps": m, "q": float(q.mean())})
     return pd.DataFrame(rows)
 
 
 def measure_milliseconds(out: Path, repeats: int = 200) -> None:
     """The median time to choose an action for one observation, at every setting."""
-    agent, state, _ = checkpoints.load_agent(out / "sorl.safetensors")
-    obs = jnp.asarray([maze_geometry(ENVIRONMENT).start], jnp.float32)
+    agent, state, info = checkpoints.load_agent(out / "sorl.safetensors")
+    obs = jnp.asarray([maze_geometry(info.environment).start], jnp.float32)
     rows = []
-    for m in ALL:
-        for n in ALL:
-            times = []
-            for i in range(repeats + 1):
-                started = time.perf_counter()
-                evaluation.act(
-                    agent, state, obs, jax.random.key(i), steps=m, candidates=n
-                ).block_until_ready()
-                times.append(time.perf_counter() - started)
-            rows.append({"steps": m, "candidates": n, "milliseconds": 1e3 * np.median(times[1:])})
+    for m, n in grid(ALL, ALL):
+        times = []
+        for i in range(repeats + 1):
+            started = time.perf_counter()
+            act(agent, state, obs, jax.random.key(i), steps=m, candidates=n).block_until_ready()
+            times.append(time.perf_counter() - started)
+        rows.append({"steps": m, "candidates": n, "milliseconds": 1e3 * np.median(times[1:])})
     write_csv(pd.DataFrame(rows), out / "milliseconds.csv")
     add_to_manifest(
         out,
@@ -293,39 +253,14 @@ def measure_milliseconds(out: Path, repeats: int = 200) -> None:
     )
 
 
-def draw_main_widget(out: Path) -> None:
-    """The README's picture."""
-    from sorl_edu.course import shipped
-    from sorl_edu.widgets import ActionDistributionExplorer
-
-    agent, state, info = shipped.agent("sorl")
-    explorer = ActionDistributionExplorer(
-        agent,
-        state,
-        info.environment,
-        trajectories=shipped.trajectories("sorl"),
-        steps=(8,),
-        candidates=(32,),
-    )
-    with appearing(out / "main_widget.png") as beside:
-        beside.write_bytes(explorer.frame().png)
-    add_to_manifest(
-        out,
-        "main_widget.png",
-        command="make course-data  # this one: python -m sorl_edu.experiments.course main_widget",
-    )
-
-
-OTHERS = {"milliseconds": measure_milliseconds, "main_widget": draw_main_widget}
-
-
 def main(arguments: list[str] | None = None) -> None:
-    pieces, runs, out = asked_for(arguments, __doc__, [*ARMS, *OTHERS], "course", "piece")
+    known = [*EXPERIMENTS, "milliseconds"]
+    pieces, runs, out = parse_pieces(arguments, __doc__, known, "course", "piece")
     for name in pieces:
-        if name in OTHERS:
-            OTHERS[name](out)
+        if name == "milliseconds":
+            measure_milliseconds(out)
         else:
-            run_arm(name, runs, out)
+            make(name, runs, out)
 
 
 if __name__ == "__main__":

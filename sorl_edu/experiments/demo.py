@@ -1,91 +1,90 @@
-"""`make demo`: train SORL on PointMaze, evaluate it over steps x N, draw what came of it.
+"""`make demo`: train SORL on PointMaze, evaluate it over steps x N, draw the results.
 
-Everything is real: data collected with OGBench's own oracle (shipped in data/), OGBench's
-environment and rewards. It writes to runs/demo/: sweep.csv (the table), episodes.csv (what it
-summarizes), agent.safetensors, history.csv and the pictures.
+Data, environment and rewards are OGBench's: the shipped dataset (in data/) was collected with its
+own oracle. runs/demo/ gets sweep.csv (the table), episodes.csv (the episodes behind it),
+agent.safetensors, history.csv and the pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 
 from sorl_edu import plotting
 from sorl_edu.agents.presets import preset
-from sorl_edu.datasets.ogbench import load
-from sorl_edu.evaluation import as_text, evaluate, summarize, sweep
-from sorl_edu.files import write_csv
-from sorl_edu.training import seed_state, train_seeds
-from sorl_edu.training.checkpoints import AgentInfo, save_agent
+from sorl_edu.environments.mazes import maze_geometry
+from sorl_edu.evaluation import as_text, evaluate, summarize
+from sorl_edu.experiments.experiment import Experiment, grid, run, train
+from sorl_edu.files import atomic_copy, write_csv
 
-ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
-PRESET = "pointmaze"
-UPDATES = 10_000
-STEPS, CANDIDATES, EPISODES = (1, 2, 4, 8), (1, 8, 32), 50
+STEPS, CANDIDATES = (1, 2, 4, 8), (1, 8, 32)
+EXPERIMENT = Experiment(
+    name="SORL",
+    preset="pointmaze",
+    agent=preset("pointmaze"),
+    dataset="pointmaze-medium-navigate-v0",
+    updates=10_000,
+    settings=grid(STEPS, CANDIDATES),
+    episodes=50,
+    evaluation_seed=0,
+    validation=True,
+)
+ENVIRONMENT = EXPERIMENT.task(0)
 
 
-def main(out: Path, updates: int = UPDATES, episodes: int = EPISODES, seed: int = 0) -> None:
+def main(
+    out: Path,
+    updates: int = EXPERIMENT.updates,
+    episodes: int = EXPERIMENT.episodes,
+    seed: int = 0,
+) -> None:
     started = time.perf_counter()
-    dataset = load(ENVIRONMENT)
-    agent = preset(PRESET)
-    print(f"1/4  {len(dataset.train):,} transitions from {dataset.path}")
+    changes = {"updates": updates, "episodes": episodes, "seeds": (seed,), "evaluation_seed": seed}
+    experiment = replace(EXPERIMENT, **changes)
+    print(f"1/3  training SORL for {updates:,} updates (preset 'pointmaze', seed {seed})")
+    trained = train(experiment, out)
+    atomic_copy(trained.agents[0, seed, updates], out / "agent.safetensors")
+    history = trained.history.drop(columns="task")
+    write_csv(history, out / "history.csv")
 
-    print(f"2/4  training SORL for {updates:,} updates (preset '{PRESET}', seed {seed})")
-    run = train_seeds(
-        agent,
-        dataset.train,
-        updates=updates,
-        keys=jax.random.split(jax.random.key(seed), 1),
-        validation=dataset.validation,
-    )
-    state = seed_state(run.state, 0)
-    info = AgentInfo(ENVIRONMENT, updates, seed, PRESET, dataset.sha256)
-    save_agent(out / "agent.safetensors", agent, state, info)
-    write_csv(run.history, out / "history.csv")
-
-    print(f"3/4  {episodes} episodes for each of {len(STEPS)} x {len(CANDIDATES)} settings")
-    table = sweep(
-        agent,
-        run.state,
-        ENVIRONMENT,
-        steps=STEPS,
-        candidates=CANDIDATES,
-        episodes=episodes,
-        seed=seed,
-    )
+    print(f"2/3  {episodes} episodes for each of {len(experiment.settings)} settings")
+    table = run(experiment, out).rename(columns={"seed": "training_seed"})
     summary = summarize(table)
     write_csv(table, out / "episodes.csv")
     write_csv(summary, out / "sweep.csv")
 
-    print("4/4  drawing")
-    for name, figure in pictures(agent, run, state, summary, seed).items():
+    print("3/3  drawing")
+    agent, state, _ = trained.load(0, seed, updates)
+    for name, figure in pictures(agent, history, state, summary, seed).items():
         plotting.save_figure(figure, out / f"{name}.png")
 
     print(f"\n{as_text(summary)}\n")
     best = summary.sort_values(["success", "length"], ascending=[False, True]).iloc[0]
+    files = sorted(file.name for file in out.iterdir() if file.is_file())
     print(
         f"Best cell: {best.steps:.0f} steps, N = {best.candidates:.0f}: success {best.success:.2f} "
         f"in {best.length:.0f} environment steps.\n"
-        f"In {out}: " + ", ".join(sorted(file.name for file in out.iterdir())) + "\n"
-        f"Took {(time.perf_counter() - started) / 60:.1f} minutes, "
-        f"{run.seconds / 60:.1f} of them training."
+        f"In {out}: {', '.join(files)}\n"
+        f"Took {(time.perf_counter() - started) / 60:.1f} minutes; the training took "
+        f"{trained.seconds / 60:.1f}."
     )
 
 
-def pictures(agent, run, state, summary, seed: int) -> dict:
+def pictures(agent, history, state, summary, seed: int) -> dict:
     """The figures of a run, by name."""
     figures = {
         "sweep_success": plotting.sweep_heatmap(summary, metric="success"),
         "sweep_length": plotting.sweep_heatmap(summary, metric="length"),
-        "learning_curves": plotting.learning_curves(run.history),
+        "learning_curves": plotting.learning_curves(history),
         "q_landscape": plotting.q_landscape(agent, state, ENVIRONMENT, steps=8),
         "action_distribution": plotting.action_distribution(
             agent,
             state,
-            plotting.maze_geometry(ENVIRONMENT).start,
+            maze_geometry(ENVIRONMENT).start,
             environment=ENVIRONMENT,
             steps=STEPS,
             candidates=CANDIDATES,
@@ -93,7 +92,7 @@ def pictures(agent, run, state, summary, seed: int) -> dict:
         ),
     }
     for steps, candidates in ((1, 1), (8, 1), (8, 32)):
-        table, track = evaluate(
+        table, recording = evaluate(
             agent,
             state,
             ENVIRONMENT,
@@ -104,7 +103,7 @@ def pictures(agent, run, state, summary, seed: int) -> dict:
             record=True,
         )
         figures[f"trajectories_{steps}_steps_N_{candidates}"] = plotting.maze_trajectories(
-            ENVIRONMENT, track, table.success.to_numpy()
+            ENVIRONMENT, recording.observations, table.success.to_numpy()
         )
     return figures
 
@@ -112,7 +111,7 @@ def pictures(agent, run, state, summary, seed: int) -> dict:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/demo"))
-    parser.add_argument("--updates", type=int, default=UPDATES)
-    parser.add_argument("--episodes", type=int, default=EPISODES)
+    parser.add_argument("--updates", type=int, default=EXPERIMENT.updates)
+    parser.add_argument("--episodes", type=int, default=EXPERIMENT.episodes)
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

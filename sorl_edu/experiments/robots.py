@@ -1,124 +1,108 @@
-"""`make robots`: lesson 6's agents, trained on data that are made here, and what they reach.
+"""`make robots`: lesson 6's agents, trained on data that are collected here, and their success.
 
-Each arm is a plan of `sorl-edu benchmark` on data of `sorl-edu collect`. data/robots/ gets
+Each arm is an experiment with the published protocol. data/robots/ gets
 
     NAME.csv                   success of every task, seed, evaluation and setting
     NAME_taskK.safetensors     the first seed's last agent, of arms that are shown
     NAME.gif                   an agent at two settings, side by side
 
-What is collected, trained or evaluated is kept in runs/robots/, so a study that is stopped goes on
-where it was.
+Finished work is kept in runs/, so a study that is stopped resumes.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from sorl_edu.course import shipped
-from sorl_edu.datasets.collect import collect
+from sorl_edu.agents.presets import preset
+from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.evaluation import paired_difference
-from sorl_edu.experiments import benchmark
-from sorl_edu.experiments.benchmark import Plan, agent_file
-from sorl_edu.experiments.pieces import asked_for
-from sorl_edu.files import add_to_manifest, copy_whole, file_sha256, write_csv
-from sorl_edu.plotting import video
-from sorl_edu.training import RESUME_FILE, checkpoints, use_all_cores
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A plan, and the data it learns from."""
-
-    plan: Plan
-    about: str
-    episodes: int = 1000
-    """Of training data."""
-    shown: tuple[int, ...] = ()
-    """Tasks whose first seed's agent is shipped."""
-    begins_as: str | None = None
-    """An arm that is the beginning of this one, with fewer updates."""
-
-
-CUBE = Plan(
-    tasks=("cube-single-play",),
-    seeds=4,
-    updates=50_000,
-    candidates=(1, 8, 32),
-    episodes=16,
-    preset="cube-single-small",
+from sorl_edu.experiments import experiment
+from sorl_edu.experiments.benchmark import best_setting
+from sorl_edu.experiments.experiment import (
+    PROTOCOL,
+    Collection,
+    Experiment,
+    cell_means,
+    grid,
+    parse_pieces,
 )
-SHORT = replace(CUBE, updates=20_000, steps=(8,), candidates=(1, 8))
+from sorl_edu.files import add_to_manifest, atomic_copy, write_csv
+from sorl_edu.plotting import video
+from sorl_edu.training import checkpoints, use_all_cores
+
+CUBE = Experiment(
+    name="cube",
+    about="SORL",
+    preset="cube-single-small",
+    agent=preset("cube-single-small"),
+    dataset="cube-single-play-v0",
+    tasks=range(1, 6),
+    seeds=range(4),
+    updates=50_000,
+    settings=grid((1, 2, 4, 8), (1, 8, 32)),
+    episodes=16,
+    evaluated_at=PROTOCOL,
+    collection=Collection(1000),
+)
+SHORT = replace(
+    CUBE,
+    name="cube_short",
+    about="two fifths of the updates",
+    updates=20_000,
+    settings=grid((8,), (1, 8)),
+)
 SCENE = replace(
     CUBE,
-    tasks=("scene-play-singletask-task1-v0",),
-    steps=(1, 8),
-    candidates=(1, 8),
+    name="scene",
     preset="scene-small",
+    agent=preset("scene-small"),
+    dataset="scene-play-v0",
+    tasks=(1,),
+    settings=grid((1, 8), (1, 8)),
+    collection=Collection(500),
 )
-TWO_TASKS = replace(
-    SHORT, tasks=tuple(f"cube-single-play-singletask-task{task}-v0" for task in (1, 4))
-)
-
-ARMS = {
-    "cube_short": Arm(SHORT, "two fifths of the updates"),
-    "cube": Arm(CUBE, "SORL", shown=(1, 2, 3, 4, 5), begins_as="cube_short"),
-    "cube_cloning": Arm(
-        replace(CUBE, preset="robots-small-bc", steps=(8,), candidates=(1,)),
-        "behaviour cloning on the same data",
-    ),
-    "cube_short_less_data": Arm(TWO_TASKS, "two fifths of the updates, a quarter of the data", 250),
-    "cube_short_narrow": Arm(
-        replace(TWO_TASKS, preset="cube-single-narrow"), "two fifths of the updates, half the width"
-    ),
-    "scene": Arm(SCENE, "SORL", 500, shown=(1,)),
-    "scene_cloning": Arm(
-        replace(SCENE, preset="robots-small-bc", steps=(8,), candidates=(1,)),
-        "behaviour cloning on the same data",
-        500,
-    ),
+CLONING = {
+    "about": "behaviour cloning on the same data",
+    "preset": "robots-small-bc",
+    "agent": preset("robots-small-bc"),
+    "settings": ((8, 1),),
 }
-
-
-def run_arm(name: str, runs: Path, out: Path) -> None:
-    """Does what is missing of an arm, and copies what is shipped."""
-    arm = ARMS[name]
-    ((env, _),) = arm.plan.environments()
-    dataset = f"{env.name}-v0"
-    data = runs / f"data_{arm.episodes}"
-    if not (data / f"{dataset}.npz").exists() or not (data / f"{dataset}-val.npz").exists():
-        collect(dataset, data, episodes=arm.episodes, workers=os.cpu_count() or 1)
-    state = runs / name / env.name / RESUME_FILE
-    if arm.begins_as is not None and not state.exists():
-        run_arm(arm.begins_as, runs, out)
-        copy_whole(runs / arm.begins_as / env.name / RESUME_FILE, state)
-    results = benchmark.run(arm.plan, runs / name, data=data)
-
-    write_csv(results, out / f"{name}.csv")
-    files = {f"{name}.csv": {}}
-    for task in arm.shown:
-        file = f"{name}_task{task}.safetensors"
-        copy_whole(agent_file(state.parent, env.task(task), 0, arm.plan.updates), out / file)
-        files[file] = {"task": env.task(task), "seed": 0}
-    facts = {
-        "about": arm.about,
-        "plan": asdict(arm.plan),
-        "config": asdict(arm.plan.agent(env)),
-        "training_seconds": round(checkpoints.read_metadata(state)["seconds"]),
-        "hardware": f"{os.cpu_count()} CPU cores",
-        "dataset": f"sorl-edu collect {dataset} --episodes {arm.episodes}",
-        "dataset_sha256": file_sha256(data / f"{dataset}.npz"),
-    }
-    for file, more in files.items():
-        add_to_manifest(out, file, command=_command(name), **facts, **more)
+EXPERIMENTS = {
+    arm.name: arm
+    for arm in (
+        SHORT,
+        CUBE,
+        replace(CUBE, name="cube_cloning", **CLONING),
+        replace(
+            SHORT,
+            name="cube_short_less_data",
+            about="two fifths of the updates, a quarter of the data",
+            tasks=(1, 4),
+            collection=Collection(250),
+        ),
+        replace(
+            SHORT,
+            name="cube_short_narrow",
+            about="two fifths of the updates, half the width",
+            tasks=(1, 4),
+            preset="cube-single-narrow",
+            agent=preset("cube-single-narrow"),
+        ),
+        SCENE,
+        replace(SCENE, name="scene_cloning", **CLONING),
+    )
+}
+SHOWN = {"cube": (1, 2, 3, 4, 5), "scene": (1,)}
+"""Tasks whose first seed's agent is shipped."""
 
 
 @dataclass(frozen=True)
-class Film:
+class Video:
     """An arm's first seed at two settings, from the same starts."""
 
     arm: str
@@ -127,56 +111,89 @@ class Film:
     candidates: tuple[int, int]
 
 
-FILMS = {
-    "cube_steps": Film("cube", 2, steps=(1, 8), candidates=(1, 1)),
-    "cube_candidates": Film("cube", 2, steps=(8, 8), candidates=(1, 8)),
-    "scene_candidates": Film("scene", 1, steps=(8, 8), candidates=(1, 8)),
+VIDEOS = {
+    "cube_steps": Video("cube", 2, steps=(1, 8), candidates=(1, 1)),
+    "cube_candidates": Video("cube", 2, steps=(8, 8), candidates=(1, 8)),
+    "scene_candidates": Video("scene", 1, steps=(8, 8), candidates=(1, 8)),
 }
 
 
-def make_film(name: str, out: Path, *, episodes: int = 3, every: int = 2) -> None:
-    """A film as GIF; the starts are the first ones of seed 0, as they come."""
-    chosen = FILMS[name]
+def run_arm(name: str, runs: Path, out: Path) -> None:
+    """Does what is missing of an arm, and copies what is shipped."""
+    arm, folder, trainings = EXPERIMENTS[name], runs / "robots", runs / "trainings"
+    rows = experiment.run(arm, folder, trainings=trainings)
+    trained = experiment.train(arm, folder, trainings=trainings)
+    write_csv(cell_means(rows).drop(columns="agent"), out / f"{name}.csv")
+    files = {f"{name}.csv": {}}
+    for task in SHOWN.get(name, ()):
+        file = f"{name}_task{task}.safetensors"
+        atomic_copy(trained.agents[task, 0, arm.updates], out / file)
+        files[file] = {"task": arm.task(task), "seed": 0}
+    facts = {
+        "about": arm.about,
+        "experiment": arm.facts(),
+        "training_seconds": round(trained.seconds),
+        "hardware": f"{os.cpu_count()} CPU cores",
+        "dataset": f"sorl-edu collect {arm.dataset} --episodes {arm.collection.episodes}",
+        "dataset_sha256": trained.dataset_sha256,
+    }
+    for file, more in files.items():
+        add_to_manifest(out, file, command=_command(name), **facts, **more)
+
+
+def make_video(name: str, out: Path, *, episodes: int = 3, every: int = 2) -> None:
+    """A video as GIF, from the first starts of seed 0, which are not selected."""
+    chosen = VIDEOS[name]
     file = out / f"{chosen.arm}_task{chosen.task}.safetensors"
     agent, state, info = checkpoints.load_agent(file)
+    settings = {"steps": chosen.steps, "candidates": chosen.candidates}
     with tempfile.TemporaryDirectory(dir=out) as folder:
         video.film(
             agent,
             state,
             info.environment,
             folder,
-            steps=chosen.steps,
-            candidates=chosen.candidates,
             episodes=episodes,
             size=240,
             every=every,
+            **settings,
         )
         os.replace(Path(folder) / "video.gif", out / f"{name}.gif")
-    add_to_manifest(
-        out,
-        f"{name}.gif",
-        command=_command(name),
-        agent=file.name,
-        steps=chosen.steps,
-        candidates=chosen.candidates,
-    )
+    add_to_manifest(out, f"{name}.gif", command=_command(name), agent=file.name, **settings)
+
+
+def results(name: str, folder: Path | None = None) -> pd.DataFrame:
+    """Success of an arm: a row per (training_seed, task, updates, steps, candidates).
+
+    Success, return and length are means over some episodes (the column of that name), whose starts
+    belong to the task and the updates. `episode` numbers task and evaluation, so that arms and
+    settings pair. `agent` is the arm's name.
+
+    Args:
+        name: one of `EXPERIMENTS`.
+        folder: the folder of its CSV; data/robots/ unless given.
+    """
+    table = pd.read_csv((folder or shipped_data() / "robots") / f"{name}.csv")
+    evaluation = table.updates.rank(method="dense").astype(int)
+    table = table.rename(columns={"seed": "training_seed"})
+    return table.assign(agent=name, episode=10 * table.task + evaluation)
 
 
 def findings(out: Path | None = None) -> pd.DataFrame:
-    """What the rows in `out` say (data/robots/ unless given), as pairs of arms or settings.
+    """Pairs of arms or settings, compared by their rows in `out` (data/robots/ unless given).
 
-    Success is the mean over the evaluations at 80%, 90% and 100% of the updates, as the published
-    protocol has it; but a chosen setting is chosen on the first two, and told of at the last.
-    Arms are compared on the tasks that both have.
+    Success is the mean over the evaluations at 80%, 90% and 100% of the updates, as published; but
+    a setting that is selected is selected on the first two, and reported on the last. Arms are
+    compared on the tasks that both have.
 
     Returns:
         a row per question: question, better and worse (success), difference, low, high (95%,
         Student's, over training seeds; differences are paired within a seed), seeds, episodes
         (rows that are paired: a task and an evaluation of a seed each).
     """
-    rows = {name: shipped.robot_results(name, out) for name in ARMS}
-    everything = pd.concat(table.assign(arm=name) for name, table in rows.items())
-    final = everything.groupby("arm").updates.transform("max") == everything.updates
+    rows = {name: results(name, out) for name in EXPERIMENTS}
+    everything = pd.concat(rows.values())
+    last = everything.groupby("agent").updates.transform("max") == everything.updates
 
     def compare(question: str, table: pd.DataFrame, better: dict, worse: dict) -> dict:
         one, other = (table[(table[list(s)] == pd.Series(s)).all(axis=1)] for s in (better, worse))
@@ -188,13 +205,13 @@ def findings(out: Path | None = None) -> pd.DataFrame:
 
     found = []
     for name in ("cube", "scene"):
-        best = benchmark.best_setting(rows[name].rename(columns={"training_seed": "seed"})).iloc[0]
-        chosen = {"arm": name, "steps": int(best.steps), "candidates": int(best.candidates)}
+        best = best_setting(rows[name].rename(columns={"training_seed": "seed"})).iloc[0]
+        chosen = {"agent": name, "steps": int(best.steps), "candidates": int(best.candidates)}
         question = f"{name}: SORL, {chosen['steps']} steps, best of {chosen['candidates']}; cloning"
-        cloning = {"arm": f"{name}_cloning", "steps": 8, "candidates": 1}
-        found.append(compare(question, everything[final], chosen, cloning))
-    cube = {"arm": "cube", "steps": 8, "candidates": 8}
-    hasty, one, short = {"steps": 1}, {"candidates": 1}, {"arm": "cube_short"}
+        cloning = {"agent": f"{name}_cloning", "steps": 8, "candidates": 1}
+        found.append(compare(question, everything[last], chosen, cloning))
+    cube = {"agent": "cube", "steps": 8, "candidates": 8}
+    hasty, one, short = {"steps": 1}, {"candidates": 1}, {"agent": "cube_short"}
     found += [
         compare(question, everything, better, worse)
         for question, better, worse in (
@@ -207,9 +224,9 @@ def findings(out: Path | None = None) -> pd.DataFrame:
             (
                 "the shorter: all data; a quarter",
                 cube | short,
-                cube | {"arm": "cube_short_less_data"},
+                cube | {"agent": "cube_short_less_data"},
             ),
-            ("the shorter: width 128; 64", cube | short, cube | {"arm": "cube_short_narrow"}),
+            ("the shorter: width 128; 64", cube | short, cube | {"agent": "cube_short_narrow"}),
         )
     ]
     return pd.DataFrame(found)
@@ -234,13 +251,14 @@ def _command(name: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    pieces, runs, out = asked_for(arguments, __doc__, [*ARMS, *FILMS], "robots", "piece")
+    known = [*EXPERIMENTS, *VIDEOS]
+    pieces, runs, out = parse_pieces(arguments, __doc__, known, "robots", "piece")
     for name in pieces:
-        if name in FILMS:
-            make_film(name, out)
+        if name in VIDEOS:
+            make_video(name, out)
         else:
             run_arm(name, runs, out)
-    if set(ARMS) <= set(pieces):
+    if set(EXPERIMENTS) <= set(pieces):
         print(describe(findings(out)))
 
 

@@ -1,4 +1,4 @@
-"""How fast training is on this machine: for `make bench`, and for a benchmark's estimate."""
+"""How fast this machine trains: for `make bench`, and for the estimate of a benchmark."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sorl_edu.agents import Agent
 from sorl_edu.datasets.toy import random_transitions
-from sorl_edu.training import init_seeds, run_chunk, spread
+from sorl_edu.datasets.transitions import TaskSet
+from sorl_edu.training import init_seeds, run_chunk, seed_keys, shard
 
 
 def seconds(call: Callable, repeats: int = 1) -> float:
-    """The median time of a call whose result is waited for."""
+    """The median time until the result of a call is ready."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -28,7 +30,7 @@ def seconds(call: Callable, repeats: int = 1) -> float:
 class TimedTraining:
     """Training of some seeds on random data, compiled and run once, to be timed chunk by chunk.
 
-    Speed does not depend on what is in the data.
+    The speed does not depend on the data's values.
     """
 
     agent: Agent
@@ -40,10 +42,11 @@ class TimedTraining:
 
     def __post_init__(self) -> None:
         data = random_transitions(self.obs_dim, self.action_dim)
-        keys = jax.random.split(jax.random.key(0), self.seeds)
-        states = init_seeds(self.agent, keys, data)
-        self.states, keys, _, data = spread(states, keys, None, self.agent.prepare(data))
-        self.inputs, self.done = (data, keys), 0
+        keys, tasks = seed_keys(range(self.seeds)), jnp.zeros(self.seeds, jnp.int32)
+        states, prepared = init_seeds(self.agent, keys, data), self.agent.prepare(data)
+        by_seed = states, keys, tasks
+        (self.states, keys, tasks), data = shard(by_seed, TaskSet.create([prepared]))
+        self.inputs, self.done = (data, keys, tasks), 0
         start = time.perf_counter()
         lowered = run_chunk.lower(self.agent, self.chunk, self.states, *self.inputs, 0)
         self.compiled = lowered.compile()
@@ -51,6 +54,7 @@ class TimedTraining:
         self.seconds_per_chunk()  # the first one is slower
 
     def seconds_per_chunk(self) -> float:
+        """The time of the next chunk of updates."""
         return seconds(self._run)
 
     def _run(self) -> dict:
