@@ -32,7 +32,7 @@ import numpy as np
 
 from sorl_edu.datasets.collect import RECIPES
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.environments.make import make_env, numpy_seeded
+from sorl_edu.environments.make import make_env, numpy_seeded, parse_name
 from sorl_edu.errors import DataError, check
 from sorl_edu.files import file_sha256, make_folder
 from sorl_edu.progress import progress_bar
