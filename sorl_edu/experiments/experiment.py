@@ -311,10 +311,12 @@ def check_experiment(
         return
     remedy = f"Choose another folder, or delete '{place}' to start afresh"
     try:
-        before = _flat(json.loads((place / "plan.json").read_bytes()))
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        found = json.loads((place / "plan.json").read_bytes())
+        check(isinstance(found, dict), "plan.json is no JSON object", ValueError)
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"'{place}' holds rows without a plan ({error}). {remedy}") from None
-    now = _flat(experiment.plan(dataset_sha256 or before.get("dataset_sha256")))
+    sha256 = dataset_sha256 or found.get("dataset_sha256")
+    before, now = _flat(found), _flat(experiment.plan(sha256))
     differences = [
         f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
         for name in {**before, **now}
