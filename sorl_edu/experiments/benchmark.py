@@ -44,6 +44,9 @@ DEFAULT = "default"
 """Stands for each environment's own preset."""
 
 
+CHOICE = ["agent", "environment", "steps", "candidates"]
+
+
 @dataclass(frozen=True)
 class Environment:
     """An environment of a suite, and what others published on it."""
@@ -257,16 +260,12 @@ def per_environment(results: pd.DataFrame) -> pd.DataFrame:
         evaluations.
     """
     rows = []
-    keys = ["agent", "environment", "steps", "candidates"]
-    for key, cell in results.groupby(keys, sort=False):
+    for key, cell in results.groupby(CHOICE, sort=False):
         seeds = 100 * cell.groupby("seed").success.mean()
         low, high = t_interval(seeds)
-        rows.append(
-            dict(zip(keys, key, strict=True))
-            | {"success": seeds.mean(), "low": np.maximum(low, 0.0)}
-            | {"high": np.minimum(high, 100.0), "seeds": len(seeds), "tasks": cell.task.nunique()}
-        )
-    return pd.DataFrame(rows)
+        interval = np.maximum(low, 0.0), np.minimum(high, 100.0)
+        rows.append((*key, seeds.mean(), *interval, len(seeds), cell.task.nunique()))
+    return pd.DataFrame(rows, columns=[*CHOICE, "success", "low", "high", "seeds", "tasks"])
 
 
 def best_setting(results: pd.DataFrame) -> pd.DataFrame:
@@ -276,39 +275,41 @@ def best_setting(results: pd.DataFrame) -> pd.DataFrame:
     its success is that of the last one.
 
     Returns:
-        a row per agent and environment, with the columns of `per_environment`.
+        a row per agent and environment, with the columns of `per_environment`; none where only one
+        evaluation was done.
     """
-    rows = []
-    for _, cell in results.groupby(["agent", "environment"], sort=False):
-        last = cell.updates == cell.updates.max()
-        best = per_environment(cell[~last]).nlargest(1, "success").iloc[0]
-        reported = per_environment(cell[last])
-        same = (reported.steps == best.steps) & (reported.candidates == best.candidates)
-        rows.append(reported[same])
-    return pd.concat(rows, ignore_index=True)
+    last = results.groupby(["agent", "environment"]).updates.transform("max") == results.updates
+    reported = per_environment(results[last])
+    best = per_environment(results[~last]).sort_values("success", ascending=False, kind="stable")
+    best = best.drop_duplicates(["agent", "environment"])
+    return reported.merge(best[CHOICE])
 
 
 def as_markdown(rows: pd.DataFrame, suite: str) -> str:
     """The table: a row per environment and agent, with every setting and what others published."""
-    key = ["environment", "agent"]
-    means, best = per_environment(rows), best_setting(rows).set_index(key)
-    settings = sorted(set(zip(means.steps, means.candidates, strict=True)))
-    cells = means.set_index([*key, "steps", "candidates"])
+    means = per_environment(rows).set_index(["environment", "agent", "steps", "candidates"])
+    best = best_setting(rows).set_index(["environment", "agent"])
+    settings = sorted(set(means.index.droplevel([0, 1])))
     methods = list(dict.fromkeys(method for env in SUITES[suite] for method, _ in env.published))
-    head = [*key, *(f"m = {m}, N = {n}" for m, n in settings), "selected (m, N)"]
-    head += [f"{method}, published" for method in methods]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    head = ["environment", "agent", *(f"m = {m}, N = {n}" for m, n in settings), "selected (m, N)"]
+    lines = [
+        [*head, *(f"{method}, published" for method in methods)],
+        ["---"] * len(head + methods),
+    ]
     for env in SUITES[suite]:
-        for agent in best.loc[[env.name]].index.unique("agent") if env.name in best.index else ():
-            line = [env.name, agent]
-            for setting in settings:
-                place = (env.name, agent, *setting)
-                line.append(_cell(cells.loc[place]) if place in cells.index else "")
-            chosen, published = best.loc[env.name, agent], dict(env.published)
-            line.append(f"({chosen.steps:g}, {chosen.candidates:g}): {_cell(chosen)}")
-            line += [f"{published[method]:g}" if method in published else "" for method in methods]
-            lines.append("| " + " | ".join(line) + " |")
-    return "\n".join([*lines, "", _footer(rows, published=bool(methods))]) + "\n"
+        published = {method: f"{success:g}" for method, success in env.published}
+        for agent in rows[rows.environment == env.name].agent.unique():
+            places = [(env.name, agent, *setting) for setting in settings]
+            line = [_cell(means.loc[place]) if place in means.index else "" for place in places]
+            if (env.name, agent) in best.index:
+                choice = best.loc[env.name, agent]
+                line.append(f"({choice.steps:g}, {choice.candidates:g}): {_cell(choice)}")
+            else:
+                line.append("")
+            line += [published.get(method, "") for method in methods]
+            lines.append([env.name, agent, *line])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{_footer(rows, published=bool(methods))}\n"
 
 
 def _cell(row: pd.Series) -> str:

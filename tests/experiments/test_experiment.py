@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from counting import Counting
+from counting import Counting, quick_episodes
 
 from sorl_edu import evaluation
 from sorl_edu.agents import AGENTS, FlowBC
@@ -54,13 +54,11 @@ def work(monkeypatch):
     """What is done: ("train", seeds x tasks, first update) and ("evaluate", task, m, N)."""
     done = []
 
-    def evaluated(agent, state, environment, *, steps, candidates, episodes, seed, record):
+    def evaluated(agent, state, environment, *, steps, candidates, **options):
         task = int(re.search(r"task(\d)", environment)[1])
         done.append(("evaluate", task, steps, candidates))
-        rows = {"episode": np.arange(episodes), "success": float(seed), "return": -3.0}
-        table = pd.DataFrame(rows | {"length": float(state.count)})
-        observations = np.full((episodes, 3, 2), float(seed))
-        return table, evaluation_recording(observations) if record else None
+        setting = {"steps": steps, "candidates": candidates}
+        return quick_episodes(agent, state, environment, **setting, **options)
 
     def trained(agent, data, *, keys, on_log, **options):
         first = []
@@ -77,13 +75,6 @@ def work(monkeypatch):
     monkeypatch.setattr(evaluation, "evaluate", evaluated)
     monkeypatch.setattr(experiment, "train_seeds", trained)
     return done
-
-
-def evaluation_recording(observations):
-    from sorl_edu.environments.rollout import Recording
-
-    blank = np.zeros(observations.shape[:2])
-    return Recording(observations, observations[:, :-1], blank[:, :-1], blank[:, :-1])
 
 
 def do(planned, folder, **options):
@@ -280,9 +271,9 @@ def test_a_recorded_seed_keeps_its_observations(tmp_path, work):
 
 def test_starts_are_those_of_a_seed_or_of_the_evaluation(tmp_path, work):
     planned = replace(BASE, evaluated_at=(0.5, 1.0), settings=((1, 1),))
-    assert set(do(planned, tmp_path / "one").success) == {5}
+    assert set(do(planned, tmp_path / "one")["return"]) == {-5}
     rows = do(replace(planned, evaluation_seed=None), tmp_path / "two")
-    assert (rows.success == rows.updates).all() and (rows.length == rows.updates).all()
+    assert (rows["return"] == -rows.updates).all() and (rows.length == rows.updates).all()
 
 
 def test_settings_that_an_agent_cannot_run_are_refused_before_any_work(tmp_path, work):
@@ -352,10 +343,10 @@ def test_all_studies_have_facts_for_their_manifests():
 
 def test_cell_means_are_over_episodes(tmp_path, work):
     rows = do(BASE, tmp_path)
-    rows.loc[rows.episode == 0, "success"] = 0.0
+    rows["success"] = 1.0 * (rows.episode > 0)
     means = experiment.cell_means(rows)
     assert list(means)[:8] == [*ROWS[:7], "episodes"]
-    assert len(means) == 4 and (means.episodes == 2).all() and (means.success == 2.5).all()
+    assert len(means) == 4 and (means.episodes == 2).all() and (means.success == 0.5).all()
 
 
 def test_the_pieces_of_a_study_are_named_or_all(tmp_path):
