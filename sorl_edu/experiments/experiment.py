@@ -547,7 +547,8 @@ def read_rows(folder: str | Path) -> pd.DataFrame:
 
 
 def _concatenated(files: Iterable[Path]) -> pd.DataFrame:
-    tables = [pd.read_csv(file) for file in files]
+    types = dict.fromkeys(("success", "return", "length"), float)
+    tables = [pd.read_csv(file, dtype=types) for file in files]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=ROWS)
 
 

@@ -9,14 +9,16 @@ import jax
 import pandas as pd
 
 from sorl_edu.agents import SORL
+from sorl_edu.agents.agent import Network, encode
 from sorl_edu.experiments import bench
 
 
 def test_operations_are_those_that_xla_counts():
-    agent = SORL(field_hidden=(96, 96), critic_hidden=(64, 64), batch_size=64)
+    field, critic = Network((96, 96)), Network((64, 64), layer_norm=True)
+    agent = SORL(field=field, critic=critic, batch_size=64)
     data = bench.random_transitions(7, 3, rows=200)
     state = agent.init(jax.random.key(0), data)
-    batch = data.sample(jax.random.key(1), agent.batch_size)
+    batch = encode(state.encoder, data.sample(jax.random.key(1), agent.batch_size))
 
     def counted(loss, parameters, steps):
         gradient = jax.grad(partial(loss, steps=steps), has_aux=True)
@@ -25,7 +27,8 @@ def test_operations_are_those_that_xla_counts():
 
     drawn = (1, 2, 4, 8)
     total = sum(
-        counted(agent.critic_loss, state.critic, m) + counted(agent.policy_loss, state.field, m)
+        counted(agent.critic_loss, state.critic.params, m)
+        + counted(agent.policy_loss, state.field.params, m)
         for m in drawn
     )
     ours = bench.operations_per_update(agent, 7, 3)
@@ -46,6 +49,20 @@ def test_a_promise_that_is_not_kept_is_marked():
     assert bench.row("no promise", 1.0, "s")["kept"] == ""
 
 
+def test_several_seeds_are_measured_against_one(monkeypatch):
+    class Timed:
+        def __init__(self, agent, obs_dim, action_dim, seeds):
+            self.seeds = seeds
+
+        def seconds_per_chunk(self):
+            return float(self.seeds**0.75)
+
+    monkeypatch.setattr(bench, "TimedTraining", Timed)
+    rows = pd.DataFrame(bench.bench_seeds())
+    assert list(rows.measured.round(2)) == [2.83, 4.76] and list(rows.kept) == ["yes", "NO"]
+    assert list(rows.promise) == ["at most 3.2", "at most 4.5"]
+
+
 def test_what_the_browser_measures_comes_with_its_promise(monkeypatch, tmp_path):
     def run(command, cwd):
         file = Path(command[command.index("--measured") + 1])
@@ -62,7 +79,7 @@ def test_what_the_browser_measures_comes_with_its_promise(monkeypatch, tmp_path)
 def test_pytest_writes_what_is_measured(tmp_path):
     test = tmp_path / "test_one.py"
     test.write_text("def test_one(measured):\n    measured('one', 1.5, 'ms')\n")
-    conftest = Path(__file__).with_name("conftest.py")
+    conftest = Path(__file__).parents[1] / "conftest.py"
     (tmp_path / "conftest.py").write_text(conftest.read_text())
     command = [sys.executable, "-m", "pytest", "-q", str(test), "--measured", "out.csv"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What the README says SORL buys follows from the shipped episodes, with statistics done anew."""
+"""The README's claims follow from the shipped episodes, with the statistics computed anew."""
 
 import json
 
@@ -7,12 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from counting import Counting, quick_episodes
 from scipy import stats
 
-from sorl_edu.agents import SORL
+from sorl_edu import evaluation
+from sorl_edu.agents import AGENTS
+from sorl_edu.agents.agent import Agent
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.errors import UnknownName
-from sorl_edu.experiments import claims
+from sorl_edu.experiments import claims, course
+from sorl_edu.experiments.experiment import Experiment
 from sorl_edu.files import file_sha256
 from sorl_edu.inference import Proposal
 
@@ -26,20 +30,37 @@ def test_the_shipped_episodes_are_those_of_the_manifest():
         assert file_sha256(FOLDER / file) == entry["sha256"]
         assert entry["command"].startswith("make claims")
         dataset = json.loads((shipped_data() / "manifest.json").read_text())
-        assert entry["dataset_sha256"] == dataset[f"{claims.DATASET}.npz"]["sha256"]
+        assert entry["dataset_sha256"] == dataset[f"{course.DATASET}.npz"]["sha256"]
+
+
+@pytest.mark.parametrize("name", claims.STUDIES)
+def test_the_shipped_arms_have_the_agents_of_the_study(name):
+    manifest = json.loads((FOLDER / "manifest.json").read_text())[f"{name}.csv"]
+    assert manifest["arms"].keys() == set(claims.STUDIES[name].arms)
+    for arm, entry in manifest["arms"].items():
+        declared = claims.ARMS[arm][0]
+        facts = declared.facts()
+        assert facts["agent"] == entry["agent"] | {"class": facts["agent"]["class"]}
+        assert (declared.updates, len(declared.seeds)) == (entry["updates"], entry["seeds"])
+        assert entry["rewards"] == (declared.transform is not claims.without_rewards)
+        assert entry["noise"] == (declared.collection and declared.collection.noise)
 
 
 @pytest.mark.parametrize("name", claims.STUDIES)
 def test_every_arm_was_run_in_full(name):
     episodes = pd.read_csv(FOLDER / f"{name}.csv")
     for arm_name in claims.STUDIES[name].arms:
-        arm = claims.ARMS[arm_name]
-        rows = episodes[episodes.arm == arm_name]
-        settings = len(arm.settings) + len(arm.shuffled)
-        assert len(rows) == settings * arm.seeds * claims.EPISODES
-        assert set(rows.groupby(["training_seed", "steps", "candidates", "verifier"]).size()) == {
-            claims.EPISODES
-        }
+        rows, expected = episodes[episodes.arm == arm_name], []
+        for declared in claims.ARMS[arm_name]:
+            verifier = "shuffled" if declared.verifier else "critic"
+            assert declared.episodes == 50
+            expected += [
+                (seed, *setting, verifier)
+                for seed in declared.seeds
+                for setting in declared.settings
+            ]
+        cells = rows.groupby(["training_seed", "steps", "candidates", "verifier"]).size()
+        assert sorted(cells.index) == sorted(expected) and set(cells) == {50}
     assert episodes.success.isin([0, 1]).all()
     failed = episodes[episodes.success == 0]
     assert (failed.length == 1000).all()
@@ -93,7 +114,7 @@ def test_sorl_gains_more_than_a_fifth_over_cloning():
     assert gain.metric == "success" and gain.difference > 0.2 and gain.low > 0
 
 
-class KnownValues:
+class KnownValues(Counting):
     """Candidate n has the action n / N and the value n."""
 
     def propose(self, state, obs, key, *, steps, candidates):
@@ -106,7 +127,9 @@ def test_shuffled_values_choose_at_random():
     agent, obs = KnownValues(), jnp.zeros((4000, 1))
     key = jax.random.key(0)
     informed = agent.propose(None, obs, key, steps=1, candidates=4).action
-    shuffled = claims.ShuffledValues(agent).act(None, obs, key, steps=1, candidates=4)
+    guessing = claims.ShuffledValues(agent)
+    assert isinstance(guessing, Agent) and guessing.batch_size == agent.batch_size
+    shuffled = guessing.propose(None, obs, key, steps=1, candidates=4).action
     assert (informed == 0.75).all()
     chosen, counts = np.unique(np.asarray(shuffled), return_counts=True)
     np.testing.assert_allclose(chosen, [0, 0.25, 0.5, 0.75])
@@ -119,26 +142,43 @@ def test_data_without_rewards_pay_nothing_and_never_end(transitions):
     assert (blank.actions == transitions.actions).all()
 
 
-def test_a_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, transitions):
+def test_a_study_resumes_and_writes_its_table(tmp_path, monkeypatch):
     calls = []
 
-    def evaluated(agent, states, steps, candidates):
-        calls.append((steps, candidates))
+    def evaluated(agent, *arguments, **options):
+        calls.append((type(agent).__name__, options["steps"]))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        rows = {"episode": [0], "success": [1.0], "return": [0.0], "length": [5.0]}
-        return pd.DataFrame(rows).assign(training_seed=0)
+        return quick_episodes(agent, *arguments, **options)
 
-    agent = SORL(field_hidden=(4,), critic_hidden=(4,), denoise_steps=2, max_backprop_steps=1)
-    arm = claims.Arm(agent, settings=((1, 1), (2, 1)), updates=20, seeds=1)
-    monkeypatch.setitem(claims.ARMS, "tiny", arm)
-    monkeypatch.setattr(claims, "evaluate_seeds", evaluated)
-    monkeypatch.setattr(claims, "load", lambda *_, **__: type("Loaded", (), {"train": transitions}))
+    one = Experiment(
+        name="tiny",
+        agent=Counting(),
+        dataset=course.DATASET,
+        updates=20,
+        settings=((1, 1), (2, 1)),
+        episodes=3,
+    )
+    two = claims.replace(
+        one, name="tiny, shuffled", settings=((1, 1),), verifier=claims.ShuffledValues
+    )
+    monkeypatch.setitem(AGENTS, "counting", Counting)
+    monkeypatch.setattr(claims, "ARMS", {"tiny": (one, two)})
+    monkeypatch.setattr(claims, "STUDIES", {"small": claims.Study("Why?", ("tiny",), ())})
+    monkeypatch.setattr(evaluation, "evaluate", evaluated)
     with pytest.raises(KeyboardInterrupt):
-        claims.run_arm("tiny", tmp_path)
-    table = claims.run_arm("tiny", tmp_path)
-    assert calls == [(1, 1), (2, 1), (2, 1)]
-    assert list(table.steps) == [1, 2] and set(table.arm) == {"tiny"}
+        claims.run_study("small", tmp_path / "runs", tmp_path / "out")
+    claims.run_study("small", tmp_path / "runs", tmp_path / "out")
+    assert calls == [*([("Counting", 1)] + 2 * [("Counting", 2)]), ("ShuffledValues", 1)]
+    table = pd.read_csv(tmp_path / "out" / "small.csv")
+    assert list(table) == list(pd.read_csv(FOLDER / "parallel.csv"))
+    assert set(table.arm) == {"tiny"} and len(table) == 9
+    assert table.groupby("verifier").steps.unique().map(list).to_dict() == {
+        "critic": [1, 2],
+        "shuffled": [1],
+    }
+    entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["small.csv"]
+    assert [facts["name"] for facts in entry["experiments"]] == ["tiny", "tiny, shuffled"]
 
 
 def test_the_program_runs_all_studies_or_those_named(tmp_path, monkeypatch, capsys):

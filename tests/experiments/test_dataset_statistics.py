@@ -1,4 +1,4 @@
-"""What the study of robots' data counts, on files whose content is known."""
+"""Statistics of robots' datasets, on files whose content is known."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_what_happens_to_a_cube_is_counted(tmp_path):
 
 
 def test_the_second_of_two_cubes_counts_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(robots, "tasks_done", lambda *_: [])
+    monkeypatch.setattr(dataset_statistics, "tasks_done", lambda *_: [])
 
     def qpos(array):
         array[0, 5:10, 23] = 0.3
@@ -74,7 +74,9 @@ def test_the_second_of_two_cubes_counts_too(tmp_path, monkeypatch):
 
 
 def test_a_scenes_buttons_drawer_and_window_are_counted(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(robots, "tasks_done", lambda *_: [np.zeros(EPISODES * ROWS, bool)] * 5)
+    monkeypatch.setattr(
+        dataset_statistics, "tasks_done", lambda *_: [np.zeros(EPISODES * ROWS, bool)] * 5
+    )
 
     def button_states(array):
         array[0, 30:, 0] = 1
