@@ -1,1 +1,1 @@
-"""Programs that measure what the README promises: `demo`, `claims` and `bench`."""
+"""Experiments, the studies that declare them, and the speed of all this."""

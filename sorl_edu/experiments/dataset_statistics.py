@@ -1,4 +1,4 @@
-"""What robots' data hold, in numbers: one collection beside another, or beside what is published.
+"""Statistics of robots' datasets, to compare two collections, or one with published numbers.
 
     python -m sorl_edu.experiments.dataset_statistics cube-single-play-v0 FOLDER [FOLDER ...]
 
@@ -19,10 +19,10 @@ import pandas as pd
 from sorl_edu.datasets.ogbench import load_tasks
 
 ACTIONS = ("x", "y", "z", "yaw", "gripper")
-HAND, TOUCH = slice(12, 15), 18  # in an observation: position, and how hard the gripper touches
-CUBES = 14  # in qpos: where the cubes begin, 7 numbers each
-BUTTONS = 2  # in qpos, after a scene's cube; then come the drawer and the window
-UP = 0.1  # metres: above the drawer, and above a cube on another
+HAND, TOUCH = slice(12, 15), 18  # in an observation: the hand's position, the gripper's contact
+CUBES = 14  # in qpos: the index of the first cube's 7 numbers
+BUTTONS = 2  # in qpos, between a scene's cube and its drawer and window
+UP = 0.1  # metres: higher than the drawer, and than a cube on another
 
 
 def per_episode(dataset: str, folder: str | Path) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def per_episode(dataset: str, folder: str | Path) -> pd.DataFrame:
 
 
 def tasks_done(dataset: str, folder: str | Path) -> list[np.ndarray]:
-    """For each of OGBench's five tasks, whether each training row has its goal reached."""
+    """For each of OGBench's five tasks, whether its goal is reached in each training row."""
     names = [dataset.replace("-v0", f"-singletask-task{k}-v0") for k in range(1, 6)]
     tasks = load_tasks(names, folder=folder, download=False)
     return [np.asarray(task.train.masks) == 0 for task in tasks]

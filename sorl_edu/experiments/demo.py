@@ -13,15 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import numpy as np
+import pandas as pd
 
 from sorl_edu import plotting
 from sorl_edu.agents.presets import preset
 from sorl_edu.environments.mazes import maze_geometry
-from sorl_edu.evaluation import as_text, evaluate, summarize
-from sorl_edu.experiments.experiment import Experiment, grid, run, train
+from sorl_edu.evaluation import as_text, summarize
+from sorl_edu.experiments.experiment import Experiment, Trained, grid, run, train
 from sorl_edu.files import atomic_copy, write_csv
 
 STEPS, CANDIDATES = (1, 2, 4, 8), (1, 8, 32)
+SHOWN, SHOWN_EPISODES = ((1, 1), (8, 1), (8, 32)), 16  # settings whose trajectories are drawn
 EXPERIMENT = Experiment(
     name="SORL",
     preset="pointmaze",
@@ -30,7 +33,6 @@ EXPERIMENT = Experiment(
     updates=10_000,
     settings=grid(STEPS, CANDIDATES),
     episodes=50,
-    evaluation_seed=0,
     validation=True,
 )
 ENVIRONMENT = EXPERIMENT.task(0)
@@ -43,13 +45,12 @@ def main(
     seed: int = 0,
 ) -> None:
     started = time.perf_counter()
-    changes = {"updates": updates, "episodes": episodes, "seeds": (seed,), "evaluation_seed": seed}
-    experiment = replace(EXPERIMENT, **changes)
+    seeds = {"seeds": (seed,), "evaluation_seed": seed, "recorded": seed}
+    experiment = replace(EXPERIMENT, updates=updates, episodes=episodes, **seeds)
     print(f"1/3  training SORL for {updates:,} updates (preset 'pointmaze', seed {seed})")
     trained = train(experiment, out)
     atomic_copy(trained.agents[0, seed, updates], out / "agent.safetensors")
-    history = trained.history.drop(columns="task")
-    write_csv(history, out / "history.csv")
+    write_csv(trained.history.drop(columns="task"), out / "history.csv")
 
     print(f"2/3  {episodes} episodes for each of {len(experiment.settings)} settings")
     table = run(experiment, out).rename(columns={"seed": "training_seed"})
@@ -58,8 +59,7 @@ def main(
     write_csv(summary, out / "sweep.csv")
 
     print("3/3  drawing")
-    agent, state, _ = trained.load(0, seed, updates)
-    for name, figure in pictures(agent, history, state, summary, seed).items():
+    for name, figure in pictures(experiment, trained, summary, out).items():
         plotting.save_figure(figure, out / f"{name}.png")
 
     print(f"\n{as_text(summary)}\n")
@@ -74,12 +74,14 @@ def main(
     )
 
 
-def pictures(agent, history, state, summary, seed: int) -> dict:
+def pictures(experiment: Experiment, trained: Trained, summary: pd.DataFrame, out: Path) -> dict:
     """The figures of a run, by name."""
+    (seed,) = experiment.seeds
+    agent, state, _ = trained.load(0, seed, experiment.updates)
     figures = {
         "sweep_success": plotting.sweep_heatmap(summary, metric="success"),
         "sweep_length": plotting.sweep_heatmap(summary, metric="length"),
-        "learning_curves": plotting.learning_curves(history),
+        "learning_curves": plotting.learning_curves(trained.history),
         "q_landscape": plotting.q_landscape(agent, state, ENVIRONMENT, steps=8),
         "action_distribution": plotting.action_distribution(
             agent,
@@ -91,20 +93,12 @@ def pictures(agent, history, state, summary, seed: int) -> dict:
             key=jax.random.key(seed),
         ),
     }
-    for steps, candidates in ((1, 1), (8, 1), (8, 32)):
-        table, recording = evaluate(
-            agent,
-            state,
-            ENVIRONMENT,
-            steps=steps,
-            candidates=candidates,
-            episodes=16,
-            seed=seed,
-            record=True,
-        )
-        figures[f"trajectories_{steps}_steps_N_{candidates}"] = plotting.maze_trajectories(
-            ENVIRONMENT, recording.observations, table.success.to_numpy()
-        )
+    for m, n in SHOWN:
+        file = experiment.rows_file(out, (0, seed, experiment.updates), (m, n))
+        observations = np.load(file.with_suffix(".npy"), allow_pickle=False)[:SHOWN_EPISODES]
+        success = pd.read_csv(file).success.to_numpy(float)[:SHOWN_EPISODES]
+        figure = plotting.maze_trajectories(ENVIRONMENT, observations, success)
+        figures[f"trajectories_{m}_steps_N_{n}"] = figure
     return figures
 
 

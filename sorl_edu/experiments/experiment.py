@@ -1,8 +1,7 @@
 """One experiment: train an agent on tasks and seeds, evaluate it at settings, keep what is done.
 
-    for each group of tasks that has no agents yet:
-        train (its tasks) x (seeds) agents at once, on one copy of the data
-        keep them after each number of updates that is evaluated
+    train (tasks without agents) x (seeds) at once, on one copy of the data
+    keep the agents after each number of updates that is evaluated
     for each agent and each setting (steps m, candidates N) without rows:
         run episodes, keep a row for each
 
@@ -260,35 +259,21 @@ def parse_task(name: str) -> tuple[str, int]:
 
 
 def run(
-    experiment: Experiment,
-    folder: str | Path,
-    *,
-    trainings: str | Path | None = None,
-    data: str | Path | None = None,
-    download: bool = True,
-    progress: bool = True,
+    experiment: Experiment, folder: str | Path, *, progress: bool = True, **options
 ) -> pd.DataFrame:
     """Trains and evaluates what is missing of an experiment.
+
+    The options, and what is raised, are those of `train` and `evaluate`.
 
     Args:
         experiment: what to do.
         folder: where rows are kept; other experiments may have theirs there, too.
-        trainings: where agents and training states are kept, for experiments of several folders to
-            share; `folder`/trainings unless given.
-        data: folder in which to look for the dataset first.
-        download: whether a dataset that isn't on this machine may be downloaded.
         progress: show progress bars.
 
     Returns:
         a row per agent, setting and episode: the columns of `ROWS`.
-
-    Raises:
-        ConfigError: a setting that the agent can't run.
-        CheckpointError: `folder` holds rows of another plan, or a file there is damaged.
-        DataError: the dataset is nowhere and can't be downloaded.
     """
-    options = {"trainings": trainings, "data": data, "download": download, "progress": progress}
-    trained = train(experiment, folder, **options)
+    trained = train(experiment, folder, progress=progress, **options)
     write_csv(trained.history, experiment.rows_folder(folder) / "history.csv")
     return evaluate(experiment, trained.agents, folder, trained.dataset_sha256, progress=progress)
 
@@ -367,7 +352,22 @@ def train(
     download: bool = True,
     progress: bool = True,
 ) -> Trained:
-    """The first half of `run`, with the same arguments and errors."""
+    """Trains what is missing of an experiment.
+
+    Args:
+        experiment: what to do.
+        folder: where rows are kept, which must not be those of another plan.
+        trainings: where agents and training states are kept, for experiments of several folders to
+            share; `folder`/trainings unless given.
+        data: folder in which to look for the dataset first.
+        download: whether a dataset that isn't on this machine may be downloaded.
+        progress: show progress bars.
+
+    Raises:
+        ConfigError: a setting that the agent can't run.
+        CheckpointError: `folder` holds rows of another plan, or a training state is damaged.
+        DataError: the dataset is nowhere and can't be downloaded.
+    """
     check_experiment(experiment, folder)
     if experiment.collection is not None:
         data = experiment.collection.collect(experiment.dataset, Path(folder))
@@ -399,7 +399,7 @@ def train(
     return Trained(
         agents=agents,
         history=history[history.task.isin(experiment.tasks)],
-        seconds=sum(checkpoints.read_metadata(state)["seconds"] for state in states),
+        seconds=sum(checkpoints.read_metadata(state).get("seconds", 0) for state in states),
         dataset_sha256=sha256,
     )
 
