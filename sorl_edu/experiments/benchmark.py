@@ -7,7 +7,7 @@ as published.
 Sources: Espinosa-Dice et al., arXiv 2505.22866 (SORL), and Park et al., arXiv 2502.02538 (FQL):
 success in percent over 8 seeds and five tasks, from second-hand copies of their tables. They used
 OGBench before 1.2, whose rewards belong to the state after a step (success_timing="post" in OGBench
-1.2); ours belong to the state before it.
+1.2); here, rewards belong to the state before it.
 """
 
 from __future__ import annotations

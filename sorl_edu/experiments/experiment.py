@@ -160,7 +160,7 @@ class Experiment:
         )
         check(
             self.transform is None or "<" not in self.transform.__qualname__,
-            "transform must be a named function of a module: trainings are told apart by its name",
+            "transform must be a named function of a module: its name identifies a training",
         )
         for m, n in self.settings:
             check_budget(m, n, self.episodes)

@@ -31,9 +31,9 @@ def test_operations_are_those_that_xla_counts():
         + counted(agent.policy_loss, state.field.params, m)
         for m in drawn
     )
-    ours = bench.operations_per_update(agent, 7, 3)
+    computed = bench.operations_per_update(agent, 7, 3)
     # XLA also counts what is no matrix product: activations, noise, norms.
-    assert 0.8 < ours / (total / len(drawn)) <= 1.02
+    assert 0.8 < computed / (total / len(drawn)) <= 1.02
 
 
 def test_a_promise_that_is_not_kept_is_marked():

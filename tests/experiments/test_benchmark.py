@@ -116,7 +116,7 @@ def test_what_was_trained_together_is_what_each_task_learns_alone(tmp_path):
 
 
 def content_of(folder):
-    """What is in a folder's tables and agents, by file name."""
+    """The content of a folder's tables and agents, by file name."""
     content = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -242,13 +242,13 @@ def test_the_command_says_how_long_it_takes_then_writes_the_table(tmp_path, caps
     monkeypatch.setitem(AGENTS, "counting", Counting)
     flags = [*FLAGS, "--tasks", TASK.format(1), "--out", str(tmp_path / "out")]
     assert cli.main(["benchmark", *flags, "--estimate-only"]) == 0
-    told = capsys.readouterr().out
-    assert "1 task(s) x 2 seed(s)" in told and "h of training" in told
+    printed = capsys.readouterr().out
+    assert "1 task(s) x 2 seed(s)" in printed and "h of training" in told
     assert not (tmp_path / "out").exists()
     assert cli.main(["benchmark", *flags]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     table = (tmp_path / "out" / "table.md").read_text()
-    assert table in told and "2 seed(s)" in table
+    assert table in printed and "2 seed(s)" in table
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def counting(monkeypatch):
 
 @pytest.fixture
 def work(monkeypatch):
-    """What is done: ("train", seeds x tasks, first update) and ("evaluate", task, m, N)."""
+    """The work that is done: ("train", seeds x tasks, first update) and ("evaluate", task, m, N)."""
     done = []
 
     def evaluated(agent, state, environment, *, steps, candidates, **options):
@@ -366,8 +366,8 @@ def test_states_of_another_training_in_the_folder_are_refused(tmp_path):
     folder = trained.agents[1, 0, 20].parents[1]
     state = folder / "tasks_1" / checkpoints.TRAINING_STATE
     other = train(replace(BASE, seeds=(5, 6)), tmp_path / "other", progress=False)
-    theirs = other.agents[1, 5, 20].parents[1] / "tasks_1" / checkpoints.TRAINING_STATE
-    state.write_bytes(theirs.read_bytes())
+    foreign = other.agents[1, 5, 20].parents[1] / "tasks_1" / checkpoints.TRAINING_STATE
+    state.write_bytes(foreign.read_bytes())
     (folder / "history.csv").unlink()
     with pytest.raises(CheckpointError, match="another run: its keys differ"):
         train(BASE, tmp_path, progress=False)
