@@ -236,6 +236,14 @@ def test_the_footer_is_about_the_rows():
     assert "OGBench before" not in benchmark.as_markdown(rows, "pointmaze")
 
 
+def test_an_estimate_multiplies_what_it_measures():
+    (planned,) = plan().experiments()
+    guess = benchmark.estimate(planned, updates=10)
+    assert (guess.environment, guess.agent) == ("pointmaze-medium-navigate", "counting")
+    assert guess.training == pytest.approx(40 / guess.updates_per_second)
+    assert 0 < guess.evaluation < 3600  # 24 cells of at most 1000 steps
+
+
 def test_the_command_says_how_long_it_takes_then_writes_the_table(tmp_path, capsys, monkeypatch):
     monkeypatch.undo()  # real episodes
     monkeypatch.setitem(presets.PRESETS, "counting", Counting())
@@ -243,7 +251,7 @@ def test_the_command_says_how_long_it_takes_then_writes_the_table(tmp_path, caps
     flags = [*FLAGS, "--tasks", TASK.format(1), "--out", str(tmp_path / "out")]
     assert cli.main(["benchmark", *flags, "--estimate-only"]) == 0
     printed = capsys.readouterr().out
-    assert "1 task(s) x 2 seed(s)" in printed and "h of training" in told
+    assert "1 task(s) x 2 seed(s)" in printed and "h of training" in printed
     assert not (tmp_path / "out").exists()
     assert cli.main(["benchmark", *flags]) == 0
     printed = capsys.readouterr().out

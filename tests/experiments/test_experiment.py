@@ -51,7 +51,7 @@ def counting(monkeypatch):
 
 @pytest.fixture
 def work(monkeypatch):
-    """The work that is done: ("train", seeds x tasks, first update) and ("evaluate", task, m, N)."""
+    """The work so far: ("train", seeds x tasks, first update) and ("evaluate", task, m, N)."""
     done = []
 
     def evaluated(agent, state, environment, *, steps, candidates, **options):
