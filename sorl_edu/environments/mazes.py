@@ -1,16 +1,20 @@
-"""The geometry of OGBench's mazes: walls, start and goal, in metres."""
+"""The geometry of OGBench's mazes: walls, start and goal in metres, and the ways between cells."""
 
 from __future__ import annotations
 
 import functools
-from collections import deque
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float
 
-from sorl_edu.environments.make import make_env, parse_name
+from sorl_edu.environments.make import kind_of, make_env, parse_name
 from sorl_edu.errors import check
+
+Cell = tuple[int, int]  # (row, column)
+Walls = Sequence[Sequence[bool]] | np.ndarray  # (rows, columns), true or 1 where a wall is
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class MazeGeometry:
     name: str
     walls: tuple[tuple[bool, ...], ...]
     cell: float
+    """Edge length of a cell."""
     origin: tuple[float, float]
     start: tuple[float, float]
     goal: tuple[float, float]
@@ -31,55 +36,15 @@ class MazeGeometry:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """(left, right, bottom, top), outer edges of the outer walls."""
+        """(left, right, bottom, top), the outer edges of the outer walls."""
         rows, columns = np.shape(self.walls)
         left, bottom = (o - self.cell / 2 for o in self.origin)
         return left, left + self.cell * columns, bottom, bottom + self.cell * rows
 
-    def cell_of(self, position: Sequence[float]) -> tuple[int, int]:
-        """The cell (row, column) of a position (x, y), which may lie outside the maze."""
-        x, y = ((p - o) / self.cell for p, o in zip(position, self.origin, strict=True))
-        return round(y), round(x)
-
-    def center_of(self, cell: tuple[int, int]) -> tuple[float, float]:
-        """The position (x, y) of a cell's centre."""
-        row, column = cell
-        return self.origin[0] + self.cell * column, self.origin[1] + self.cell * row
-
-    def is_free(self, cell: tuple[int, int]) -> bool:
-        """Whether a cell lies inside the maze and is no wall."""
-        row, column = cell
-        rows, columns = np.shape(self.walls)
-        return 0 <= row < rows and 0 <= column < columns and not self.walls[row][column]
-
-    def free_neighbours(self, cell: tuple[int, int]) -> list[tuple[int, int]]:
-        """The free cells above, below, to the right and to the left of a cell."""
-        row, column = cell
-        beside = [(row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)]
-        return [neighbour for neighbour in beside if self.is_free(neighbour)]
-
-    def shortest_path(self) -> list[tuple[int, int]]:
-        """The cells of a shortest path from the start to the goal, both included.
-
-        Raises:
-            ConfigError: no path leads to the goal.
-        """
-        start, goal = self.cell_of(self.start), self.cell_of(self.goal)
-        previous, queue = {start: start}, deque([start])
-        while queue and goal not in previous:
-            cell = queue.popleft()
-            for neighbour in self.free_neighbours(cell):
-                if neighbour not in previous:
-                    previous[neighbour] = cell
-                    queue.append(neighbour)
-        check(goal in previous, f"no path leads from the start to the goal of {self.name}")
-        path = [goal]
-        while path[-1] != start:
-            path.append(previous[path[-1]])
-        return path[::-1]
-
-    def points(self, per_cell: int) -> tuple[np.ndarray, np.ndarray]:
-        """A grid of positions (y, x, 2), and whether each is free (y, x)."""
+    def points(
+        self, per_cell: int
+    ) -> tuple[Float[np.ndarray, "rows columns 2"], Bool[np.ndarray, "rows columns"]]:
+        """A grid of positions (x, y), `per_cell` along a cell's edge, and whether each is free."""
         rows, columns = np.shape(self.walls)
         offsets = (np.arange(per_cell * max(rows, columns)) + 0.5) / per_cell - 0.5
         x = self.origin[0] + self.cell * offsets[: per_cell * columns]
@@ -87,29 +52,103 @@ class MazeGeometry:
         walls = np.kron(self.walls, np.ones((per_cell, per_cell))) > 0
         return np.stack(np.meshgrid(x, y), -1).astype(np.float32), ~walls
 
+    def cell_of(self, position: Sequence[float]) -> Cell:
+        """The cell (row, column) of a position (x, y), which may lie outside the maze."""
+        x, y = ((p - o) / self.cell for p, o in zip(position, self.origin, strict=True))
+        return round(y), round(x)
+
+    def center_of(self, cell: Cell) -> tuple[float, float]:
+        """The position (x, y) of a cell's centre."""
+        row, column = cell
+        return self.origin[0] + self.cell * column, self.origin[1] + self.cell * row
+
+    def is_free(self, cell: Cell) -> bool:
+        """Whether a cell lies inside the maze and is not a wall."""
+        row, column = cell
+        rows, columns = np.shape(self.walls)
+        return 0 <= row < rows and 0 <= column < columns and not self.walls[row][column]
+
+    def in_walls(
+        self, positions: Float[np.ndarray, "rows 2"], depth: float = 0.0
+    ) -> Bool[np.ndarray, " rows"]:
+        """Whether positions (x, y) lie deeper than `depth` metres in walls, or outside the maze."""
+        walls = np.pad(self.walls, 1, constant_values=True)
+        buried = np.ones(len(positions), bool)
+        for shift in itertools.product((-depth, depth), repeat=2):
+            cells = np.rint((positions + np.array(shift) - self.origin) / self.cell).astype(int)
+            column, row = np.clip(cells + 1, 0, np.array(walls.shape[::-1]) - 1).T
+            buried &= walls[row, column]
+        return buried
+
+    def free_neighbours(self, cell: Cell) -> list[Cell]:
+        """The cells beside a free cell (at most four) that are free, too."""
+        return free_neighbours(self.walls, cell)
+
+    def shortest_path(self) -> list[Cell]:
+        """The cells of a shortest path from the start to the goal, both included.
+
+        Raises:
+            ConfigError: no path leads to the goal.
+        """
+        distance = distances(self.walls, self.cell_of(self.goal))
+        path = [self.cell_of(self.start)]
+        check(path[0] in distance, f"no path leads from the start to the goal of {self.name}")
+        while distance[path[-1]] > 0:
+            ahead = reversed(self.free_neighbours(path[-1]))
+            path.append(min(ahead, key=distance.__getitem__))
+        return path
+
+
+def free_neighbours(walls: Walls, cell: Cell) -> list[Cell]:
+    """The cells beside a cell (at most four) that are not walls."""
+    i, j = cell
+    beside = [(i - 1, j), (i, j - 1), (i, j + 1), (i + 1, j)]
+    return [(a, b) for a, b in beside if not walls[a][b]]
+
+
+def distances(walls: Walls, start: Cell) -> dict[Cell, int]:
+    """The number of moves from `start` to every cell that can be reached, nearest cells first.
+
+    A breadth-first search.
+    """
+    distance = {start: 0}
+    queue = [start]
+    for cell in queue:
+        for neighbour in free_neighbours(walls, cell):
+            if neighbour not in distance:
+                distance[neighbour] = distance[cell] + 1
+                queue.append(neighbour)
+    return distance
+
 
 @functools.lru_cache
 def maze_geometry(environment: str) -> MazeGeometry:
-    """The maze and task of an official (single-task) OGBench name.
+    """The maze and the task of an official (single-task) OGBench name.
 
     Raises:
-        UnknownName, ConfigError: no such name, a name without a task, or not a maze.
+        UnknownName: no such dataset.
+        ConfigError: the name has no task, or is not a maze's.
     """
     _, env_id = parse_name(environment)
+    check(kind_of(env_id).is_maze, f"'{environment}' is not a maze, so it has no map to draw")
     env = make_env(env_id)
-    maze = env.unwrapped
     try:
-        check(hasattr(maze, "maze_map"), f"'{environment}' is not a maze, so it has no map to draw")
-        task = maze.task_infos[maze._reward_task_id - 1]
-        return MazeGeometry(
-            name=env_id.split("-singletask")[0],
-            walls=tuple(tuple(bool(c) for c in row) for row in maze.maze_map),
-            cell=float(maze._maze_unit),
-            origin=tuple(map(float, maze.ij_to_xy((0, 0)))),
-            start=tuple(map(float, task.get("init_xy", task.get("agent_init_xy")))),
-            goal=tuple(map(float, task["goal_xy"])),
-            goal_radius=float(maze._goal_tol),
-            observation_width=int(env.observation_space.shape[0]),
-        )
+        return geometry_of(env)
     finally:
         env.close()
+
+
+def geometry_of(env) -> MazeGeometry:
+    """The maze and the task of a single-task environment."""
+    maze = env.unwrapped
+    task = maze.task_infos[maze._reward_task_id - 1]
+    return MazeGeometry(
+        name=env.spec.id.split("-singletask")[0],
+        walls=tuple(tuple(bool(c) for c in row) for row in maze.maze_map),
+        cell=float(maze._maze_unit),
+        origin=tuple(map(float, maze.ij_to_xy((0, 0)))),
+        start=tuple(map(float, task.get("init_xy", task.get("agent_init_xy")))),
+        goal=tuple(map(float, task["goal_xy"])),
+        goal_radius=float(maze._goal_tol),
+        observation_width=int(env.observation_space.shape[0]),
+    )
