@@ -18,7 +18,8 @@
 #
 # **You will learn**
 #
-# - what this course builds: an agent that learns from old data and thinks as long as you let it;
+# - what this course builds: an agent that learns from recorded data, and thinks for as long as you
+#   let it;
 # - how each lesson works: predict, run, look, then the formula;
 # - the five ideas of JAX that the lessons use.
 #
@@ -59,20 +60,20 @@ from sorl_edu.widgets import ActionDistributionExplorer
 # %% [markdown]
 # ## Two minutes with the end of the course
 #
-# Below is an agent that was trained once, on a fixed heap of recorded wanderings through a maze.
-# Nobody showed it the way. It never tried an action while it learned. It knows two things: which
-# actions are *plausible* at a place (its policy, a flow that carries noise to an action), and what
-# each action is *worth* (its critic, Q).
+# Below is an agent that was trained once, on a fixed set of recorded walks through a maze. Nobody
+# showed it the way, and it never tried an action of its own while it learned. It knows two things:
+# which actions are *plausible* at a place (its policy, a flow that carries noise to an action), and
+# how much each action is *worth* (its critic, Q).
 #
 # At test time there are two dials:
 #
-# - **steps m**: into how many steps the policy divides the way from noise to an action;
-# - **candidates N**: how many actions it draws before the critic picks one.
+# - **steps m**: the number of steps in which the policy turns noise into an action;
+# - **candidates N**: the number of actions that it draws before the critic picks one.
 #
 # **Predict, then run.** The agent starts at the lower left, and the goal is the star. With one step
 # and one candidate, will it arrive? Which dial would you turn first? Write your guess down, run the
-# cell, and move the sliders. The pictures are drawn first, behind a progress bar; after that the
-# sliders answer at once.
+# cell, and move the sliders. All pictures are drawn first, which a progress bar shows; after that
+# the sliders respond at once.
 
 # %%
 agent, state, info = shipped.agent("sorl")
@@ -83,15 +84,15 @@ explorer
 
 # %% [markdown]
 # Look at the three panels from left to right as you turn **N**. More dots appear in the square of
-# actions, and the circled one moves to where the background is brighter: where Q is higher. Over
-# many draws the cloud of chosen actions contracts. In the maze, dashed lines turn solid.
+# actions, and the circled one moves to where the background is brighter, which is where Q is higher.
+# Over many draws, the cloud of chosen actions contracts. In the maze, dashed lines turn solid.
 #
-# Now turn **m** at N = 1. The change is smaller, and it is not always for the better: it is a
-# *shortcut* policy, trained so that few steps and many give nearly the same action. Why one would
-# want that, and when more steps do pay, are lessons 2 and 5.
+# Now turn **m** at N = 1. The change is smaller, and not always for the better: this is a *shortcut*
+# policy, trained so that few steps and many give nearly the same action. Lessons 2 and 5 explain why
+# one would want that, and when more steps do pay.
 #
-# What you see is **one** trained agent, chosen since it is neither a lucky nor a lost one of eight.
-# Whether the dials help *in general* is a question for all eight, with intervals:
+# You see **one** trained agent of eight, chosen because it is neither a lucky nor a lost one. Whether
+# the dials help *in general* is a question for all eight, with intervals:
 
 # %%
 from sorl_edu.evaluation import summarize
@@ -102,17 +103,17 @@ sweep_lines(summarize(episodes[episodes.candidates.isin((1, 8, 32))]))
 
 # %% [markdown]
 # Candidates lift the lines; steps hardly move them. The intervals are wide because training seeds
-# differ more than anything you can do at test time. By lesson 5 you will be able to say why each of
-# these things is so, and will have built every part of it.
+# differ by more than any dial can change at test time. By lesson 5 you will be able to explain each
+# of these observations, and you will have built every part of the agent.
 #
 # ## What you will be able to do
 #
 # | lesson | you build | you can then say |
 # |---|---|---|
 # | 1 Flow matching | a field that carries noise to data | why one big step collapses to the mean |
-# | 2 Shortcut models | a field that is told how far it jumps | how one network samples in 1, 2, 4, 8 steps |
+# | 2 Shortcut models | a field that knows how far it jumps | how one network samples in 1, 2, 4, 8 steps |
 # | 3 Offline RL, TD critic | Q from recorded data alone | what a wrong mask or a maximum does to it |
-# | 4 SORL | the three losses together | what each weight trades against which |
+# | 4 SORL | the three losses together | what each weight trades off against the others |
 # | 5 Test-time scaling | best-of-N, and a budget to spend | when thinking longer helps, and when it hurts |
 #
 # ## How to use the course
@@ -120,17 +121,18 @@ sweep_lines(summarize(episodes[episodes.candidates.isin((1, 8, 32))]))
 # - **Predict, then run** is the method: a wrong guess that you wrote down teaches more than a right
 #   figure that you scrolled past.
 # - **Exercises** have a blank (`...`), a check, hints that unfold one by one, and a folded solution.
-#   A check knows the usual mistakes and names yours. Leave an exercise empty, and the notebook still
-#   runs to its end.
+#   A check knows the usual mistakes and names yours. If you leave an exercise empty, the notebook
+#   still runs to its end.
 # - **The library** `sorl_edu` has one module per lesson. Its functions take functions, not networks,
-#   so each can be replaced by yours.
-# - Whatever took long was computed before and is shipped in `data/course/`, with the command that
-#   made it in `data/course/manifest.json`. Where a notebook shows such a thing, a switch retrains it.
+#   so that you can replace each of them by your own.
+# - Slow computations were done beforehand. Their results are shipped in `data/course/`, and
+#   `data/course/manifest.json` has the command that made each. Where a notebook shows such a result,
+#   a switch computes it again.
 
 # %% [markdown]
 # ## JAX in five minutes
 #
-# Skip this if you know it. JAX is NumPy plus transformations of functions. Five ideas suffice here.
+# Skip this if you know JAX. It is NumPy plus transformations of functions. Five ideas suffice here.
 #
 # **1. Random numbers come from keys.** There is no hidden state: the same key gives the same
 # numbers, and you split a key to get new ones.
@@ -142,8 +144,8 @@ print("same key, same numbers:", jax.random.normal(one, (2,)), jax.random.normal
 print("another key:           ", jax.random.normal(two, (2,)))
 
 # %% [markdown]
-# **2. Parameters are pytrees**: dictionaries and tuples with arrays in their leaves. `jax.tree.map`
-# does the same to each leaf.
+# **2. Parameters are pytrees**: dictionaries and tuples with arrays as their leaves. `jax.tree.map`
+# applies a function to each leaf.
 
 # %%
 params = {"weight": jnp.ones((2, 2)), "bias": jnp.zeros(2)}
@@ -162,27 +164,27 @@ slope = jax.jit(jax.grad(loss))
 slope(params, jnp.array([[1.0, 2.0]]))
 
 # %% [markdown]
-# **4. `vmap` adds a batch axis.** Write a function for one thing; map it over many. This library
-# trains eight seeds at once with it.
+# **4. `vmap` adds a batch axis.** Write a function for one input, and map it over many. This library
+# uses it to train eight seeds at once.
 
 # %%
 norms = jax.vmap(lambda point: jnp.sqrt(jnp.sum(point**2)))
 norms(jnp.array([[3.0, 4.0], [6.0, 8.0]]))
 
 # %% [markdown]
-# **5. `scan` is the loop.** It carries a value through steps and stacks what each puts out; the
+# **5. `scan` is the loop.** It carries a value through the steps and stacks the output of each; the
 # whole loop is compiled as one. Sampling from a flow is such a loop, and so is training.
 
 # %%
 total, partial_sums = jax.lax.scan(
     lambda carry, x: (carry + x, carry + x), 0.0, jnp.array([1.0, 2.0, 3.0])
 )
-print("carried:", total, " put out:", partial_sums)
+print("carried:", total, " outputs:", partial_sums)
 
 # %% [markdown]
 # ## Is everything here?
 #
-# `doctor` says what this machine has. It is the first thing to send along when you ask for help.
+# `doctor` lists what this machine has. Send its output along whenever you ask for help.
 
 # %%
 from sorl_edu.cli import doctor
@@ -192,7 +194,7 @@ print(doctor.as_text(doctor.examine()))
 # %% [markdown]
 # ## Recap
 #
-# - An offline agent has a policy (what is plausible) and a critic (what is worth it).
+# - An offline agent has a policy (which actions are plausible) and a critic (what they are worth).
 # - At test time you can spend compute on steps m, and on candidates N.
 # - One agent is an anecdote; claims carry several training seeds and an interval.
 #
@@ -201,21 +203,22 @@ print(doctor.as_text(doctor.examine()))
 # <details><summary>1. The agent never acts while it learns. What could go wrong with a critic that
 # has seen no consequence of its own choices?</summary>
 #
-# It may value actions that no data ever tested, and nobody corrects it. Lessons 3 and 5 are about
-# this.
+# It may value actions highly that the data never tested, and nothing corrects it. Lessons 3 and 5
+# are about this.
 #
 # </details>
 #
 # <details><summary>2. Why can best-of-N with N = 1000 be worse than N = 10?</summary>
 #
-# The largest of many noisy values is more likely a large error. The more candidates, the more the
-# choice looks for the critic's mistakes.
+# The largest of many noisy values is more likely to be a large error. The more candidates there are,
+# the more the choice seeks out the critic's mistakes.
 #
 # </details>
 #
 # <details><summary>3. Two samples with the same key: what do you get?</summary>
 #
-# The same numbers, always. Reusing a key by accident makes things equal that should be independent.
+# The same numbers, always. A key that is reused by accident makes draws equal that should be
+# independent.
 #
 # </details>
 #

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from sorl_edu import exercises
+from sorl_edu.course import exercises
 from sorl_edu.course.exercises.exercise import Exercise
 
 EXERCISES = sorted(

@@ -1,11 +1,11 @@
-"""Lesson 5's checks: answers by hand, and what the issue wants to be named."""
+"""Lesson 5's checks: right answers in another form, and mistakes that must be among the known."""
 
 import jax.numpy as jnp
 
 from sorl_edu.course.exercises import inference as exercises
 
 
-def test_the_issue_s_mistakes_are_among_them():
+def test_a_lowest_q_and_a_wrong_axis_are_known_mistakes():
     names = {m.name for m in exercises.best_of_n.misconceptions}
     assert {"argmin for argmax", "wrong axis in best-of-N"} <= names
 
@@ -20,6 +20,20 @@ def test_an_answer_by_hand_is_right():
     assert exercises.cost(lambda m, n: m if n == 1 else n * m + 2 * n)
 
 
-def test_a_wrong_shape_is_said():
+def test_a_search_through_all_settings_is_right():
+    def search(success, cost, budget):
+        rows, columns = success.shape
+        affordable = [
+            (float(success[n, m]), n, m)
+            for n in range(rows)
+            for m in range(columns)
+            if cost[n, m] <= budget
+        ]
+        return jnp.array(max(affordable)[1:])
+
+    assert exercises.spend(search)
+
+
+def test_a_wrong_shape_is_named():
     feedback = exercises.best_of_n(lambda actions, q: actions)
     assert "shape should be (4, 2)" in feedback.text

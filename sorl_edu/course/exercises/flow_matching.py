@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu.course.exercises.exercise import Exercise, Misconception
+from sorl_edu.flow_matching import Field, integrate, interpolate, velocity_target
 
 SIZES = ((5, 2), (3, 1))  # (batch, action) of the cases: a missing axis shows in the second
 
@@ -26,63 +27,84 @@ def path_cases(key: PRNGKeyArray) -> list[tuple]:
 # ------------------------------------------------------------------------ 1.1 path and velocity
 
 
-def _path(
-    noise: Float[Array, "batch action"],
-    actions: Float[Array, "batch action"],
-    t: Float[Array, "batch 1"],
-) -> tuple[Array, Array]:
-    return (1 - t) * noise + t * actions, actions - noise
+def _position(noise: Array, actions: Array, t: Array) -> Array:
+    return interpolate(noise, actions, t, epsilon=0.0)
+
+
+def _velocity(noise: Array, actions: Array, t: Array) -> Array:
+    return velocity_target(noise, actions, epsilon=0.0)
+
+
+def _path_with(*, position: Callable = _position, velocity: Callable = _velocity) -> Callable:
+    """Path and velocity, each a function of (noise, actions, t)."""
+
+    def path(
+        noise: Float[Array, "batch action"],
+        actions: Float[Array, "batch action"],
+        t: Float[Array, "batch 1"],
+    ) -> tuple[Array, Array]:
+        return position(noise, actions, t), velocity(noise, actions, t)
+
+    return path
+
+
+def _reversed_position(noise: Array, actions: Array, t: Array) -> Array:
+    return _position(actions, noise, t)
+
+
+def _reversed_velocity(noise: Array, actions: Array, t: Array) -> Array:
+    return _velocity(actions, noise, t)
 
 
 path = Exercise(
-    "1.1",
-    _path,
-    path_cases,
-    right="Right: at t = 0 you are at the noise, at t = 1 at the data, and the velocity is what "
-    "you get when you differentiate the path by t.",
+    number="1.1",
+    solution=_path_with(),
+    cases=path_cases,
+    right="Right: your path starts at the noise (t = 0) and ends at the data (t = 1), and your "
+    "velocity is its derivative with respect to t.",
     misconceptions=(
         Misconception(
             "time reversed",
             "at t = 0 your path is at the data, at t = 1 at the noise. Diffusion papers count time "
             "like this; here it runs from noise (t = 0) to data (t = 1).",
-            lambda noise, actions, t: (t * noise + (1 - t) * actions, noise - actions),
+            _path_with(position=_reversed_position, velocity=_reversed_velocity),
         ),
         Misconception(
             "path reversed",
-            "your velocity points to the data, and your path leads to the noise: put t = 0 into "
-            "it and see where you are.",
-            lambda noise, actions, t: (t * noise + (1 - t) * actions, actions - noise),
+            "your velocity points to the data, but your path leads to the noise. Insert t = 0 and "
+            "see where you are.",
+            _path_with(position=_reversed_position),
         ),
         Misconception(
             "velocity reversed",
-            "the path is right, and its velocity points from the data back to the noise. "
-            "Differentiate your path by t.",
-            lambda noise, actions, t: ((1 - t) * noise + t * actions, noise - actions),
+            "the path is right, but your velocity points from the data back to the noise. "
+            "Differentiate your path with respect to t.",
+            _path_with(velocity=_reversed_velocity),
         ),
         Misconception(
             "velocity to the end from here",
-            "you aim from a_t at the data, a_1 - a_t: what is left of the way shrinks as t grows. "
-            "The velocity is the way per unit of time, and is constant along a straight path.",
-            lambda noise, actions, t: (
-                (1 - t) * noise + t * actions,
-                actions - ((1 - t) * noise + t * actions),
-            ),
+            "you aim from a_t at the data, a_1 - a_t. This remaining distance shrinks as t grows. "
+            "The velocity is the distance per unit of time, which is constant on a straight path.",
+            _path_with(velocity=lambda noise, actions, t: actions - _position(noise, actions, t)),
         ),
         Misconception(
             "velocity times t",
-            "you multiplied the velocity by t, which gives how far a path has come from the noise. "
-            "The velocity is the derivative by t.",
-            lambda noise, actions, t: ((1 - t) * noise + t * actions, t * (actions - noise)),
+            "you multiplied the velocity by t, which gives the distance from the noise at time t. "
+            "The velocity is the derivative with respect to t.",
+            _path_with(velocity=lambda noise, actions, t: t * (actions - noise)),
         ),
         Misconception(
             "noise not faded out",
-            "the noise keeps its full weight, so that at t = 1 your path is at data plus noise.",
-            lambda noise, actions, t: (noise + t * actions, actions),
+            "the noise keeps its full weight, so that your path ends at data plus noise at t = 1.",
+            _path_with(
+                position=lambda noise, actions, t: noise + t * actions,
+                velocity=lambda noise, actions, t: actions,
+            ),
         ),
         Misconception(
             "velocity before path",
-            "both are right, in the wrong order: return the path first, then the velocity.",
-            lambda noise, actions, t: (actions - noise, (1 - t) * noise + t * actions),
+            "both are right, but in the wrong order: return the path first, then the velocity.",
+            _path_with(position=_velocity, velocity=_position),
         ),
     ),
 )
@@ -91,96 +113,91 @@ path = Exercise(
 # ------------------------------------------------------------------------- 1.2 the Euler sampler
 
 
-def _swirl(a_t: Array, t: Array) -> Array:
-    """A field that depends on both of its arguments and has no symmetry in t."""
-    return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] - 0.4
+def _swirl(obs: Array, a_t: Array, t: Array) -> Array:
+    """A field that depends on all of its arguments and has no symmetry in t."""
+    return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] + 0.3 * obs - 0.4
 
 
-def _samplings(key: PRNGKeyArray) -> list[tuple]:
-    """(field, noise, steps) in several sizes; 1 step comes last, where few mistakes show."""
-    return [
-        (_swirl, jax.random.normal(k, size), steps)
-        for k, size, steps in zip(
-            jax.random.split(key, 3), (*SIZES, SIZES[0]), (4, 7, 1), strict=True
-        )
-    ]
+def _euler_cases(key: PRNGKeyArray) -> list[tuple]:
+    """(field, obs, noise, steps) in several sizes; 1 step is last, where few mistakes show."""
+    cases = []
+    for size, steps in zip((*SIZES, SIZES[0]), (4, 7, 1), strict=True):
+        key, noise_key, obs_key = jax.random.split(key, 3)
+        obs, noise = jax.random.normal(obs_key, (size[0], 1)), jax.random.normal(noise_key, size)
+        cases.append((_swirl, obs, noise, steps))
+    return cases
 
 
-def _euler(
-    times: Callable[[int, int], float] = lambda i, m: i / m,
+def _euler_with(
+    *,
+    time: Callable[[int, int], float] = lambda i, m: i / m,
     length: Callable[[int], float] = lambda m: 1 / m,
+    start: Callable[[Array, Array], Array] = lambda noise, a: a,
 ) -> Callable:
-    """A sampler that asks the field at `times(i, m)` and goes `length(m)` at each step."""
+    """A sampler whose step i is `length(m)` long, from `start(noise, a)` at `time(i, m)`."""
 
-    def sampler(field: Callable, noise: Float[Array, "batch action"], steps: int) -> Array:
+    def euler(field: Field, obs: Array, noise: Float[Array, "batch action"], steps: int) -> Array:
         a = noise
         for i in range(steps):
-            t = jnp.full((len(a), 1), times(i, steps))
-            a = a + length(steps) * field(a, t)
+            t = jnp.full((len(a), 1), time(i, steps))
+            a = start(noise, a) + length(steps) * field(obs, a, t)
         return a
 
-    return sampler
-
-
-def _restarted(field: Callable, noise: Array, steps: int) -> Array:
-    a = noise
-    for i in range(steps):
-        a = noise + field(a, jnp.full((len(a), 1), i / steps)) / steps
-    return a
+    return euler
 
 
 euler = Exercise(
-    "1.2",
-    _euler(),
-    _samplings,
+    number="1.2",
+    solution=integrate,
+    cases=_euler_cases,
     right="Right: m steps of size 1/m, each with the velocity where and when it starts.",
     misconceptions=(
         Misconception(
             "integrates backwards",
-            "you subtract the velocity, which leads away from the data. It already points from "
-            "noise to data, so that going with it takes t from 0 to 1.",
-            _euler(length=lambda m: -1 / m),
+            "you subtract the velocity, which leads away from the data. The velocity already "
+            "points from noise to data: follow it while t grows from 0 to 1.",
+            _euler_with(length=lambda m: -1 / m),
         ),
         Misconception(
             "time reversed",
-            "you ask the field for its velocity at t = 1 first. The noise is at t = 0: step i "
-            "starts at t = i/m.",
-            _euler(times=lambda i, m: 1 - i / m),
+            "your first step evaluates the field at t = 1. The noise is at t = 0: step i starts at "
+            "t = i/m.",
+            _euler_with(time=lambda i, m: 1 - i / m),
         ),
         Misconception(
             "time reversed, from the end of the step",
             "you count time down, as a diffusion model does. The noise is at t = 0 here: step i "
             "starts at t = i/m.",
-            _euler(times=lambda i, m: 1 - (i + 1) / m),
+            _euler_with(time=lambda i, m: 1 - (i + 1) / m),
         ),
         Misconception(
             "forgets the step size",
-            "each step adds the whole velocity, so that m steps go m times too far. A velocity is "
-            "per unit of time, and a step lasts 1/m.",
-            _euler(length=lambda m: 1),
+            "each step adds the whole velocity, so that m steps move m times too far. A velocity "
+            "is per unit of time, and a step lasts 1/m.",
+            _euler_with(length=lambda m: 1.0),
         ),
         Misconception(
             "evaluates at the end of the step",
-            "you ask for the velocity at t = (i + 1)/m, when the step is over. Euler's step goes "
-            "with the velocity where it starts, t = i/m.",
-            _euler(times=lambda i, m: (i + 1) / m),
+            "you evaluate the field at t = (i + 1)/m, when the step is over. Euler's step uses the "
+            "velocity at its start, t = i/m.",
+            _euler_with(time=lambda i, m: (i + 1) / m),
         ),
         Misconception(
             "time counted in steps",
-            "you hand the field the number of the step, i = 0, 1, 2, ... It knows only times from "
+            "you give the field the number of the step, i = 0, 1, 2, ... It knows only times from "
             "0 to 1.",
-            _euler(times=lambda i, m: i),
+            _euler_with(time=lambda i, m: i),
         ),
         Misconception(
             "time stands still",
-            "every step asks for the velocity at t = 0. The field changes as time goes on.",
-            _euler(times=lambda i, m: 0),
+            "every step evaluates the field at t = 0. The field changes with time.",
+            _euler_with(time=lambda i, m: 0.0),
         ),
         Misconception(
             "starts again from the noise",
-            "every step starts from the noise, so that only the last one counts. Go on from where "
-            "the step before has led.",
-            _restarted,
+            "every step starts from the noise, so that only the last one counts. Start each step "
+            "where the one before it ended.",
+            _euler_with(start=lambda noise, a: noise),
         ),
     ),
 )
@@ -189,7 +206,7 @@ euler = Exercise(
 # --------------------------------------------------------------------------- 1.3 the marginal field
 
 
-def _marginals(key: PRNGKeyArray) -> list[tuple]:
+def _marginal_field_cases(key: PRNGKeyArray) -> list[tuple]:
     """(data, a_t, t) with points on and around the paths, t away from 1."""
     cases = []
     for rows, size in ((4, (5, 2)), (3, (3, 2))):  # the second is square: a wrong axis runs
@@ -200,27 +217,30 @@ def _marginals(key: PRNGKeyArray) -> list[tuple]:
     return cases
 
 
-def _marginal_with(weights: Callable[[Array, Array], Array]) -> Callable:
-    """The marginal field with `weights(squared distance (batch, n), t)` of the data points."""
-
-    def marginal(
-        data: Float[Array, "n action"],
-        a_t: Float[Array, "batch action"],
-        t: Float[Array, "batch 1"],
-    ) -> Array:
-        squared = jnp.sum((a_t[:, None] - t[:, None] * data) ** 2, axis=-1)
-        return (weights(squared, t) @ data - a_t) / (1 - t)
-
-    return marginal
-
-
 def _log_likelihood(squared: Array, t: Array) -> Array:
     return -squared / (2 * (1 - t) ** 2)
 
 
-def _unscaled(data: Array, a_t: Array, t: Array) -> Array:
-    squared = jnp.sum((a_t[:, None] - data) ** 2, axis=-1)
-    return (jax.nn.softmax(_log_likelihood(squared, t), axis=1) @ data - a_t) / (1 - t)
+def _posterior(squared: Array, t: Array) -> Array:
+    return jax.nn.softmax(_log_likelihood(squared, t), axis=1)
+
+
+def _marginal_field_with(
+    *,
+    weights: Callable[[Array, Array], Array] = _posterior,
+    center: Callable[[Array, Array], Array] = lambda data, t: t * data,
+) -> Callable:
+    """The marginal field with `weights(squared distance to the center (batch, n), t)`."""
+
+    def marginal_field(
+        data: Float[Array, "n action"],
+        a_t: Float[Array, "batch action"],
+        t: Float[Array, "batch 1"],
+    ) -> Array:
+        squared = jnp.sum((a_t[:, None] - center(data, t[:, None])) ** 2, axis=-1)
+        return (weights(squared, t) @ data - a_t) / (1 - t)
+
+    return marginal_field
 
 
 def _nearest(squared: Array, t: Array) -> Array:
@@ -228,57 +248,65 @@ def _nearest(squared: Array, t: Array) -> Array:
 
 
 marginal_field = Exercise(
-    "1.3",
-    _marginal_with(lambda squared, t: jax.nn.softmax(_log_likelihood(squared, t), axis=1)),
-    _marginals,
-    right="Right: each data point's velocity, weighted by how likely its path is to be here. This "
-    "is the field that flow matching learns from these points, in closed form.",
+    number="1.3",
+    solution=_marginal_field_with(),
+    cases=_marginal_field_cases,
     tolerance=1e-3,
+    right="Right: the velocity to each data point, weighted by how likely its path is to be here. "
+    "Flow matching on these points learns this field; yours is its closed form.",
     misconceptions=(
         Misconception(
             "unweighted average",
             "every data point has the same weight, wherever you are, so that you head for the "
-            "mean of the data from everywhere. Paths that are unlikely to come through a_t should "
+            "mean of the data from everywhere. Paths that are unlikely to pass through a_t should "
             "hardly count.",
-            _marginal_with(lambda squared, t: jnp.ones_like(squared) / squared.shape[1]),
+            _marginal_field_with(weights=lambda squared, t: 0 * squared + 1 / squared.shape[1]),
         ),
         Misconception(
             "wrong axis of softmax",
             "your weights sum to 1 over the batch. For each a_t, they must sum to 1 over the data "
             "points.",
-            _marginal_with(lambda squared, t: jax.nn.softmax(_log_likelihood(squared, t), axis=0)),
+            _marginal_field_with(
+                weights=lambda squared, t: jax.nn.softmax(_log_likelihood(squared, t), axis=0)
+            ),
         ),
         Misconception(
             "variance not squared",
-            "you divide by 2 (1 - t). That is the standard deviation, 1 - t; a Gaussian's exponent "
-            "has the variance, its square.",
-            _marginal_with(lambda squared, t: jax.nn.softmax(-squared / (2 * (1 - t)), axis=1)),
+            "you divide by 2 (1 - t). The standard deviation is 1 - t; a Gaussian's exponent has "
+            "the variance, its square.",
+            _marginal_field_with(
+                weights=lambda squared, t: jax.nn.softmax(-squared / (2 * (1 - t)), axis=1)
+            ),
         ),
         Misconception(
             "sign of the exponent",
-            "the points farthest away get the most weight: the exponent of a Gaussian is negative.",
-            _marginal_with(lambda squared, t: jax.nn.softmax(-_log_likelihood(squared, t), axis=1)),
+            "the farthest points get the most weight: the exponent of a Gaussian is negative.",
+            _marginal_field_with(
+                weights=lambda squared, t: jax.nn.softmax(-_log_likelihood(squared, t), axis=1)
+            ),
         ),
         Misconception(
             "not normalised",
             "your weights don't sum to 1: divide by their sum, or use jax.nn.softmax.",
-            _marginal_with(lambda squared, t: jnp.exp(_log_likelihood(squared, t))),
+            _marginal_field_with(weights=lambda squared, t: jnp.exp(_log_likelihood(squared, t))),
         ),
         Misconception(
             "nearest path only",
-            "you follow the one likeliest data point. The others' paths come through here too, and "
-            "count as often as they do.",
-            _marginal_with(_nearest),
+            "you follow only the most likely data point. The paths to the others pass through here "
+            "too, and count in proportion to their likelihood.",
+            _marginal_field_with(weights=_nearest),
         ),
         Misconception(
             "distance to the data, not to its path",
-            "you compare a_t with a_1. At time t the path to a_1 is spread around t a_1.",
-            _unscaled,
+            "you compare a_t with a_1. At time t, the path to a_1 is spread around t a_1.",
+            _marginal_field_with(center=lambda data, t: data),
         ),
         Misconception(
             "the half is missing",
             "a Gaussian's exponent is -|a_t - t a_1|^2 / (2 (1 - t)^2), with a 2.",
-            _marginal_with(lambda squared, t: jax.nn.softmax(-squared / (1 - t) ** 2, axis=1)),
+            _marginal_field_with(
+                weights=lambda squared, t: jax.nn.softmax(-squared / (1 - t) ** 2, axis=1)
+            ),
         ),
     ),
 )

@@ -1,17 +1,20 @@
-"""Checks of lesson 5's exercises: best-of-N, what a setting costs, and how to spend a budget."""
+"""Lesson 5's exercises: best-of-N, the cost of a setting, and how to spend a budget."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from sorl_edu import inference
 from sorl_edu.course.exercises.exercise import Exercise, Misconception
-from sorl_edu.inference import best_of_n as library_best_of_n
-from sorl_edu.inference import network_evaluations
+
+# ------------------------------------------------------------------------------- 5.1 best-of-N
 
 
-def _candidates(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
+def _best_of_n_cases(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
     """(actions, q) with N = B, so that a wrong axis has no wrong shape, and with N > B."""
     keys = jax.random.split(key, 4)
     return [
@@ -20,20 +23,23 @@ def _candidates(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
     ]
 
 
-def _along_batch(actions: Array, q: Array) -> Array:
+def _along_batch(
+    actions: Float[Array, "candidates batch action"], q: Float[Array, "candidates batch"]
+) -> Array:
     return jnp.take_along_axis(actions, q.argmax(1)[:, None, None], axis=1)[:, 0]
 
 
 best_of_n = Exercise(
     number="5.1",
-    solution=library_best_of_n,
-    cases=_candidates,
-    right="Right: for each observation the candidate of the highest Q, and each from its own row.",
+    solution=inference.best_of_n,
+    cases=_best_of_n_cases,
+    right="Right: for each observation its own candidate of the highest Q.",
     misconceptions=(
         Misconception(
             "argmin for argmax",
-            "you keep the candidate of the lowest Q. Q is a return, to be large, and no loss.",
-            lambda actions, q: library_best_of_n(actions, -q),
+            "you keep the candidate of the lowest Q. Q is a return and not a loss: larger is "
+            "better.",
+            lambda actions, q: inference.best_of_n(actions, -q),
         ),
         Misconception(
             "wrong axis in best-of-N",
@@ -43,13 +49,13 @@ best_of_n = Exercise(
         ),
         Misconception(
             "one winner for the whole batch",
-            "you choose the n that is best on average, and give it to every observation. Each "
+            "you choose the n that is best on average, and use it for every observation. Each "
             "observation has a winner of its own.",
             lambda actions, q: actions[q.mean(1).argmax()],
         ),
         Misconception(
             "values in place of the action",
-            "you return the highest Q. The environment wants the action that has it.",
+            "you return the highest Q. The environment needs the action that has it.",
             lambda actions, q: q.max(0),
         ),
         Misconception(
@@ -61,43 +67,65 @@ best_of_n = Exercise(
 )
 
 
-def _settings(key: PRNGKeyArray) -> list[tuple[int, int]]:
+# ---------------------------------------------------------------------- 5.2 the cost of a setting
+
+
+def _cost_cases(key: PRNGKeyArray) -> list[tuple[int, int]]:
+    """(steps, candidates)."""
     del key
     return [(1, 1), (8, 1), (1, 8), (8, 32), (32, 2)]
 
 
+def _cost_with(
+    *,
+    policy: Callable[[int, int], int] = lambda steps, candidates: steps * candidates,
+    per_candidate: int = 2,
+    least: int = 2,
+) -> Callable:
+    """The cost with `per_candidate` critics, evaluated from `least` candidates on."""
+
+    def cost(steps: int, candidates: int) -> int:
+        critic = per_candidate * candidates if candidates >= least else 0
+        return policy(steps, candidates) + critic
+
+    return cost
+
+
 cost = Exercise(
     number="5.2",
-    solution=lambda steps, candidates: network_evaluations(steps, candidates, 2),
-    cases=_settings,
+    solution=inference.network_evaluations,
+    cases=_cost_cases,
     right="Right: N m passes through the field, and N through each of two critics if N > 1.",
     misconceptions=(
         Misconception(
             "the critic for free",
-            "you count the field alone. Each candidate must be valued, too, by both critics.",
-            lambda steps, candidates: steps * candidates,
+            "you count the field alone. Both critics must also value each candidate.",
+            _cost_with(per_candidate=0),
         ),
         Misconception(
             "valuing a single candidate",
-            "with N = 1 there is nothing to choose from, so the critic isn't asked.",
-            lambda steps, candidates: candidates * (steps + 2),
+            "with N = 1 there is nothing to choose from, so the critics are not evaluated.",
+            _cost_with(least=1),
         ),
         Misconception(
             "one critic",
             "the ensemble has two networks, and each values each candidate.",
-            lambda steps, candidates: candidates * steps + (candidates if candidates > 1 else 0),
+            _cost_with(per_candidate=1),
         ),
         Misconception(
             "steps and candidates added",
-            "each candidate makes all its steps: the two multiply.",
-            lambda steps, candidates: steps + candidates + (2 * candidates * (candidates > 1)),
+            "each candidate takes all its steps: the two multiply.",
+            _cost_with(policy=lambda steps, candidates: steps + candidates),
         ),
     ),
 )
 
 
-def _tables(key: PRNGKeyArray) -> list[tuple[Array, Array, float]]:
-    """Half the settings can be paid for, so the best of all can in half the tables."""
+# ---------------------------------------------------------------------------- 5.3 spend a budget
+
+
+def _spend_cases(key: PRNGKeyArray) -> list[tuple[Array, Array, float]]:
+    """(success, cost, budget); half the settings are affordable, so the best is in half of them."""
     return [
         (
             jax.random.uniform(k, (6, 6)),
@@ -108,39 +136,53 @@ def _tables(key: PRNGKeyArray) -> list[tuple[Array, Array, float]]:
     ]
 
 
-def _best_setting(success: Array, cost: Array, budget: float) -> Array:
-    best = jnp.where(cost <= budget, success, -jnp.inf).argmax()
-    return jnp.stack(jnp.unravel_index(best, success.shape))
+def _affordable(cost: Array, budget: float) -> Array:
+    return cost <= budget
+
+
+def _spend_with(
+    *,
+    allowed: Callable[[Array, float], Array] = _affordable,
+    worth: Callable[[Array, Array], Array] = lambda success, cost: success,
+) -> Callable:
+    """The setting of the highest `worth(success, cost)` among those that are `allowed`."""
+
+    def spend(success: Array, cost: Array, budget: float) -> Int[Array, "2"]:
+        best = jnp.where(allowed(cost, budget), worth(success, cost), -jnp.inf).argmax()
+        return jnp.stack(jnp.unravel_index(best, success.shape))
+
+    return spend
 
 
 spend = Exercise(
     number="5.3",
-    solution=_best_setting,
-    cases=_tables,
-    right="Right: the best of what the budget pays for.",
+    solution=_spend_with(),
+    cases=_spend_cases,
     probe=lambda answer, *case: jnp.asarray(answer(*case)),
+    right="Right: the best setting that the budget pays for.",
     misconceptions=(
         Misconception(
             "budget ignored",
-            "you take the best setting of all, whether it can be paid for or not.",
-            lambda success, cost, budget: _best_setting(success, cost, jnp.inf),
+            "you take the best setting of all, whether the budget pays for it or not.",
+            _spend_with(allowed=lambda cost, budget: jnp.ones_like(cost, bool)),
         ),
         Misconception(
             "dearest for best",
             "you take the dearest setting that the budget pays for. More compute is not always "
-            "better: ask for success.",
-            lambda success, cost, budget: _best_setting(cost, cost, budget),
+            "better: maximise success.",
+            _spend_with(worth=lambda success, cost: cost),
         ),
         Misconception(
             "a budget to exceed",
-            "you keep what costs more than the budget. The comparison is the wrong way round.",
-            lambda success, cost, budget: _best_setting(success, -cost, -budget),
+            "you keep the settings that cost more than the budget. The comparison is the wrong way "
+            "round.",
+            _spend_with(allowed=lambda cost, budget: cost >= budget),
         ),
         Misconception(
             "success per cost",
-            "you maximise success per network evaluation, which nearly always buys the cheapest. "
-            "The budget is given: maximise success within it.",
-            lambda success, cost, budget: _best_setting(success / cost, cost, budget),
+            "you maximise success per network evaluation, which nearly always buys the cheapest "
+            "setting. The budget is given: maximise success within it.",
+            _spend_with(worth=lambda success, cost: success / cost),
         ),
     ),
 )

@@ -1,14 +1,18 @@
-"""Lesson 4's exercises: the Q loss, the action that it is taken at, and the policy loss."""
+"""Lesson 4's exercises: the Q loss, the action at which Q is taken, and the policy loss."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from sorl_edu import temporal_difference as td
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, with_gradient
-from sorl_edu.flow_matching import flow_matching_loss, grid_times
-from sorl_edu.shortcut import self_consistency_loss
-from sorl_edu.temporal_difference import steps_column
+from sorl_edu.flow_matching import Times, flow_matching_loss, grid_times, uniform_times
+from sorl_edu.shortcut import Shortcut, at_step_size, sample_from, self_consistency_loss
+from sorl_edu.temporal_difference import Critic
 
 stop = jax.lax.stop_gradient
 M = 8
@@ -18,126 +22,117 @@ GRID = grid_times(M)
 # ------------------------------------------------------------------------------- 4.1 the Q loss
 
 
-def _q_loss(critic, obs, actions, m):
-    q = critic(obs, actions, steps_column(m, len(obs))).mean(0)
-    return -q.mean() / stop(jnp.abs(q).mean())
+def _q_loss(critic: Critic, obs: Array, actions: Array) -> Float[Array, ""]:
+    return td.q_loss(critic, obs, actions)[0]
 
 
-def _critic(obs, actions, steps):
-    """Two closed-form critics, whose values depend on the number of steps."""
+def _critic(obs: Array, actions: Array) -> Float[Array, "2 batch"]:
+    """Two closed-form critics; their values have both signs."""
     distance = jnp.sum((actions - 0.3 * obs) ** 2, axis=1)
-    steps = jnp.reshape(steps, (-1,))
-    return jnp.stack([1.0 - distance * steps / 4, 0.5 - 2 * distance + 0.2 * steps * actions[:, 0]])
+    return jnp.stack([1.0 - distance, 0.5 - 2 * distance + 0.8 * actions[:, 0]])
 
 
-def _q_cases(key):
-    keys = jax.random.split(key, 6)
-    return [
-        (
-            _critic,
-            jax.random.normal(keys[2 * i], (5, 2)),
-            jax.random.uniform(keys[2 * i + 1], (5, 2), minval=-1.0),
-            m,
-        )
-        for i, m in enumerate((2, 4, 8))
-    ]
+def _q_loss_cases(key: PRNGKeyArray) -> list[tuple]:
+    """(critic, obs, actions)."""
+    cases = []
+    for obs_key, action_key in jax.random.split(key, (3, 2)):
+        actions = jax.random.uniform(action_key, (5, 2), minval=-1.0)
+        cases.append((_critic, jax.random.normal(obs_key, (5, 2)), actions))
+    return cases
 
 
-def _loss_and_gradient(answer, critic, obs, actions, m):
+def _loss_and_gradient(answer: Callable, critic: Critic, obs: Array, actions: Array) -> tuple:
     """L_Q, and the gradient of its square with respect to the actions."""
-    return with_gradient(lambda a: answer(critic, obs, a, m), actions)
+    return with_gradient(lambda a: answer(critic, obs, a), actions)
 
 
-def _q_mistaken(
-    *, sign=-1.0, scale=lambda q: stop(jnp.abs(q).mean()), told=lambda m: m, how="mean"
-):
-    """The solution with one thing changed."""
+def _q_loss_with(
+    *,
+    sign: float = -1.0,
+    scale: Callable[[Array], Array | float] = lambda q: stop(jnp.abs(q).mean()),
+    aggregate: Callable[[Array], Array] = lambda q: q.mean(0),
+    of_actions: Callable[[Array], Array] = lambda actions: actions,
+) -> Callable:
+    """The mean of `sign` Q / `scale(Q)`, with Q from `aggregate(ensemble's values)`."""
 
-    def answer(critic, obs, actions, m):
-        q = getattr(critic(obs, actions, steps_column(told(m), len(obs))), how)(0)
-        return sign * q.mean() / scale(q)
+    def q_loss(critic: Critic, obs: Array, actions: Array) -> Array:
+        q = aggregate(critic(obs, of_actions(actions)))
+        return sign * (q / scale(q)).mean()
 
-    return answer
+    return q_loss
 
-
-_WRONG_STEPS = (
-    "the action was made by the m-step policy, so the critic must be told m. Yours asks what the "
-    "action is worth if another policy goes on from there."
-)
 
 q_loss = Exercise(
-    "4.1",
-    _q_loss,
-    _q_cases,
-    (
+    number="4.1",
+    solution=_q_loss,
+    cases=_q_loss_cases,
+    probe=_loss_and_gradient,
+    right="Right: it falls when Q rises, and its scale is out of the policy's reach.",
+    misconceptions=(
         Misconception(
             "sign wrong, it minimises Q",
-            "training descends this loss, and Q should go up: the loss must fall when Q rises.",
-            _q_mistaken(sign=1.0),
+            "training descends this loss, and Q should rise: the loss must fall when Q rises.",
+            _q_loss_with(sign=1.0),
         ),
         Misconception(
             "gradient through the normaliser",
-            "the loss is right, its gradient is not: the policy could also lower the loss by "
-            "changing the scale. Q divided by its own size tells hardly anything about the "
-            "action. The scale must be a constant.",
-            _q_mistaken(scale=lambda q: jnp.abs(q).mean()),
+            "the loss is right, but its gradient is not: the policy could also lower the loss by "
+            "changing the scale. Q divided by its own size says hardly anything about the action. "
+            "The scale must be a constant.",
+            _q_loss_with(scale=lambda q: jnp.abs(q).mean()),
         ),
         Misconception(
-            "critic told the wrong number of steps",
-            _WRONG_STEPS,
-            _q_mistaken(told=lambda m: 1),
+            "gradient stopped at the actions",
+            "the loss is right, but no gradient reaches the actions, and the policy that made them "
+            "learns nothing from it. Only the scale is a constant.",
+            _q_loss_with(of_actions=stop),
         ),
         Misconception(
-            "critic told the wrong number of steps (M)",
-            _WRONG_STEPS + " It was told M, the most there are.",
-            _q_mistaken(told=lambda m: M),
+            "first critic only",
+            "TD3's policy follows the first critic alone. Here Q is the mean over the ensemble.",
+            _q_loss_with(aggregate=lambda q: q[0]),
         ),
         Misconception(
-            "critic told the step size",
-            "the critic takes the number of steps m; h = 1/m is what the field is told.",
-            _q_mistaken(told=lambda m: jnp.asarray(1 / m)),
+            "each action normalised by its own |Q|",
+            "each Q is divided by its own size, so that only its sign is left. The scale is one "
+            "number for the whole batch, the mean of |Q|.",
+            _q_loss_with(scale=lambda q: stop(jnp.abs(q))),
         ),
         Misconception(
             "minimum of the critics",
-            "in the policy's loss Q is the mean over the ensemble, always; the minimum is for "
+            "in the policy's loss, Q is always the mean over the ensemble; the minimum is for "
             "targets.",
-            _q_mistaken(how="min"),
+            _q_loss_with(aggregate=lambda q: q.min(0)),
         ),
         Misconception(
             "not normalised",
             "without the mean |Q| below it, the loss is as large as returns are, and q_weight "
             "means something else in every environment.",
-            _q_mistaken(scale=lambda q: 1.0),
+            _q_loss_with(scale=lambda q: 1.0),
         ),
         Misconception(
             "normalised by |mean Q|",
             "values of different signs cancel in the mean, and the loss blows up. The scale is the "
             "mean of |Q|.",
-            _q_mistaken(scale=lambda q: stop(jnp.abs(q.mean()))),
+            _q_loss_with(scale=lambda q: stop(jnp.abs(q.mean()))),
         ),
     ),
-    probe=_loss_and_gradient,
-    right="Right: it falls when Q rises, by a scale that the policy cannot touch.",
 )
 
 # ----------------------------------------------------------------------- 4.2 the policy's action
 
 
-def _policy_action(field, obs, noise, m):
-    a_t = noise
-    for i in range(m):
-        t = jnp.full((len(obs), 1), i / m)
-        h = jnp.full((len(obs), 1), 1 / m)
-        a_t = a_t + field(obs, a_t, t, h) / m
-    return jnp.clip(a_t, -1, 1)
+def _policy_action(s: Shortcut, obs: Array, noise: Array, m: int) -> Array:
+    return sample_from(s, obs, noise, m, M)
 
 
-def _field(theta):
-    """A closed-form field that looks at everything that it is told."""
+def _field(theta: Float[Array, "3"]) -> Shortcut:
+    """A closed-form field that depends on all of its arguments."""
     return lambda obs, a_t, t, h: theta[0] * obs - (theta[1] + t) * a_t + theta[2] * h * a_t
 
 
-def _action_cases(key):
+def _policy_action_cases(key: PRNGKeyArray) -> list[tuple]:
+    """(theta, obs, noise, m); the probe makes a field of theta."""
     keys = jax.random.split(key, 6)
     return [
         (
@@ -150,159 +145,157 @@ def _action_cases(key):
     ]
 
 
-def _action_and_gradient(answer, theta, obs, noise, m):
+def _action_and_gradient(answer: Callable, theta: Array, obs: Array, noise: Array, m: int) -> tuple:
     """a_1, and the gradient of |a_1|^2 with respect to the field's parameters."""
     return with_gradient(lambda p: answer(_field(p), obs, noise, m), theta)
 
 
-def _action_mistaken(
+def _policy_action_with(
     *,
-    time=lambda i, m: i / m,
-    told=lambda m: 1 / m,
-    move=lambda m: 1 / m,
-    between=lambda a_t: a_t,
-    end=lambda a_t: jnp.clip(a_t, -1, 1),
-):
-    """The solution with one thing changed."""
+    time: Callable[[int, int], float] = lambda i, m: i / m,
+    fed: Callable[[int], float] = lambda m: 1 / m,
+    length: Callable[[int], float] = lambda m: 1 / m,
+    between: Callable[[Array], Array] = lambda a_t: a_t,
+) -> Callable:
+    """The loop whose step i is `length(m)` long; the field gets `time(i, m)` and `fed(m)`."""
 
-    def answer(field, obs, noise, m):
+    def policy_action(s: Shortcut, obs: Array, noise: Array, m: int) -> Array:
         a_t, column = noise, jnp.ones((len(obs), 1))
         for i in range(m):
             a_t = between(a_t)
-            a_t = a_t + move(m) * field(obs, a_t, time(i, m) * column, told(m) * column)
-        return end(a_t)
+            a_t = a_t + length(m) * s(obs, a_t, time(i, m) * column, fed(m) * column)
+        return jnp.clip(a_t, -1, 1)
 
-    return answer
+    return policy_action
 
 
 policy_action = Exercise(
-    "4.2",
-    _policy_action,
-    _action_cases,
-    (
+    number="4.2",
+    solution=_policy_action,
+    cases=_policy_action_cases,
+    probe=_action_and_gradient,
+    right="Right, and so is its gradient, through every step.",
+    misconceptions=(
         Misconception(
             "gradient stopped between steps",
-            "the action is right, but Q's gradient reaches the last step only. The earlier steps "
+            "the action is right, but Q's gradient reaches only the last step. The earlier steps "
             "would never learn where the later ones carry them.",
-            _action_mistaken(between=stop),
+            _policy_action_with(between=stop),
         ),
         Misconception(
             "wrong step size fed to the field",
-            "with m steps the field must be told h = 1/m, the jump that you then take; yours is "
-            "told 1/M whatever m is.",
-            _action_mistaken(told=lambda m: 1 / M),
+            "with m steps the field must be fed h = 1/m, the size of the jump that you then make; "
+            "yours is fed 1/M whatever m is.",
+            _policy_action_with(fed=lambda m: 1 / M),
         ),
         Misconception(
             "the number of steps fed to the field",
-            "the field takes the step size h = 1/m; m itself is what the critic is told.",
-            _action_mistaken(told=lambda m: float(m)),
+            "the field takes the step size h = 1/m; the critic is the one that takes m itself.",
+            _policy_action_with(fed=lambda m: float(m)),
         ),
         Misconception(
             "step not scaled",
             "the field gives a velocity; a step of size 1/m moves by velocity / m.",
-            _action_mistaken(move=lambda m: 1.0),
+            _policy_action_with(length=lambda m: 1.0),
         ),
         Misconception(
             "time reversed",
             "time runs from noise at t = 0 to the action at t = 1.",
-            _action_mistaken(time=lambda i, m: 1 - i / m),
+            _policy_action_with(time=lambda i, m: 1 - i / m),
         ),
         Misconception(
             "off by one in time",
-            "step i starts at t = i/m; yours is told the time at which it ends.",
-            _action_mistaken(time=lambda i, m: (i + 1) / m),
+            "step i starts at t = i/m; yours feeds the field the time at which the step ends.",
+            _policy_action_with(time=lambda i, m: (i + 1) / m),
         ),
     ),
-    probe=_action_and_gradient,
-    right="Right, and so is its gradient, through every step.",
 )
 
 # ---------------------------------------------------------------------------- 4.3 the policy loss
 
 
-def _policy_loss(l_q, field, target_field, obs, actions, flow_key, consistency_key, weights):
-    l_fm = flow_matching_loss(field, obs, actions, flow_key, step_size=1 / M, times=grid_times(M))[
-        0
-    ]
-    l_sc = self_consistency_loss(
-        field, target_field, obs, actions, consistency_key, denoise_steps=M
-    )[0]
-    return weights["q"] * l_q + weights["flow"] * l_fm + weights["consistency"] * l_sc
-
-
-def _loss_cases(key):
+def _policy_loss_cases(key: PRNGKeyArray) -> list[tuple]:
+    """(l_q, s, s_average, obs, actions, flow_key, consistency_key, weights)."""
     keys = jax.random.split(key, 4)
     obs = jax.random.normal(keys[0], (64, 2))
     actions = jax.random.uniform(keys[1], (64, 2), minval=-1.0)
-    online, target = _field(jnp.array([0.6, 0.4, 0.5])), _field(jnp.array([0.2, 0.9, -0.3]))
+    online, average = _field(jnp.array([0.6, 0.4, 0.5])), _field(jnp.array([0.2, 0.9, -0.3]))
     weights = {"q": 5.0, "flow": 2.0, "consistency": 3.0}
-    return [(jnp.asarray(0.7), online, target, obs, actions, keys[2], keys[3], weights)]
+    return [(jnp.asarray(0.7), online, average, obs, actions, keys[2], keys[3], weights)]
 
 
-def _loss_mistaken(*, step_size=1 / M, times=GRID, frozen=True, order=(0, 1, 2)):
-    def answer(l_q, field, target_field, obs, actions, flow_key, consistency_key, weights):
-        l_fm = flow_matching_loss(field, obs, actions, flow_key, step_size=step_size, times=times)
-        l_sc = self_consistency_loss(
-            field,
-            target_field if frozen else field,
-            obs,
-            actions,
-            consistency_key,
-            denoise_steps=M,
-        )
-        w = [weights[name] for name in ("q", "flow", "consistency")]
-        return w[order[0]] * l_q + w[order[1]] * l_fm[0] + w[order[2]] * l_sc[0]
+def _policy_loss_with(
+    *,
+    step_size: float = 1 / M,
+    times: Times = GRID,
+    moving_average: bool = True,
+    q_sign: float = 1.0,
+    order: tuple[str, str] = ("flow", "consistency"),
+) -> Callable:
+    """The weighted sum with flow matching at `step_size` and `times`, weighted in that `order`."""
 
-    return answer
+    def policy_loss(
+        l_q: Array,
+        s: Shortcut,
+        s_average: Shortcut,
+        obs: Array,
+        actions: Array,
+        flow_key: PRNGKeyArray,
+        consistency_key: PRNGKeyArray,
+        weights: Mapping[str, float],
+    ) -> Array:
+        field, target = at_step_size(s, step_size), s_average if moving_average else s
+        l_fm, _ = flow_matching_loss(field, obs, actions, flow_key, times=times)
+        l_sc, _ = self_consistency_loss(s, target, obs, actions, consistency_key, M)
+        flow, consistency = order
+        return weights["q"] * q_sign * l_q + weights[flow] * l_fm + weights[consistency] * l_sc
 
-
-def _all_times(key, batch):
-    return jax.random.uniform(key, (batch, 1))
+    return policy_loss
 
 
 policy_loss = Exercise(
-    "4.3",
-    _policy_loss,
-    _loss_cases,
-    (
+    number="4.3",
+    solution=_policy_loss_with(),
+    cases=_policy_loss_cases,
+    right="Right: one number to descend, and each weight sets how much its wish counts.",
+    misconceptions=(
         Misconception(
             "flow matching at all times instead of the grid",
             "the smallest step starts at t = 0, 1/M, ..., (M-1)/M and nowhere else, so that is "
             "where it is trained: times=grid_times(M).",
-            _loss_mistaken(times=_all_times),
+            _policy_loss_with(times=uniform_times),
         ),
         Misconception(
             "flow matching at step size 0",
-            "SORL matches the flow at its smallest step: the field is told h = 1/M.",
-            _loss_mistaken(step_size=0.0),
+            "SORL matches the flow at its smallest step: the field is fed h = 1/M.",
+            _policy_loss_with(step_size=0.0),
         ),
         Misconception(
-            "flow matching left at its defaults",
-            "the defaults of flow_matching_loss are lesson 1's: any time, and h = 0. SORL's flow "
-            "has the step size 1/M and starts on the grid of M times.",
-            _loss_mistaken(step_size=0.0, times=_all_times),
+            "flow matching as in lesson 1",
+            "lesson 1's flow has the velocity here and now, h = 0, at any time. SORL's flow has "
+            "the step size 1/M and starts on the grid of M times.",
+            _policy_loss_with(step_size=0.0, times=uniform_times),
         ),
         Misconception(
             "flow matching at the largest step",
-            "h = 1 is the one-step policy's; it is self-consistency that trains it. The flow "
-            "is matched at h = 1/M.",
-            _loss_mistaken(step_size=1.0),
+            "h = 1 is the step of the one-step policy, which self-consistency trains. The flow is "
+            "matched at h = 1/M.",
+            _policy_loss_with(step_size=1.0),
         ),
         Misconception(
             "weights swapped",
-            "flow_weight and consistency_weight stand with the other's loss.",
-            _loss_mistaken(order=(0, 2, 1)),
+            "flow_weight and consistency_weight multiply each other's loss.",
+            _policy_loss_with(order=("consistency", "flow")),
         ),
         Misconception(
             "the field is its own target",
-            "self-consistency's target is made by the moving average s', not by s itself.",
-            _loss_mistaken(frozen=False),
+            "the moving average s' makes the target of self-consistency, not s itself.",
+            _policy_loss_with(moving_average=False),
         ),
         Misconception(
             "Q loss subtracted",
-            "L_Q has its minus sign in it already: the three losses are added.",
-            lambda l_q, *rest: _policy_loss(-l_q, *rest),
+            "L_Q contains its minus sign already: the three losses are added.",
+            _policy_loss_with(q_sign=-1.0),
         ),
     ),
-    right="Right: one number to descend, and each weight says how much its wish counts.",
 )

@@ -2,106 +2,152 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from sorl_edu import temporal_difference as td
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, with_gradient
+from sorl_edu.temporal_difference import Batch, Critic
 
 # ------------------------------------------------------------------------- 3.1 the TD target
 
 
-def _td_target(rewards, masks, next_q, discount):
-    return jax.lax.stop_gradient(rewards + discount * masks * next_q.mean(0))
+def _td_target(critic: Critic, batch: Batch, next_actions: Array, discount: float) -> Array:
+    return td.td_target(critic, batch, next_actions, discount=discount)
 
 
-def _td_cases(key):
+def _critics(obs: Array, actions: Array) -> Float[Array, "2 batch"]:
+    """Two closed-form critics, which depend on all of their arguments."""
+    distance = jnp.sum((actions - 0.3 * obs) ** 2, axis=1)
+    return jnp.stack([-1 - distance, -2 - 0.5 * distance + 0.4 * actions[:, 0]])
+
+
+def _td_target_cases(key: PRNGKeyArray) -> list[tuple]:
+    """(batch, next_actions, discount) of single transitions; the probe adds the critics."""
     cases = []
-    for k in jax.random.split(key, 3):
-        reward_key, q_key = jax.random.split(k)
-        rewards = -jax.random.uniform(reward_key, (6,))
-        masks = jnp.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
-        cases.append((rewards, masks, -1 - 3 * jax.random.uniform(q_key, (2, 6)), 0.9))
+    for case_key in jax.random.split(key, 3):
+        reward_key, obs_key, next_key, action_key = jax.random.split(case_key, 4)
+        batch = Batch(
+            observations=jax.random.normal(obs_key, (6, 2)),
+            actions=jnp.zeros((6, 2)),
+            rewards=-jax.random.uniform(reward_key, (6,)),
+            masks=jnp.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0]),
+            horizons=jnp.ones(6),
+            next_observations=jax.random.normal(next_key, (6, 2)),
+        )
+        next_actions = jax.random.uniform(action_key, (6, 2), minval=-1.0)
+        cases.append((batch, next_actions, 0.9))
     return cases
 
 
-def _target_and_its_gradient(answer, rewards, masks, next_q, discount):
-    """y, and how it changes with Q'(o', a', m): not at all, if y is a constant."""
-    return with_gradient(lambda q: answer(rewards, masks, q, discount), next_q)
+def _target_and_gradient(
+    answer: Callable, batch: Batch, next_actions: Array, discount: float
+) -> tuple:
+    """y, and how it changes with a parameter of the critics: not at all, if y is a constant."""
+
+    def with_scale(scale: Array) -> Array:
+        critic = lambda obs, actions: scale * _critics(obs, actions)  # noqa: E731
+        return answer(critic, batch, next_actions, discount)
+
+    return with_gradient(with_scale, jnp.ones(()))
+
+
+def _td_target_with(
+    *,
+    aggregate: Callable[[Array], Array] = lambda q: q.mean(0),
+    mask: Callable[[Array], Array] = lambda mask: mask,
+    discount_of: Callable[[float], float] = lambda discount: discount,
+    of_reward: Callable[[Array], Array | float] = lambda mask: 1.0,
+    stop: Callable[[Array], Array] = jax.lax.stop_gradient,
+) -> Callable:
+    """The target whose next values are combined by `aggregate` and masked by `mask`."""
+
+    def td_target(critic: Critic, batch: Batch, next_actions: Array, discount: float) -> Array:
+        next_q = aggregate(critic(batch.next_observations, next_actions))
+        rewards = of_reward(batch.masks) * batch.rewards
+        return stop(rewards + discount_of(discount) * mask(batch.masks) * next_q)
+
+    return td_target
 
 
 td_target = Exercise(
-    "3.1",
-    _td_target,
-    _td_cases,
-    (
+    number="3.1",
+    solution=_td_target,
+    cases=_td_target_cases,
+    probe=_target_and_gradient,
+    right="Right: a constant that looks one transition ahead, and never past the end of the task.",
+    misconceptions=(
         Misconception(
             "missing stop-gradient",
             "the numbers are right, but a gradient flows through y. The critic would then also "
             "learn by pulling its own target towards its guess. The target must be a constant.",
-            lambda r, mask, q, gamma: r + gamma * mask * q.mean(0),
+            _td_target_with(stop=lambda y: y),
         ),
         Misconception(
             "bootstrapping through terminals",
-            "where the mask is 0 the task has ended, and nothing may be expected after it. Yours "
-            "adds the value of the next state there too.",
-            lambda r, mask, q, gamma: jax.lax.stop_gradient(r + gamma * q.mean(0)),
+            "where the mask is 0 the task has ended, and no reward may be expected after it. Yours "
+            "adds the value of the next state there, too.",
+            _td_target_with(mask=lambda mask: 1.0),
         ),
         Misconception(
             "mask inverted",
-            "mask is 1 where the episode goes on and 0 where the task has ended. Yours looks ahead "
-            "only where there is nothing ahead.",
-            lambda r, mask, q, gamma: jax.lax.stop_gradient(r + gamma * (1 - mask) * q.mean(0)),
+            "the mask is 1 where the task continues and 0 where it has ended. Yours looks ahead "
+            "only where nothing is ahead.",
+            _td_target_with(mask=lambda mask: 1 - mask),
         ),
         Misconception(
             "maximum over the ensemble",
-            "the two critics are two opinions of one value. Trusting the higher one adds the error "
-            "that overestimation is made of; the formula takes their mean.",
-            lambda r, mask, q, gamma: jax.lax.stop_gradient(r + gamma * mask * q.max(0)),
+            "the two critics are two estimates of one value. To trust the higher one is to add "
+            "overestimation; the formula takes their mean.",
+            _td_target_with(aggregate=lambda q: q.max(0)),
         ),
         Misconception(
             "minimum over the ensemble",
             "that is TD3's target, a good one, but not this exercise's: the formula takes the mean "
             "of the two critics.",
-            lambda r, mask, q, gamma: jax.lax.stop_gradient(r + gamma * mask * q.min(0)),
+            _td_target_with(aggregate=lambda q: q.min(0)),
         ),
         Misconception(
             "no discount",
-            "what comes one transition later counts gamma times as much. Without gamma a task "
-            "that goes on for ever has no finite value.",
-            lambda r, mask, q, gamma: jax.lax.stop_gradient(r + mask * q.mean(0)),
+            "a return that starts one transition later counts gamma times as much. Without gamma, "
+            "a task that never ends has no finite value.",
+            _td_target_with(discount_of=lambda discount: 1.0),
         ),
         Misconception(
             "mean over the batch",
             "axis 0 of next_q is the ensemble, axis 1 the batch. Yours averages over different "
             "transitions.",
-            lambda r, mask, q, gamma: jax.lax.stop_gradient(r + gamma * mask * q.mean()),
+            _td_target_with(aggregate=lambda q: q.mean()),
         ),
         Misconception(
             "the reward is masked too",
-            "the reward of the last transition was really received; only what would come after it "
-            "is masked.",
-            lambda r, mask, q, gamma: jax.lax.stop_gradient(mask * (r + gamma * q.mean(0))),
+            "the agent really received the reward of the last transition; the mask removes only "
+            "the value after it.",
+            _td_target_with(of_reward=lambda mask: mask),
         ),
     ),
-    probe=_target_and_its_gradient,
-    right="Right: a constant that looks one transition ahead, and never past the end of the task.",
 )
 
 # ------------------------------------------------------------------- 3.2 the n-step return
 
 
-def _n_step_target(rewards, masks, values, i, end, n, discount):
-    y, mask, k = 0.0, 1.0, 0
-    for row in range(i, min(i + n, end)):
-        y = y + discount**k * rewards[row]
-        k, mask = k + 1, masks[row]
-        if mask == 0:
-            break
-    return y + discount**k * mask * values[i + k]
+def _n_step_target(
+    rewards: Array, masks: Array, values: Array, i: int, end: int, n: int, discount: float
+) -> Array:
+    last = jnp.arange(len(rewards)) == end
+    returns, masks, horizons = td.n_step_returns(rewards, masks, last, n, discount)
+    k = horizons[i]
+    return returns[i] + discount**k * masks[i] * values[i + k]
 
 
-def _n_step_cases(key):
-    """Rows of two trajectories; the first ends at row 8, and reaches the goal in row 5."""
+def _n_step_target_cases(key: PRNGKeyArray) -> list[tuple]:
+    """(rewards, masks, values, i, end, n, discount) of two trajectories; the first ends at row 8.
+
+    In some cases it reaches the goal in row 5.
+    """
     reward_key, value_key = jax.random.split(key)
     rewards = -0.5 - jax.random.uniform(reward_key, (16,))
     values = -5 - 5 * jax.random.uniform(value_key, (16,))
@@ -111,87 +157,86 @@ def _n_step_cases(key):
     return [(rewards, masks, values, i, 8, n, 0.8) for masks, i, n in settings]
 
 
-def _mistaken(
+def _n_step_target_with(
     *,
-    stop=lambda i, n, end: min(i + n, end),
-    weight=lambda discount, k: discount**k,
-    bootstrap=lambda discount, k: discount**k,
-    masked=True,
-    at=lambda i, k, n: i + k,
-):
-    """The solution with one line changed."""
+    stop: Callable[[int, int, int], int] = lambda i, n, end: min(i + n, end),
+    weight: Callable[[float, int], float] = lambda discount, k: discount**k,
+    bootstrap: Callable[[float, int, int], float] = lambda discount, k, n: discount**k,
+    masked: bool = True,
+    at: Callable[[int, int], int] = lambda i, k: i + k,
+) -> Callable:
+    """The target that sums rows up to `stop` and bootstraps from row `at(i, k)`."""
 
-    def answer(rewards, masks, values, i, end, n, discount):
+    def n_step_target(
+        rewards: Array, masks: Array, values: Array, i: int, end: int, n: int, discount: float
+    ) -> Array:
         y, mask, k = 0.0, 1.0, 0
         for row in range(i, stop(i, n, end)):
             y = y + weight(discount, k) * rewards[row]
             k, mask = k + 1, masks[row]
             if mask == 0:
                 break
-        return y + bootstrap(discount, k) * (mask if masked else 1.0) * values[at(i, k, n)]
+        return y + bootstrap(discount, k, n) * (mask if masked else 1.0) * values[at(i, k)]
 
-    return answer
+    return n_step_target
 
 
 n_step_target = Exercise(
-    "3.2",
-    _n_step_target,
-    _n_step_cases,
-    (
+    number="3.2",
+    solution=_n_step_target,
+    cases=_n_step_target_cases,
+    right="Right: cut short by the goal or by the trajectory's end, and discounted by the number "
+    "of rewards that were summed.",
+    misconceptions=(
         Misconception(
             "the sum crosses the trajectory's end",
-            "row `end` is the last state of this trajectory, and what lies after it is another "
-            "one. Rows i to end - 1 are all there is to sum, however large n is.",
-            _mistaken(stop=lambda i, n, end: i + n),
+            "row `end` is the last state of this trajectory, and the rows after it belong to "
+            "another one. Only rows i to end - 1 can be summed, however large n is.",
+            _n_step_target_with(stop=lambda i, n, end: i + n),
         ),
         Misconception(
             "undiscounted rewards",
-            "a reward that comes k transitions later counts gamma^k times as much; yours counts "
-            "all of them fully.",
-            _mistaken(weight=lambda discount, k: 1.0),
+            "a reward k transitions ahead counts gamma^k times as much; yours counts all of them "
+            "fully.",
+            _n_step_target_with(weight=lambda discount, k: 1.0),
         ),
         Misconception(
             "bootstraps with gamma instead of gamma^k",
             "the state that you bootstrap from lies k transitions ahead, so its value is "
             "discounted k times.",
-            _mistaken(bootstrap=lambda discount, k: discount),
+            _n_step_target_with(bootstrap=lambda discount, k, n: discount),
         ),
         Misconception(
             "bootstraps with gamma^n instead of gamma^k",
-            "near the trajectory's end fewer than n transitions are left; k counts those that "
-            "were summed.",
-            lambda r, masks, v, i, end, n, discount: (
-                _n_step_target(r, masks, 0 * v, i, end, n, discount)
-                + discount**n * _n_step_target(0 * r, masks, v, i, end, n, 1.0)
-            ),
+            "near the trajectory's end fewer than n transitions are left; k counts the rewards "
+            "that were summed.",
+            _n_step_target_with(bootstrap=lambda discount, k, n: discount**n),
         ),
         Misconception(
             "off by one, a reward too few",
-            "n rewards are summed, those of rows i to i + n - 1; range(i, j) stops before j.",
-            _mistaken(stop=lambda i, n, end: min(i + n - 1, end)),
+            "n rewards are summed, in rows i to i + n - 1; range(i, j) stops before j.",
+            _n_step_target_with(stop=lambda i, n, end: min(i + n - 1, end)),
         ),
         Misconception(
             "off by one, a reward too many",
-            "n rewards are summed, those of rows i to i + n - 1; the one of row i + n belongs to "
-            "the value that you bootstrap from.",
-            _mistaken(stop=lambda i, n, end: min(i + n + 1, end)),
+            "n rewards are summed, in rows i to i + n - 1; the reward of row i + n belongs to the "
+            "value that you bootstrap from.",
+            _n_step_target_with(stop=lambda i, n, end: min(i + n + 1, end)),
         ),
         Misconception(
             "off by one, rewards discounted once too often",
-            "the first reward comes at once: its weight is gamma^0 = 1.",
-            _mistaken(weight=lambda discount, k: discount ** (k + 1)),
+            "the first reward is immediate: its weight is gamma^0 = 1.",
+            _n_step_target_with(weight=lambda discount, k: discount ** (k + 1)),
         ),
         Misconception(
             "bootstrapping through terminals",
-            "where the mask is 0 the task has ended, and nothing may be expected after it.",
-            _mistaken(masked=False),
+            "where the mask is 0 the task has ended, and no reward may be expected after it.",
+            _n_step_target_with(masked=False),
         ),
         Misconception(
             "bootstraps from the wrong state",
-            "after k transitions from row i you stand at row i + k.",
-            _mistaken(at=lambda i, k, n: i + k - 1),
+            "after k transitions from row i you are at row i + k.",
+            _n_step_target_with(at=lambda i, k: i + k - 1),
         ),
     ),
-    right="Right: cut short by the goal or by the trajectory's end, and discounted by what it "
-    "summed.",
 )
