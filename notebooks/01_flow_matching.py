@@ -20,7 +20,7 @@
 #
 # - how a velocity field turns noise into data, and how to learn one by plain regression;
 # - why the learned velocity is an *average*, and what it is exactly for Gaussian data;
-# - what an Euler step costs you: many steps are accurate, a single one lands on the mean.
+# - how the number of Euler steps matters: many are accurate, a single one lands on the mean.
 #
 # **You should know** gradients, the normal distribution, and the JAX of lesson 0 (keys, `scan`,
 # `vmap`).
@@ -50,6 +50,8 @@ if importlib.util.find_spec("sorl_edu") is None:
 
 # %% tags=["imports"]
 # %matplotlib inline
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,18 +62,16 @@ from sorl_edu.course.exercises import flow_matching as exercises
 from sorl_edu.datasets import toy
 from sorl_edu.networks import VelocityField
 from sorl_edu.widgets import FlowExplorer
-from sorl_edu.widgets import flow as pictures
-from sorl_edu.widgets.flow import bind
 
 # %% [markdown]
 # ## 1. How does noise become data?
 #
-# Later, an action of an agent will be made from noise. Here "actions" are points in the plane, and
-# the data are eight small clouds on a circle. We pair each data point $a_1$ with a noise sample
-# $a_0$, at random, and let it travel from one to the other in a straight line while the time $t$
-# runs from 0 to 1.
+# Later, an agent will make its actions from noise. Here "actions" are points in the plane, and the
+# data are eight small clouds on a circle. We pair each data point $a_1$ with a noise sample $a_0$,
+# at random, and let a particle travel from noise to data in a straight line while the time $t$ runs
+# from 0 to 1.
 #
-# **Predict, then run.** Half way, at $t = 1/2$: are there eight clouds already, or one?
+# **Predict, then run.** Halfway, at $t = 1/2$: are there eight clouds already, or one?
 
 # %%
 data_key, noise_key = jax.random.split(jax.random.key(0))
@@ -83,11 +83,11 @@ plotting.samples_2d(
 )
 
 # %% [markdown]
-# Half way the noise still blurs the eight clouds into one; late in the journey they stand apart.
-# In the paper's notation
+# Halfway, the noise still blurs the eight clouds into one; late in the journey they stand apart.
+# The path and its velocity are
 #
 # $$ a_t = (1 - t)\, a_0 + t\, a_1, \qquad
-#    v = \frac{\mathrm{d} a_t}{\mathrm{d} t} = a_1 - a_0 . $$
+#    u = \frac{\mathrm{d} a_t}{\mathrm{d} t} = a_1 - a_0 . $$
 #
 # (The library keeps a trace of noise at $t = 1$, with $1 - \varepsilon$ in place of 1 and
 # $\varepsilon = 10^{-5}$, as Lipman et al. do. You will not see the difference.)
@@ -95,7 +95,7 @@ plotting.samples_2d(
 # %% [markdown]
 # ### Exercise 1.1 · The path and its velocity · ★☆☆ · 5 min · 1 point
 # `path(noise, actions, t)` gets noise $a_0$ and data $a_1$, both of shape `(batch, action)`, and
-# times `(batch, 1)`. It returns the position $a_t$ and the velocity $v$, both `(batch, action)`.
+# times `(batch, 1)`. It returns the position $a_t$ and the velocity $u$, both `(batch, action)`.
 # Leave $\varepsilon$ out.
 #
 # <details><summary>Hint 1</summary>
@@ -104,7 +104,7 @@ plotting.samples_2d(
 #
 # <details><summary>Hint 2</summary>
 #
-# Differentiate your $a_t$ by $t$; the answer does not contain $t$.
+# Differentiate your $a_t$ with respect to $t$; the answer does not contain $t$.
 #
 # </details>
 # </details>
@@ -113,8 +113,8 @@ plotting.samples_2d(
 # %% tags=["exercise-1.1"]
 def path(noise, actions, t):
     a_t = ...
-    v = ...
-    return a_t, v
+    u = ...
+    return a_t, u
 
 
 # %% tags=["check-1.1"]
@@ -126,8 +126,8 @@ exercises.path(path)
 # ```python
 # def path(noise, actions, t):
 #     a_t = (1 - t) * noise + t * actions
-#     v = actions - noise
-#     return a_t, v
+#     u = actions - noise
+#     return a_t, u
 # ```
 #
 # </details>
@@ -135,36 +135,36 @@ exercises.path(path)
 # %% [markdown]
 # ## 2. Which way, if you don't know where you are going?
 #
-# To make *new* data we start at noise with no partner $a_1$. All that we can know is where we are
-# and when. But many paths come through the same place at the same time.
+# To make *new* data we start at noise that has no partner $a_1$. We know only where we are, and when.
+# But many paths pass through the same place at the same time.
 #
-# **Predict, then run.** The red dot is a place at the right of the middle. Where do the paths
+# **Predict, then run.** The red dot is a place to the right of the middle. Where do the paths
 # through it lead early on, at $t = 0.2$? And late, at $t = 0.8$?
 
 # %%
-pictures.crossing_paths(noise, data, point=(0.4, 0.15), times=(0.2, 0.5, 0.8))
+plotting.crossing_paths(noise, data, point=(0.4, 0.15), times=(0.2, 0.5, 0.8))
 
 # %% [markdown]
 # Early on, a path through the dot may lead to any of the eight clouds, and the average of their
-# velocities leads to none of them: it points back to the middle. Late, almost all lead to the two
-# clouds nearby, and the average points outwards, between the two. Follow the average everywhere and the crowd as a whole moves as it
-# would have along its own paths: that is the theorem that flow matching rests on (Lipman et al.,
-# theorem 1).
+# velocities leads to none of them: it points back to the middle. Late, almost all paths lead to the
+# two clouds nearby, and the average points outwards, between the two. If every particle follows the
+# average, the crowd as a whole moves as it would along the straight paths: flow matching rests on
+# this theorem (Lipman et al., theorem 1).
 #
 # How do we learn an average? By regression: the best guess in mean square *is* the conditional mean.
-# So draw a path, draw a time, and fit the velocity of that one path:
+# So draw a path, draw a time, and fit a field $v$ to the velocity of that one path:
 #
-# $$ L_{FM} = \mathbb{E}_{a_0, a_1, t} \big\| s(a_t, t) - (a_1 - a_0) \big\|^2
+# $$ L_{FM} = \mathbb{E}_{a_0, a_1, t} \big\| v(a_t, t) - (a_1 - a_0) \big\|^2
 #    \quad\Longrightarrow\quad
-#    s^*(a, t) = \mathbb{E}\big[\, a_1 - a_0 \,\big|\, a_t = a \,\big] . $$
+#    v^*(a, t) = \mathbb{E}\big[\, a_1 - a_0 \,\big|\, a_t = a \,\big] . $$
 #
-# Such a field is learned in a few lines. `obs` is what an agent would see; here there is nothing to
-# see, so it is a column of zeros, and $h$ waits for lesson 2.
+# A few lines learn such a field. An agent's field also depends on its observation, $v(o, a_t, t)$;
+# here there is nothing to observe, so `obs` is a column of zeros.
 
 
 # %%
 def train(key, data, updates=6000, batch=256):
-    """Parameters of a velocity field that is learned from data, (n, 2)."""
+    """Learns a velocity field from data, (n, 2); returns its parameters and the losses."""
     network, obs = VelocityField((64, 64, 64), action_dim=2), jnp.zeros((batch, 1))
     optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, updates))
 
@@ -172,8 +172,8 @@ def train(key, data, updates=6000, batch=256):
         noise_key, time_key = jax.random.split(key)
         a_0 = jax.random.normal(noise_key, a_1.shape)
         t = jax.random.uniform(time_key, (batch, 1))
-        a_t, v = (1 - t) * a_0 + t * a_1, a_1 - a_0
-        return jnp.mean((network.apply(params, obs, a_t, t, 0 * t) - v) ** 2)
+        a_t, u = (1 - t) * a_0 + t * a_1, a_1 - a_0
+        return jnp.mean((network.apply(params, obs, a_t, t) - u) ** 2)
 
     def update(state, key):
         params, optimizer_state = state
@@ -184,14 +184,14 @@ def train(key, data, updates=6000, batch=256):
         return (optax.apply_updates(params, change), optimizer_state), value
 
     init_key, updates_key = jax.random.split(key)
-    params = network.init(init_key, obs, data[:batch], obs, obs)
+    params = network.init(init_key, obs, data[:batch], obs)
     state, keys = (params, optimizer.init(params)), jax.random.split(updates_key, updates)
     (params, _), losses = jax.lax.scan(update, state, keys)
     return params, losses
 
 
 # %% [markdown]
-# The loss in it is the library's, up to $\varepsilon$: the same key draws the same noise and times.
+# This loss is the library's, up to $\varepsilon$: the same key draws the same noise and times.
 
 # %%
 some, key = data[:256], jax.random.key(1)
@@ -199,19 +199,19 @@ noise_key, time_key = jax.random.split(key)
 a_0, t = jax.random.normal(noise_key, some.shape), jax.random.uniform(time_key, (256, 1))
 
 
-def still(obs, a_t, t, h):
+def still(obs, a_t, t):
     return jnp.zeros_like(a_t)
 
 
-ours = jnp.mean((still(None, (1 - t) * a_0 + t * some, t, 0 * t) - (some - a_0)) ** 2)
+by_hand = jnp.mean((still(None, (1 - t) * a_0 + t * some, t) - (some - a_0)) ** 2)
 library, _ = flow_matching.flow_matching_loss(still, jnp.zeros((256, 1)), some, key)
-np.testing.assert_allclose(ours, library, rtol=1e-4)
+np.testing.assert_allclose(by_hand, library, rtol=1e-4)
 
 # %% [markdown]
 # ## 3. Is what it learns the average?
 #
-# Ask where the answer is known. Let the data be one Gaussian, $a_1 \sim N(\mu, s^2 I)$. Then $a_1 - a_0$
-# and $a_t$ are jointly Gaussian, and the conditional mean is a line in $a$.
+# Test it where the answer is known. Let the data be one Gaussian, $a_1 \sim N(\mu, s^2 I)$. Then
+# $a_1 - a_0$ and $a_t$ are jointly Gaussian, and the conditional mean is linear in $a$.
 #
 # **Predict, then run.** At $t = 0.1$, does the velocity grow or fall as $x$ grows? And at $t = 0.9$?
 
@@ -230,53 +230,56 @@ network = VelocityField((64, 64, 64), action_dim=2)
 seeds = jax.random.split(jax.random.key(3), 5)
 gaussian_params, _ = jax.jit(jax.vmap(lambda key: train(key, gaussian)))(seeds)
 gaussian_fields = [
-    bind(network.apply, jax.tree.map(lambda leaf, i=i: leaf[i], gaussian_params)) for i in range(5)
+    partial(network.apply, jax.tree.map(lambda leaf, i=i: leaf[i], gaussian_params))
+    for i in range(5)
 ]
-pictures.velocity_slices(exact_field, gaussian_fields)
+plotting.velocity_slices(exact_field, gaussian_fields)
 
 # %% [markdown]
-# Five networks that saw only single paths, each its own, agree with the formula wherever paths come
-# by. Late and far to the left hardly any do, and there the networks part from it and from each
-# other: nothing has told them. Early, the velocity falls with $x$: whoever is too far right must come back. The
-# formula is the mean of one Gaussian variable given another, $\mathbb{E}[v | a_t] = \mathbb{E}[v] +
-# \mathrm{Cov}(v, a_t) \mathrm{Var}(a_t)^{-1} (a_t - \mathbb{E}[a_t])$:
+# Five networks, each trained on single paths of its own, agree with the formula wherever paths pass.
+# Late and far to the left hardly any do, and there the networks differ from it and from each other:
+# they have seen no data there. Early, the velocity falls with $x$: a particle that is too far right
+# must come back. The formula is the mean of one Gaussian variable given another,
+# $\mathbb{E}[u | a_t] = \mathbb{E}[u] +
+# \mathrm{Cov}(u, a_t) \mathrm{Var}(a_t)^{-1} (a_t - \mathbb{E}[a_t])$:
 #
-# $$ s^*(a, t) = \mu + \frac{t s^2 - (1 - t)}{(1 - t)^2 + t^2 s^2}\,(a - t \mu) . $$
+# $$ v^*(a, t) = \mu + \frac{t s^2 - (1 - t)}{(1 - t)^2 + t^2 s^2}\,(a - t \mu) . $$
 
 # %% [markdown]
 # ## 4. How many steps does it take?
 #
-# Now the eight clouds, with five seeds at once. To sample, start at noise and follow the field in $m$
-# Euler steps of $1/m$:
+# We return to the eight clouds, with five seeds at once. To sample, start at noise and follow the
+# field in $m$ Euler steps of $1/m$:
 #
-# $$ a_{t + 1/m} = a_t + \tfrac{1}{m}\, s(a_t, t), \qquad t = 0, \tfrac{1}{m}, \dots, \tfrac{m-1}{m}. $$
+# $$ a_{t + 1/m} = a_t + \tfrac{1}{m}\, v(a_t, t), \qquad t = 0, \tfrac{1}{m}, \dots, \tfrac{m-1}{m}. $$
 #
 # **Predict, then run.** What do you get in a single step from $t = 0$ to $t = 1$?
 
 # %%
 params, losses = jax.jit(jax.vmap(lambda key: train(key, data)))(seeds)
-field = bind(network.apply, jax.tree.map(lambda leaf: leaf[0], params))  # of the first seed
+field = partial(network.apply, jax.tree.map(lambda leaf: leaf[0], params))  # the first seed's
 
 a_0 = jax.random.normal(jax.random.key(4), (600, 2))
 obs = jnp.zeros((600, 1))
 plotting.flow_paths(
-    {f"m = {m}": flow_matching.integrate(field, obs, a_0, m, path=True) for m in (1, 4, 64)},
+    {f"m = {m}": flow_matching.integrate_path(field, obs, a_0, m) for m in (1, 4, 64)},
     data[:600],
 )
 
 # %% [markdown]
-# One step puts everything into the middle, where there is no data at all. Four find the ring, and
-# many small ones the clouds, with a few stragglers between. The paths head for the middle first and
-# turn to a cloud late (the slider below shows it). A long step goes straight on where the path bends.
+# One step moves every particle to the middle, where there is no data at all. Four steps find the
+# ring, and many small ones the clouds, with a few stragglers between. The paths head for the middle
+# first and turn to a cloud late (the slider below shows it). A long step continues straight where the
+# path bends.
 #
-# The five lines that did it, checked against the library's:
+# The sampler is five lines, checked against the library's:
 
 
 # %%
 def sample(field, obs, a, m):
     for i in range(m):
         t = jnp.full((len(a), 1), i / m)
-        a = a + field(obs, a, t, 0 * t) / m
+        a = a + field(obs, a, t) / m
     return a
 
 
@@ -286,13 +289,14 @@ np.testing.assert_allclose(
 
 # %% [markdown]
 # ### Exercise 1.2 · The Euler sampler · ★★☆ · 10 min · 2 points
-# `euler(velocity, noise, steps)` carries `noise` of shape `(batch, action)` from $t = 0$ to $t = 1$
-# in `steps` equal steps and returns what has become of it. `velocity(a, t)` takes positions
-# `(batch, action)` and times `(batch, 1)`. (It is the cell above; write it without looking.)
+# `euler(field, obs, noise, steps)` carries `noise` of shape `(batch, action)` from $t = 0$ to $t = 1$
+# in `steps` equal steps and returns where it ends. `field(obs, a, t)` takes observations
+# `(batch, obs)`, positions `(batch, action)` and times `(batch, 1)`. (It is the cell above; write it
+# without looking.)
 #
 # <details><summary>Hint 1</summary>
 #
-# When does step number $i$ start, if the first is number 0? That is the time to ask for.
+# When does step number $i$ start, if the first is number 0? The field needs that time.
 #
 # <details><summary>Hint 2</summary>
 #
@@ -303,7 +307,7 @@ np.testing.assert_allclose(
 
 
 # %% tags=["exercise-1.2"]
-def euler(velocity, noise, steps):
+def euler(field, obs, noise, steps):
     a = noise
     for i in range(steps):
         t = i * ...
@@ -319,12 +323,12 @@ exercises.euler(euler)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def euler(velocity, noise, steps):
+# def euler(field, obs, noise, steps):
 #     a = noise
 #     for i in range(steps):
 #         t = i * (1 / steps)
 #         column = t * jnp.ones((len(noise), 1))
-#         a = a + velocity(a, column) / steps
+#         a = a + field(obs, a, column) / steps
 #     return a
 # ```
 #
@@ -333,45 +337,44 @@ exercises.euler(euler)
 # %% [markdown]
 # ## 5. Why the middle?
 #
-# At $t = 0$ we stand at $a_0$, and it says nothing about its partner: they were paired at random. The
-# average over *all* data is all that the field can know there, $s^*(a_0, 0) = \mathbb{E}[a_1] - a_0$,
-# and a full step with it lands on
+# At $t = 0$ we are at $a_0$, and it says nothing about its partner: they were paired at random. The
+# field can know only the average over *all* data there, $v^*(a_0, 0) = \mathbb{E}[a_1] - a_0$, and a
+# full step with it lands on
 #
-# $$ a_0 + s^*(a_0, 0) = \mathbb{E}[a_1] $$
+# $$ a_0 + v^*(a_0, 0) = \mathbb{E}[a_1] $$
 #
-# from wherever it started. The mean of eight clouds is nobody's place. Think of an agent before an
-# obstacle, whose data go left and right in equal parts.
+# from wherever it started. The mean of the eight clouds lies in none of them. Think of an agent in
+# front of an obstacle, whose data pass it on the left and on the right equally often.
 #
 # **Predict, then run.** How close do samples come to the data as the steps double? The *energy
 # distance* compares two clouds of points: 0 for the same distribution, in the unit of the actions.
-# Two samples of the data itself are not at 0 either; that is the dotted line.
+# Even two samples of the data are not at distance 0 from each other; the dotted line shows theirs.
 
 # %%
 steps = (1, 2, 4, 8, 16, 32, 64, 128)
-distances = pictures.distances_to_data(
+distances = plotting.distances_to_data(
     network.apply, params, data, key=jax.random.key(5), steps=steps
 )
-pictures.curves({"flow": distances}, steps, floor=pictures.distance_floor(data))
+plotting.distance_curves({"flow": distances}, steps, floor=plotting.distance_floor(data))
 
 # %% [markdown]
-# Most of the gain comes with the first few doublings; then the curve is flat, since what is left is
-# the network's error and no longer the integrator's. The five seeds hardly differ. So a flow needs
-# on the order of ten evaluations of its network for one sample. The next lesson gets rid of most of
-# them.
+# The first few doublings bring most of the gain; then the curve is flat, since the remaining error is
+# the network's and no longer the integrator's. The five seeds hardly differ. So a flow needs on the
+# order of ten evaluations of its network for one sample. The next lesson saves most of them.
 #
-# Now move the sliders. At $m = 128$, drag $t$ from 0 to 1: when do the clouds part? At which $m$ can
-# you no longer tell the samples from the data?
+# Now move the sliders. At $m = 128$, drag $t$ from 0 to 1: when do the clouds separate? From which
+# $m$ on can you no longer tell the samples from the data?
 
 # %%
-explorer = FlowExplorer({"flow": field}, data, key=jax.random.key(6), denoise_steps=128)
+explorer = FlowExplorer({"flow": field}, data, key=jax.random.key(6))
 explorer
 
 # %% [markdown]
 # ### Exercise 1.3 · The marginal field of a few points · ★★★ · 15 min · 3 points
-# Let the data be $n$ points, each as likely as the others. Given one of them, $a_t$ is Gaussian: with
-# mean $t\, a_1$ and standard deviation $1 - t$ in each coordinate; and if the path through $a_t$ leads to $a_1$,
-# its velocity is $(a_1 - a_t) / (1 - t)$. The marginal field is the average of these velocities,
-# weighted by how likely each point is, given $a_t$.
+# Let the data be $n$ points, all equally likely. Given one of them, $a_1$, the position $a_t$ is
+# Gaussian with mean $t\, a_1$ and standard deviation $1 - t$ in each coordinate; and if the path
+# through $a_t$ leads to $a_1$, its velocity is $(a_1 - a_t) / (1 - t)$. The marginal field is the
+# average of these velocities, weighted by how likely each point is, given $a_t$.
 #
 # `marginal_field(data, a_t, t)` gets the points `(n, action)`, positions `(batch, action)` and times
 # `(batch, 1)` below 1, and returns velocities `(batch, action)`. Fill in the squared distances and
@@ -384,8 +387,8 @@ explorer
 #
 # <details><summary>Hint 2</summary>
 #
-# Bayes: the weights are proportional to $\exp(-\|a_t - t a_1\|^2 / (2 \sigma^2))$, and sum to 1 over
-# the data points. `jax.nn.softmax(x, axis=...)` does both.
+# By Bayes' rule, the weights are proportional to $\exp(-\|a_t - t a_1\|^2 / (2 \sigma^2))$, and sum
+# to 1 over the data points. `jax.nn.softmax(x, axis=...)` does both.
 #
 # </details>
 # </details>
@@ -412,7 +415,8 @@ exercises.marginal_field(marginal_field)
 # ```
 #
 # Follow this field exactly and you arrive at one of the $n$ points: a flow that fits its training
-# data perfectly has memorised them. That a network gives new data is due to what it can *not* fit.
+# data perfectly has memorised them. A network gives new data only because it can *not* fit them
+# perfectly.
 #
 # </details>
 
@@ -423,7 +427,7 @@ exercises.marginal_field(marginal_field)
 # - Regression on the velocities of single paths learns their average, the marginal field; following
 #   it carries noise to the data.
 # - For Gaussian data the field has a closed form, and the trained one agrees with it.
-# - The paths of the average bend, so that a few long steps miss.
+# - The paths of the average field bend, so that a few long steps miss.
 # - A single step lands on the mean of the data, because noise alone says nothing about where to go.
 #
 # ## Three questions
@@ -433,25 +437,26 @@ exercises.marginal_field(marginal_field)
 # <details><summary>Answer</summary>
 #
 # No. At one place and time the field has one velocity, so two particles that met would stay
-# together. (Those of a coarse Euler integration can, since they overshoot.) The crowd's density is
-# the same as with the straight paths, the individual journeys are not.
+# together. (The paths of a coarse Euler integration can cross, since they overshoot.) The density of
+# the crowd is the same as with the straight paths; the individual journeys are not.
 #
 # </details>
 #
-# **2.** For data that are a single point, how many steps are needed?
+# **2.** If the data are a single point, how many steps are needed?
 #
 # <details><summary>Answer</summary>
 #
-# One: from everywhere the only way is straight to it, and the mean is the data.
+# One: from everywhere the path is straight to the point, and the mean is the data.
 #
 # </details>
 #
-# **3.** The training loss never comes near zero. Is that a sign of a network that is too small?
+# **3.** The training loss stays far above zero. Is that a sign of a network that is too small?
 #
 # <details><summary>Answer</summary>
 #
-# No. The target is the velocity of one path, the best answer the average of all that come by; what
-# remains is their variance, which no field can explain. Judge a flow by its samples.
+# No. The target is the velocity of one path, and the best answer is the average over all paths
+# through that place; the rest is their variance, which no field can explain. Judge a flow by its
+# samples.
 #
 # </details>
 #

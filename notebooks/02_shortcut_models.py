@@ -18,8 +18,8 @@
 #
 # **You will learn**
 #
-# - why a field that is told how far it will jump can get away with one step;
-# - how it learns that from itself: one big jump must land where two half jumps do;
+# - why a field that knows how far it will jump can do with one step;
+# - how it learns that from itself: one large jump must land where two half jumps do;
 # - what a moving average and a stop-gradient are for, and how to check whether you need them.
 #
 # **You should know** lesson 1: path, velocity, Euler steps.
@@ -49,24 +49,25 @@ if importlib.util.find_spec("sorl_edu") is None:
 
 # %% tags=["imports"]
 # %matplotlib inline
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from sorl_edu import plotting, shortcut
 from sorl_edu.course.exercises import shortcut as exercises
-from sorl_edu.flow_matching import flow_matching_loss, integrate
+from sorl_edu.flow_matching import flow_matching_loss, integrate_path
 from sorl_edu.networks import ShortcutField
+from sorl_edu.shortcut import at_step_size
 from sorl_edu.widgets import FlowExplorer, SelfConsistencyExplorer
-from sorl_edu.widgets import flow as pictures
-from sorl_edu.widgets.flow import bind
 
 # %% [markdown]
 # ## 1. What would a single step need to know?
 #
-# Lesson 1's field knows the velocity here and now. A long step goes on with it where the path bends
-# away. If the field were *told* how far the step will go, it could answer with the average
-# velocity of the way ahead, bends included: a shortcut $s(a_t, t, h)$, with
+# Lesson 1's field knows the velocity here and now. A long step keeps that velocity where the path
+# bends away. If the field also *knew* how long the step is, it could answer with the average velocity
+# over the whole step, bends included: a shortcut $s(a_t, t, h)$, with
 #
 # $$ a_{t+h} = a_t + h\, s(a_t, t, h) . $$
 #
@@ -75,7 +76,7 @@ from sorl_edu.widgets.flow import bind
 # the mean, while the cloud moves and shrinks.
 #
 # **Predict, then run.** How many steps does the perfect shortcut need to get from noise to a cloud
-# in the upper right? And the velocity of lesson 1, in as many steps?
+# in the upper right? And where does the velocity of lesson 1 lead in as many steps?
 
 # %%
 mu, s = jnp.array([0.9, 0.6]), 0.3
@@ -90,58 +91,65 @@ def perfect(obs, a_t, t, h):
     return (landed - a_t) / h
 
 
-def velocity(obs, a_t, t, h):
-    return perfect(obs, a_t, t, 1e-3)
+def velocity(obs, a_t, t):
+    return perfect(obs, a_t, t, 1e-3)  # over a step that is nearly 0
 
 
 a_0, obs = jax.random.normal(jax.random.key(0), (600, 2)), jnp.zeros((600, 1))
 plotting.flow_paths(
     {
-        "velocity, m = 1": integrate(velocity, obs, a_0, 1, path=True),
-        "velocity, m = 8": integrate(velocity, obs, a_0, 8, path=True),
-        "perfect shortcut, m = 1": integrate(perfect, obs, a_0, 1, path=True),
+        "velocity, m = 1": integrate_path(velocity, obs, a_0, 1),
+        "velocity, m = 8": integrate_path(velocity, obs, a_0, 8),
+        "perfect shortcut, m = 1": integrate_path(at_step_size(perfect, 1), obs, a_0, 1),
     },
     mu + s * jax.random.normal(jax.random.key(1), (600, 2)),
 )
 
 # %% [markdown]
-# One jump does it, if the field knows its length. With the velocity alone, one step collapses to
-# the mean, as in lesson 1.
+# One jump is enough, if the field knows its length. With the velocity alone, one step collapses to
+# the mean, as in lesson 1. (`at_step_size(s, h)` is the field of lesson 1 that a shortcut becomes
+# when we fix its step size $h$.)
 #
 # ## 2. Who teaches it the long jumps?
 #
 # For real data nobody knows where the paths lead. But small jumps are easy (they are flow matching),
-# and of two jumps of $h$ one can make one of $2h$:
+# and two jumps of $h$ make one of $2h$:
 #
 # $$ a_{t+h} = a_t + h\, s(a_t, t, h), \qquad
 #    a_{t+2h} = a_{t+h} + h\, s(a_{t+h}, t + h, h) . $$
 #
-# A single jump should land there too, $a_t + 2h\, s(a_t, t, 2h) = a_{t+2h}$. Insert, and divide by
-# $2h$:
+# A single jump should land there, too: $a_t + 2h\, s(a_t, t, 2h) = a_{t+2h}$. Insert this, and divide
+# by $2h$:
 #
 # $$ s(a_t, t, 2h) = \tfrac12 \big( s(a_t, t, h) + s(a_{t+h}, t+h, h) \big) . $$
 #
-# That is **self-consistency**. Doubling from $h = 1/M$ on, the longest jump is reached in
-# $\log_2 M$ levels. It is a condition that the perfect shortcut fulfils and the velocity does not:
+# That is **self-consistency**. If we double the step from $h = 1/M$ on, we reach the longest jump in
+# $\log_2 M$ levels. The perfect shortcut fulfils this condition, and the velocity does not:
 
 # %%
+shortcuts = {
+    "perfect shortcut": perfect,
+    "velocity": lambda obs, a_t, t, h: velocity(obs, a_t, t),  # whatever h is
+}
 {
-    name: float(shortcut.jump_gap(field, obs, a_0, 0.0, 0.5).mean())  # 2h = 1, from t = 0
-    for name, field in {"perfect shortcut": perfect, "velocity": velocity}.items()
+    name: float(shortcut.jump_gap(s, obs, a_0, 0.0, 0.5).mean())  # 2h = 1, from t = 0
+    for name, s in shortcuts.items()
 }
 
 # %% [markdown]
-# In action units, that is how far one jump and two half jumps land from each other, on average.
+# These numbers are the average distance, in action units, between where one jump lands and where two
+# half jumps land.
 #
-# ### Exercise 2.1 · Tell the field its step · ★☆☆ · 10 min · 1 point
-# `sample(field, obs, noise, m, M)` carries `noise` `(batch, action)` to the data in $m$ steps.
-# `field(obs, a, t, h)` takes $t$ and $h$ as columns `(batch, 1)`. The field was trained at steps
-# $1, 1/2, \dots, 1/M$. It may be asked for more steps than $M$; then it is told the smallest step
+# ### Exercise 2.1 · Feed the field its step · ★☆☆ · 10 min · 1 point
+# `sample(s, obs, noise, m, M)` carries `noise` `(batch, action)` to the data in $m$ steps.
+# `s(obs, a, t, h)` takes $t$ and $h$ as columns `(batch, 1)`. The field was trained at steps
+# $1, 1/2, \dots, 1/M$. We may also take more steps than $M$; the field then gets the smallest step
 # that it knows.
 #
 # <details><summary>Hint 1</summary>
 #
-# Three numbers: when the step starts, how long it is, and what the field is told of that.
+# There are three numbers: the time at which the step starts, the step size $h$ that the field gets,
+# and the length by which we move.
 #
 # <details><summary>Hint 2</summary>
 #
@@ -152,12 +160,12 @@ plotting.flow_paths(
 
 
 # %% tags=["exercise-2.1"]
-def sample(field, obs, noise, m, M):
+def sample(s, obs, noise, m, M):
     column = jnp.ones((len(noise), 1))
     a = noise
     for i in range(m):
-        t, told, length = i / m, ..., ...
-        a = a + length * field(obs, a, t * column, told * column)
+        t, h, length = i / m, ..., ...
+        a = a + length * s(obs, a, t * column, h * column)
     return a
 
 
@@ -168,12 +176,12 @@ exercises.sample(sample)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def sample(field, obs, noise, m, M):
+# def sample(s, obs, noise, m, M):
 #     column = jnp.ones((len(noise), 1))
 #     a = noise
 #     for i in range(m):
-#         t, told, length = i / m, 1 / min(m, M), 1 / m
-#         a = a + length * field(obs, a, t * column, told * column)
+#         t, h, length = i / m, 1 / min(m, M), 1 / m
+#         a = a + length * s(obs, a, t * column, h * column)
 #     return a
 # ```
 #
@@ -181,9 +189,9 @@ exercises.sample(sample)
 
 # %% [markdown]
 # ### Exercise 2.2 · The self-consistency target · ★★☆ · 10 min · 2 points
-# `target(field, obs, a_t, t, h)` returns what a jump of $2h$ from $a_t$ should answer, by two half
-# jumps of $h$. All of `t`, `h` are columns `(batch, 1)`. It is a *target*: no gradient may flow
-# through it.
+# `target(s, obs, a_t, t, h)` returns the velocity that the field should give for a jump of $2h$ from
+# $a_t$, computed from two half jumps of $h$. Both `t` and `h` are columns `(batch, 1)`. It is a
+# *target*: no gradient may flow through it.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -191,16 +199,16 @@ exercises.sample(sample)
 #
 # <details><summary>Hint 2</summary>
 #
-# `jax.lax.stop_gradient(x)` is `x`, and a constant to `jax.grad`.
+# `jax.lax.stop_gradient(x)` equals `x`, and is a constant to `jax.grad`.
 #
 # </details>
 # </details>
 
 
 # %% tags=["exercise-2.2"]
-def target(field, obs, a_t, t, h):
-    v1 = field(obs, a_t, t, h)
-    v2 = field(obs, ..., ..., h)
+def target(s, obs, a_t, t, h):
+    v1 = s(obs, a_t, t, h)
+    v2 = s(obs, ..., ..., h)
     return ...
 
 
@@ -211,9 +219,9 @@ exercises.target(target)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def target(field, obs, a_t, t, h):
-#     v1 = field(obs, a_t, t, h)
-#     v2 = field(obs, a_t + h * v1, t + h, h)
+# def target(s, obs, a_t, t, h):
+#     v1 = s(obs, a_t, t, h)
+#     v2 = s(obs, a_t + h * v1, t + h, h)
 #     return jax.lax.stop_gradient((v1 + v2) / 2)
 # ```
 #
@@ -222,17 +230,17 @@ exercises.target(target)
 # %% [markdown]
 # ## 3. Does it work?
 #
-# The data now are four clouds, like the actions seen at a crossing: left, right, up and down, and
+# The data are now four clouds, like the recorded actions at a crossing: left, right, up and down, and
 # nothing between them.
 #
-# Two losses on the same network: at $h = 1/M$ flow matching, at each larger step $2h$ the target
-# above. The half jumps are made by $s'$, an exponential moving average (EMA) of $s$:
+# Two losses train the same network: flow matching at $h = 1/M$, and the target above at each larger
+# step $2h$. An exponential moving average (EMA) of $s$, called $s'$, makes the half jumps:
 #
 # $$ L_{SC} = \mathbb{E}\, \big\| s(a_t, t, 2h) - \tfrac12 (s'(a_t, t, h) + s'(a_{t+h}, t+h, h)) \big\|^2,
 #    \qquad \theta' \leftarrow \theta' + \tau\, (\theta - \theta') . $$
 #
 # `train` also keeps the parameters after every 100 updates. With `weight=0` the self-consistency
-# loss is off, and what remains is lesson 1's flow.
+# loss is off, and only lesson 1's flow remains.
 
 # %%
 M, network = 8, ShortcutField((64, 64, 64), action_dim=2)
@@ -249,13 +257,11 @@ def train(key, weight=1.0, tau=0.005, updates=3000, batch=256):
 
     def loss(params, target_params, a_1, key):
         flow_key, consistency_key = jax.random.split(key)
-        field, target_field = bind(network.apply, params), bind(network.apply, target_params)
-        l_fm, _ = flow_matching_loss(field, obs, a_1, flow_key, step_size=1 / M)
+        s, s_average = partial(network.apply, params), partial(network.apply, target_params)
+        l_fm, _ = flow_matching_loss(at_step_size(s, 1 / M), obs, a_1, flow_key)
         if weight == 0:
             return l_fm
-        l_sc, _ = shortcut.self_consistency_loss(
-            field, target_field, obs, a_1, consistency_key, denoise_steps=M
-        )
+        l_sc, _ = shortcut.self_consistency_loss(s, s_average, obs, a_1, consistency_key, M)
         return l_fm + weight * l_sc
 
     def update(state, key):
@@ -289,43 +295,51 @@ flow_history = jax.jit(jax.vmap(lambda key: train(key, weight=0)))(seeds)
 shortcut_history = jax.jit(jax.vmap(train))(seeds)
 
 # %% [markdown]
-# The flow was trained at one step size, 1/M, and is told that one whatever step it takes.
+# The flow was trained at one step size, $1/M$, and gets that one whatever step it takes.
 
 
 # %%
-def as_flow(params, obs, a_t, t, h):
-    return network.apply(params, obs, a_t, t, jnp.full_like(h, 1 / M))
+def as_flow(params, obs, a_t, t):
+    return network.apply(params, obs, a_t, t, jnp.full_like(t, 1 / M))
 
 
 last = [jax.tree.map(lambda leaf: leaf[:, -1], h) for h in (flow_history, shortcut_history)]
 steps, key = (1, 2, 4, 8, 16, 32), jax.random.key(2)
 distances = {
-    "flow": pictures.distances_to_data(as_flow, last[0], data, key=key, steps=steps),
-    "shortcut": pictures.distances_to_data(network.apply, last[1], data, key=key, steps=steps),
+    "flow": plotting.distances_to_data(as_flow, last[0], data, key=key, steps=steps),
+    "shortcut": plotting.distances_to_data(
+        network.apply, last[1], data, key=key, steps=steps, denoise_steps=M
+    ),
 }
-pictures.curves(distances, steps, floor=pictures.distance_floor(data))
+plotting.distance_curves(distances, steps, floor=plotting.distance_floor(data))
 
 # %% [markdown]
 # Up to four steps the shortcut is ahead of the flow at the same price, at one step by far; its one
-# step is nearly as good as eight. From eight on the two are level: there the shortcut *is* a flow, told
-# $h = 1/M$. Neither reaches the dotted line: training is short, so that it fits in a lesson. (The flow loss here draws $t$ from $[0, 1]$, so
-# that it may take more than $M$ steps; SORL draws it from the grid of $1/M$, the only times that its
-# sampler visits.)
+# step is nearly as good as eight. From eight steps on the two are level: there the shortcut *is* a
+# flow, evaluated at $h = 1/M$. Neither reaches the dotted line: training is short, so that it fits
+# into a lesson. (The flow loss here draws $t$ from $[0, 1]$, so that the flow may take more than $M$
+# steps; SORL draws it from the grid of $1/M$, the only times that its sampler visits.)
 #
-# The same in pictures, with the first seed. **A goal for the sliders:** the least $m$ at which the
-# flow's samples can't be told from the shortcut's at $m = 1$.
+# Here are the samples of the first seed. **A goal for the sliders:** find the smallest $m$ at which
+# you can't tell the flow's samples from the shortcut's at $m = 1$.
 
 # %%
-first = [jax.tree.map(lambda leaf: leaf[0], params) for params in last]  # of the first seed
-fields = {"flow": bind(as_flow, first[0]), "shortcut": bind(network.apply, first[1])}
-explorer = FlowExplorer(fields, data, key=jax.random.key(3), denoise_steps=M, steps=steps)
+first = [jax.tree.map(lambda leaf: leaf[0], params) for params in last]  # the first seed's
+explorer = FlowExplorer(
+    {"flow": partial(as_flow, first[0])},
+    data,
+    shortcuts={"shortcut": partial(network.apply, first[1])},
+    key=jax.random.key(3),
+    denoise_steps=M,
+    steps=steps,
+)
 explorer
 
 # %% [markdown]
-# With one step the flow's particles pile up in the middle, and the shortcut's are out at the four
-# clouds already. Some lie between two clouds: a single jump is one smooth function of the noise, and
-# to part neighbours it would have to tear. With 32 steps both fields part them cleanly. A shortcut
-# saves steps, and is no better than the flow that it shortens.
+# With one step the flow's particles pile up in the middle, while the shortcut's are already out at
+# the four clouds. Some lie between two clouds: a single jump is one smooth function of the noise, and
+# would have to tear to separate neighbours. With 32 steps both fields separate them cleanly. A
+# shortcut saves steps; it is no better than the flow that it shortens.
 #
 # ## 4. What happens while it learns?
 #
@@ -336,7 +350,7 @@ explorer
 chosen = (0, 1, 2, 4, 8, 12, 20, 30)
 snapshots = [jax.tree.map(lambda leaf, i=i: leaf[0, i], shortcut_history) for i in chosen]
 gaps = SelfConsistencyExplorer(
-    ([100 * i for i in chosen], [bind(network.apply, params) for params in snapshots]),
+    ([100 * i for i in chosen], [partial(network.apply, params) for params in snapshots]),
     data,
     key=jax.random.key(4),
     denoise_steps=M,
@@ -344,22 +358,22 @@ gaps = SelfConsistencyExplorer(
 gaps
 
 # %% [markdown]
-# Drag **update** from the left. Before training, the gap is small: a network that says nearly the
-# same everywhere agrees with itself, and carries the noise nowhere. Self-consistency alone is easy to
-# fulfil; it is flow matching that ties it to the data. Then the flow is learned, paths bend, and the
-# gap widens, before the long jumps catch up with the short ones. It falls again without vanishing,
-# and for the shortest jump it ends about where it began: a gap means something only beside the
-# middle picture, which shows where the jumps land. (This is one seed.)
+# Drag **update** from the left. Before training, the gap is small: a network whose output is nearly
+# the same everywhere agrees with itself, and carries the noise nowhere. Self-consistency alone is
+# easy to fulfil; flow matching ties it to the data. Then the field learns the flow, paths bend, and
+# the gap widens, before the long jumps catch up with the short ones. It falls again without
+# vanishing, and for the shortest jump it ends about where it began: a gap means something only beside
+# the middle picture, which shows where the jumps land. (This is one seed.)
 #
 # ### Exercise 2.3 · Where do jumps start? · ★★☆ · 10 min · 2 points
-# The loss needs, for each row of a batch, a time and a step. Level $j$ stands for a large jump
+# The loss needs a time and a step for each row of a batch. Level $j$ stands for a large jump
 # $2h = 1/2^j$. `times(u, level)` gets uniform random numbers from $[0, 1)$ and levels, both
-# `(batch, 1)`, and returns $t$ and $h$ of the same shape: $t$ uniform over the times at which a
-# sampler that makes jumps of $2h$ starts one.
+# `(batch, 1)`, and returns $t$ and $h$ of the same shape. Here $t$ is uniform over the times at which
+# a sampler with jumps of $2h$ starts one.
 #
 # <details><summary>Hint 1</summary>
 #
-# A sampler with jumps of 1/4 starts them at 0, 1/4, 1/2 and 3/4. Which $u$ should become which?
+# A sampler with jumps of 1/4 starts them at 0, 1/4, 1/2 and 3/4. Which $u$ should give which time?
 #
 # <details><summary>Hint 2</summary>
 #
@@ -394,53 +408,54 @@ exercises.times(times)
 # %% [markdown]
 # ## 5. What is the EMA for?
 #
-# The target moves while one aims at it: each update changes the half jumps too. A moving average
-# moves more slowly, and shakes less. With $\tau = 1$ the target is the field itself, as it is now
-# (the gradient is still stopped).
+# The target moves while the field learns it: each update changes the half jumps, too. A moving
+# average changes more slowly, and fluctuates less. With $\tau = 1$ the target is the current field
+# itself (the gradient is still stopped).
 #
 # **Predict, then run.** Without the average, is one-step sampling better, worse, or unstable?
 
 # %%
 no_ema_history = jax.jit(jax.vmap(lambda key: train(key, tau=1.0)))(seeds)
 over_training = {
-    name: pictures.distances_over_training(network.apply, history, data, key=key)
+    name: plotting.distances_over_training(network.apply, history, data, key=key, denoise_steps=M)
     for name, history in {"EMA target": shortcut_history, "no EMA": no_ema_history}.items()
 }
-pictures.curves(
+plotting.distance_curves(
     {name: rows[:, ::2] for name, rows in over_training.items()},
     range(0, 3001, 200),
     xlabel="updates",
     ylabel="distance at one step (action units)",
-    doubling=False,
+    log_x=False,
 )
 
 # %% [markdown]
-# On this problem the average is not needed. Without it the long jumps learn *sooner*, since they
-# don't wait for a target that lags behind; at the end both are level. Nothing diverges; the price is
-# a wider interval on the way. So take the average for what it is: an insurance. Frans et al. use it,
-# and so does SORL's code (its paper writes the target with $s$ itself); there the networks are
-# larger, the data harder, and a critic pulls at the same field. What is *not* optional is the
-# stop-gradient: a target that gives way is no target. When you build your own, switch each part off,
-# over several seeds, and look.
+# This problem does not need the average. Without it the long jumps learn *sooner*, since they don't
+# wait for a target that lags behind; at the end both are level. Nothing diverges; the price is a wider
+# interval in between. So treat the average as an insurance. Frans et al. use it, and so does SORL's
+# code (its paper writes the target with $s$ itself); there the networks are larger, the data harder,
+# and a critic pulls at the same field. The stop-gradient is *not* optional: a target that gives way
+# is no target. When you build a model of your own, switch each part off, over several seeds, and
+# look.
 #
 # ## Recap
 #
-# - A shortcut field is told the step, $s(a_t, t, h)$, and answers with the average velocity over it.
-# - Small steps learn from data (flow matching), each larger one from two of half its size.
-# - The gap between one jump and two shows what has been learned; it is also small for a field that
-#   has learned nothing.
+# - A shortcut field $s(a_t, t, h)$ knows the step, and answers with the average velocity over it.
+# - The smallest step learns from data (flow matching), each larger one from two steps of half its
+#   size.
+# - The gap between one jump and two shows what the field has learned; it is also small for a field
+#   that has learned nothing.
 # - At one step the shortcut is far better than the flow; with many it is no better.
 # - An EMA target slows learning here, and has nothing to steady.
 #
 # ## Three questions
 #
 # **1.** With $M = 8$, how many levels are there, and how many network evaluations does one row of the
-# self-consistency loss take?
+# self-consistency loss need?
 #
 # <details><summary>Answer</summary>
 #
-# Jumps of 1, 1/2 and 1/4 are taught by half jumps, and 1/8 by flow matching. A row takes three
-# evaluations: two for the target, and one that learns.
+# Three levels, the jumps of 1, 1/2 and 1/4, learn from half jumps; the jump of 1/8 learns by flow
+# matching. A row needs three evaluations: two for the target, and one that learns.
 #
 # </details>
 #
@@ -448,8 +463,8 @@ pictures.curves(
 #
 # <details><summary>Answer</summary>
 #
-# Not by what it is taught: its target is where $M$ small steps lead, with the errors of every level
-# on top. Chance, and the smoothness of a network, may make it so here and there.
+# Not by its training: its target is where $M$ small steps lead, with the errors of every level on
+# top. Chance and the smoothness of a network may make it better here and there.
 #
 # </details>
 #

@@ -17,9 +17,9 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/03_offline_rl_and_the_td_critic.ipynb)
 #
 # **You will learn**
-# - why imitating a dataset is not enough, and why its average action is worse than any of them;
-# - how a critic learns from its own guesses, where it must stop looking ahead, and what n-step returns buy and cost;
-# - what overestimation is, how to recognise it, and why SORL's critic is told the policy's number of steps.
+# - why it is not enough to imitate a dataset, and why its average action is worse than any of its actions;
+# - how a critic learns from its own estimates, where it must stop looking ahead, and what n-step returns buy and cost;
+# - what overestimation is, how to recognise it, and why SORL's critic sees the policy's number of steps.
 #
 # **You should know** lesson 1, and what a discounted return is.
 #
@@ -55,18 +55,27 @@ from matplotlib.figure import Figure
 
 from sorl_edu import load, summarize
 from sorl_edu import temporal_difference as td
+from sorl_edu.agents.agent import act, encode
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import temporal_difference as exercises
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.evaluation import t_interval
-from sorl_edu.plotting import BLUE, GREEN, ORANGE, RED, WIDTH, draw_maze, styled
+from sorl_edu.plotting import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    WIDTH,
+    compare_landscapes,
+    draw_maze,
+    styled,
+)
 from sorl_edu.widgets import CriticExplorer
-from sorl_edu.widgets.critic import compare_landscapes
 
 # %matplotlib inline
 
 # %% [markdown]
-# The agents below are shipped; they were made by `make course-data`. The switch trains them again.
+# The agents below are shipped; `make course-data` trained them. The switch trains them again.
 
 # %%
 RETRAIN = False  # True takes a good half hour on 2 cores; the pictures then show yours
@@ -79,10 +88,10 @@ if RETRAIN:
 # %% [markdown]
 # ## What is there to learn from?
 #
-# *Offline* reinforcement learning gets a dataset and nothing else: no trying out. Ours is OGBench's
-# PointMaze. A state $o$ is a position, an action $a$ a push in $[-1, 1]^2$. The task: from the white dot to the
-# star. Each step before the star costs a reward of $-1$. The dataset's author had other errands and
-# walked from anywhere to anywhere.
+# *Offline* reinforcement learning has a dataset and nothing else: it can't try anything out. Our dataset is
+# OGBench's PointMaze. A state $o$ is a position, an action $a$ a push in $[-1, 1]^2$. The task is to move from the
+# white dot to the star. Each step before the star has a reward of $-1$. The recorded walks had other goals: they
+# lead from anywhere to anywhere.
 #
 # **Predict, then run.** Here are a few recorded trajectories. If you imitated them perfectly, would
 # you get to the star?
@@ -112,7 +121,7 @@ recorded([1, 2, 3])
 # %% [markdown]
 # A trajectory wanders through the whole maze: a perfect imitator would wander, too. But the pieces
 # are there. Some stretch of some trajectory leads along every corridor, in both directions. Offline
-# RL *stitches*: it keeps the stretches that lead to the goal. For that it must know what an action
+# RL *stitches*: it keeps the stretches that lead to the goal. To do so it must know how much an action
 # is worth, which is the critic's job.
 #
 # ## Why not just average the data?
@@ -146,49 +155,51 @@ def junctions(radius=0.7):
 junctions()
 
 # %% [markdown]
-# The recorded pushes are long, and their mean (red) is next to nothing. In the corridor half of them go
-# one way and half the other. At the junction most go up or down and some to the left; on the right is
-# a wall. In both places the mean action is to stand still, which hardly anyone ever did. And whoever minimises a
-# squared error learns exactly this mean:
+# The recorded pushes are long, and their mean (red) is next to nothing. In the corridor, half of them point
+# one way and half the other. At the junction, most point up or down and some to the left; on the right is
+# a wall. In both places the mean action is to stand still, which hardly any recorded action does. A policy
+# that minimises a squared error learns exactly this mean:
 #
 # $$\arg\min_{c}\; \mathbb{E}\,\lVert a - c\rVert^2 = \mathbb{E}[a \mid o].$$
 #
-# That is why the policy is a flow (lessons 1 and 2), which can represent several modes. And that is
-# why it needs a critic, which says which mode to take.
+# So the policy is a flow (lessons 1 and 2), which can represent several modes, and it needs a critic,
+# which says which mode to take.
 #
 # ## How does a critic learn without trying?
 #
-# $Q(o, a, m)$ is the discounted return of taking $a$ in $o$ and then following the policy of $m$ steps. It obeys
+# $Q(o, a)$ is the discounted return of taking $a$ in $o$ and then following the policy $\pi$. It obeys
 #
-# $$Q(o, a, m) = r + \gamma\,\mathrm{mask}\;\mathbb{E}_{a' \sim \pi(\cdot \mid o', m)}\, Q(o', a', m),$$
+# $$Q(o, a) = r + \gamma\,\mathrm{mask}\;\mathbb{E}_{a' \sim \pi(\cdot \mid o')}\, Q(o', a'),$$
 #
-# and temporal-difference (TD) learning descends the squared gap between the sides. The right side, the *target*
-# $y$, comes from a slowly moving copy $Q'$ and is held constant. The mask is 0 where the task has ended, and 1
-# everywhere else. Here are the target's lines, on a real batch and with a trained agent:
+# and temporal-difference (TD) learning descends the squared gap between the two sides. The right side, the *target*
+# $y$, uses a slowly moving copy $Q'$ and is a constant. The mask is 0 where the task has ended, and 1
+# everywhere else. Here are the target's lines, on a real batch and with a trained agent, whose policy takes
+# $m = 4$ steps:
 
 # %%
 agent, state, _ = shipped.agent("sorl")
-prepared = agent.prepare(data)  # 5-step returns, see below
-batch = prepared.sample(jax.random.key(0), 256)
 m = 4
-critic = agent.critic(state.replace(critic=state.target_critic))  # Q'
-next_actions = agent.act(state, batch.next_observations, jax.random.key(1), steps=m, candidates=1)
+batch = agent.prepare(data).sample(jax.random.key(0), 256)  # 5-step returns, see below
+next_actions = act(agent, state, batch.next_observations, jax.random.key(1), steps=m, candidates=1)
+batch = encode(state.encoder, batch)  # networks see features of observations
+critic = agent.q(state.critic.target, m)  # Q'(o, a) of the 4-step policy
 
-next_q = critic(batch.next_observations, next_actions, jnp.full((256, 1), m)).mean(0)
+next_q = critic(batch.next_observations, next_actions).mean(0)
 y = jax.lax.stop_gradient(batch.rewards + agent.discount**batch.horizons * batch.masks * next_q)
 
-theirs = td.td_target(critic, batch, next_actions, td.steps_column(m, 256), discount=agent.discount)
-assert jnp.allclose(y, theirs, atol=1e-3)
+in_library = td.td_target(critic, batch, next_actions, discount=agent.discount)
+assert jnp.allclose(y, in_library, atol=1e-3)
 
 # %% [markdown]
 # ### Exercise 3.1 · The TD target · ★☆☆ · 8 min · 1 point
-# Write the target for single transitions. You get `rewards` (batch,), `masks` (batch,), the target critics' values
-# `next_q` (ensemble, batch) of $(o', a', m)$, and $\gamma$ as `discount`. Return $y$ (batch,), with the
-# *mean* of the ensemble, and such that no gradient flows through it.
+# Write the target for single transitions. `batch` has `rewards` (batch,), `masks` (batch,) and `next_observations`
+# (batch, obs); `critic` is $Q'$, `next_actions` are $a'$, and `discount` is $\gamma$. The first line is there: it gives
+# the target critics' values of $(o', a')$, (ensemble, batch). Return $y$ (batch,), with the *mean* of the ensemble,
+# and such that no gradient flows through it.
 #
 # <details><summary>Hint 1</summary>
 #
-# Which axis of `next_q` is the ensemble? Average over that one.
+# Which axis of `next_q` is the ensemble? Average over that axis.
 #
 # <details><summary>Hint 2</summary>
 #
@@ -196,7 +207,7 @@ assert jnp.allclose(y, theirs, atol=1e-3)
 #
 # <details><summary>Hint 3</summary>
 #
-# `jax.lax.stop_gradient(...)` makes a constant of what it is given.
+# `jax.lax.stop_gradient(x)` equals `x`, and is a constant to `jax.grad`.
 #
 # </details>
 # </details>
@@ -204,7 +215,8 @@ assert jnp.allclose(y, theirs, atol=1e-3)
 
 
 # %% tags=["exercise-3.1"]
-def td_target(rewards, masks, next_q, discount):
+def td_target(critic, batch, next_actions, discount):
+    next_q = critic(batch.next_observations, next_actions)
     y = ...
     return y
 
@@ -216,8 +228,9 @@ exercises.td_target(td_target)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def td_target(rewards, masks, next_q, discount):
-#     y = jax.lax.stop_gradient(rewards + discount * masks * next_q.mean(0))
+# def td_target(critic, batch, next_actions, discount):
+#     next_q = critic(batch.next_observations, next_actions)
+#     y = jax.lax.stop_gradient(batch.rewards + discount * batch.masks * next_q.mean(0))
 #     return y
 # ```
 #
@@ -226,11 +239,12 @@ exercises.td_target(td_target)
 # %% [markdown]
 # ## What if the mask is forgotten?
 #
-# OGBench's recordings run on after the goal: the next state is an ordinary state, and code that
+# OGBench's recordings continue after the goal: the next state is an ordinary state, and code that
 # forgets the mask bootstraps from it. A chain of states can be solved exactly. The goal is at its end, the policy
-# walks towards it, and after the goal the recording goes on from the chain's first state.
+# walks towards it, and after the goal the recording continues from the chain's first state.
 #
-# **Predict, then run.** Without the mask, what happens to the values if each step costs 1? And if instead the goal pays 1 and steps are free?
+# **Predict, then run.** Without the mask, what happens to the values if each step costs 1? And if instead the goal
+# pays 1 and steps are free?
 
 # %%
 LENGTH, GAMMA = 30, 0.99
@@ -261,9 +275,9 @@ def chains():
 chains()
 
 # %% [markdown]
-# The mask is what makes the goal an end. Without it the critic values an endless walk that passes
-# through the goal, starts over, and passes again. With costs everything looks far worse than it is,
-# and nearly flat: the reason to hurry is gone. With a reward at the goal everything looks better than it is.
+# The mask makes the goal an end. Without it, the critic values an endless walk that passes through the
+# goal, starts over, and passes through it again. With costs, everything looks far worse than it is,
+# and nearly flat: the reason to hurry is gone. With a reward at the goal, everything looks better than it is.
 #
 # And on PointMaze? The same agent was trained with and without the mask:
 
@@ -293,15 +307,15 @@ def intervals(arms, metric="success"):
 intervals({"mask used": "sorl", "mask ignored": "no_terminals"})
 
 # %% [markdown]
-# The two maps look alike, and the intervals overlap in every column: *here, with these few seeds, forgetting the mask does no
-# harm that we can show*. The reason is worth knowing. On the chain the walk had to leave the goal. In
-# PointMaze the policy may stay at the star, where the reward is 0, and then $0 + \gamma \cdot 0 = 0$ is the right
+# The two maps look alike, and the intervals overlap in every column: *here, with these few seeds, forgetting the mask
+# does no harm that we can show*. The reason is worth knowing. On the chain, the walk had to leave the goal. In
+# PointMaze, the policy may stay at the star, where the reward is 0, and then $0 + \gamma \cdot 0 = 0$ is the right
 # value by luck. A wrong mask is a bug that hides until the task changes. So test it where it shows, as on
 # the chain, and not by the score.
 #
-# ## How does the landscape come about?
+# ## How does the landscape form?
 #
-# Here is the critic while it learns. The colour is $V(o)$, the mean of $Q(o, a, m)$ over the policy's actions; an
+# Here is the critic while it learns. The colour is $V(o)$, the mean of $Q(o, a)$ over the policy's actions; an
 # arrow is their mean.
 #
 # **Predict, then move the slider.** Where does the map change first, and in which direction does the change travel?
@@ -312,22 +326,23 @@ explorer = CriticExplorer(agent, states, updates, ENVIRONMENT, steps=(1, 8))
 explorer
 
 # %% [markdown]
-# At first all places are nearly alike: the values start near 0, and updates take them down
-# wherever the goal is not known yet. The bright region then grows from the star backwards, around corners and not through
-# walls. The arrows follow it: where the map is flat they are short, the mean of actions that go everywhere;
-# where it has a slope they climb it.
+# At first all places are nearly alike: the values start near 0, and updates lower them wherever the goal is not
+# known yet. The bright region then grows from the star backwards, around corners and not through walls. The arrows
+# follow it: where the map is flat they are short, the mean of actions in all directions; where it has a slope, they
+# climb it.
 #
 # ## Why sum several rewards?
 #
-# In a 1-step target the goal's news travels one transition per look-up. An *n-step return* sums $k \le n$ recorded rewards
-# first and then looks up,
+# In a 1-step target, the news of the goal travels one transition per look-up. An *n-step return* first sums $k \le n$
+# recorded rewards and then looks up a value,
 #
-# $$y = \sum_{j=0}^{k-1} \gamma^j r_{i+j} + \gamma^k\,\mathrm{mask}_{i+k-1}\,Q'(o_{i+k}, a', m),$$
+# $$y = \sum_{j=0}^{k-1} \gamma^j r_{i+j} + \gamma^k\,\mathrm{mask}_{i+k-1}\,Q'(o_{i+k}, a'),$$
 #
-# with $k < n$ where the goal or the trajectory's end comes first. It costs something, too: the summed
-# rewards are those of the *recorded* actions, good or bad.
+# with $k < n$ where the goal or the trajectory's end is nearer than $n$ transitions. This has a price: the summed
+# rewards belong to the *recorded* actions, good or bad.
 #
-# **Predict, then run.** On a chain whose recordings drift towards the goal but often turn back, which $n$ learns fastest? Which ends at the best policy's value?
+# **Predict, then run.** On a chain whose recordings drift towards the goal but often turn back, which $n$ learns
+# fastest? Which ends at the best policy's value?
 
 # %%
 DRIFT = 0.7  # how often the recorded action is the one towards the goal
@@ -364,8 +379,8 @@ def n_step_chain():
 n_step_chain()
 
 # %% [markdown]
-# With $n = 1$ the value takes as many sweeps to settle as the chain is long, and settles at the right place. Larger
-# $n$ settle sooner, and too low: they charge the policy for the recorded detours. Now PointMaze:
+# With $n = 1$, the value needs as many sweeps to settle as the chain has states, and settles at the right place. With
+# larger $n$ it settles sooner, and too low: the policy is charged for the recorded detours. Now PointMaze:
 
 # %%
 arms = {
@@ -378,20 +393,22 @@ compare_landscapes(arms, ENVIRONMENT)
 intervals({"5-step returns": "sorl", "1-step returns": "one_step_returns"})
 
 # %% [markdown]
-# After the same number of updates, 1-step returns have not carried the goal's news to the start; the arrows there
+# After the same number of updates, 1-step returns have not carried the news of the goal to the start; the arrows there
 # point nowhere in particular, and no episode of any seed arrives. The left map also shows that 5 steps need not be too
-# many. The library does it once for the whole dataset:
+# many. The library computes the returns once, for the whole dataset:
 
 # %%
 i, n = 100, 5
 by_hand = sum(agent.discount**k * data.rewards[i + k] for k in range(n))
-assert jnp.allclose(td.n_step_returns(data, n, agent.discount).rewards[i], by_hand)
+returns, masks, horizons = td.n_step_returns(data.rewards, data.masks, data.last, n, agent.discount)
+assert jnp.allclose(returns[i], by_hand) and horizons[i] == n
 
 # %% [markdown]
 # ### Exercise 3.2 · The n-step return · ★★☆ · 12 min · 2 points
-# Write the target of row `i` for one trajectory. `rewards`, `masks` and `values` are rows of the dataset, where `values[j]` stands
-# for $Q'(o_j, a', m)$. The trajectory's last state is row `end`: its transitions are the rows before `end`, and
-# another trajectory begins after it. Three blanks: the rows that are summed, a reward's share, and the look-up at the end.
+# Write the target of row `i` for one trajectory. `rewards`, `masks` and `values` are rows of the dataset, where
+# `values[j]` stands for $Q'(o_j, a')$. The trajectory's last state is row `end`: its transitions are the rows before
+# `end`, and another trajectory begins after it. Fill three blanks: the rows that are summed, the share of a reward, and
+# the look-up at the end.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -399,11 +416,11 @@ assert jnp.allclose(td.n_step_returns(data, n, agent.discount).rewards[i], by_ha
 #
 # <details><summary>Hint 2</summary>
 #
-# `k` counts the transitions summed so far. How much is a reward worth that comes `k` transitions later?
+# `k` counts the transitions summed so far. How much is a reward worth that is `k` transitions ahead?
 #
 # <details><summary>Hint 3</summary>
 #
-# After the loop you stand at row `i + k`. What it promises counts $\gamma^k$ times, and not at all if the task has ended.
+# After the loop you are at row `i + k`. Its value counts $\gamma^k$ times, and not at all if the task has ended.
 #
 # </details>
 # </details>
@@ -443,15 +460,15 @@ exercises.n_step_target(n_step_target)
 # %% [markdown]
 # ## What does overestimation look like?
 #
-# A critic is wrong in both directions. A policy that looks for high values finds the errors that point up.
+# A critic errs in both directions. A policy that seeks high values finds the errors that point up.
 #
-# **Predict, then run.** $N$ actions are worth exactly 0 each; a critic sees them with unit noise. What does the
-# best-looking one seem to be worth? What if two critics must agree, and the lower one counts?
+# **Predict, then run.** $N$ actions are worth exactly 0 each; a critic's estimates have unit noise. How much does the
+# best-looking action seem to be worth? And if there are two critics, of which the lower one counts?
 
 
 # %%
 def seeming_worth(n, key, draws=4000):
-    """What the most valued of n equal actions seems worth, (draws,) each."""
+    """The seeming worth of the most valued of n equal actions, (draws,) each."""
     two = jax.random.normal(key, (draws, 2, n))  # two critics with independent errors
     return {
         "one critic": two[:, 0].max(-1),
@@ -487,11 +504,12 @@ overestimation()
 
 # %% [markdown]
 # $\mathbb{E}\max_n (0 + \text{error}_n) > 0$ although each error has mean 0: choosing turns noise into optimism, and
-# TD learning copies the optimism backwards. Averaging two critics shrinks the noise. Their minimum leans down: with one action it is
-# too low, and with many it only slows the rise. SORL has both, `q_aggregation="mean"` and `"min"` (TD3's).
+# TD learning copies the optimism backwards. The average of two critics has less noise. Their minimum is biased down:
+# with one action it is too low, and with many it only slows the rise. SORL has both, `q_aggregation="mean"` and `"min"`
+# (TD3's).
 #
-# Is our critic an optimist? For every seed, compare what it *promised* at the start with the discounted return that its episodes
-# then *got*: with $-1$ for each step until the goal is reached,
+# Is our critic an optimist? For every seed, compare the return that it *promised* at the start with the discounted
+# return that its episodes then *got*: with $-1$ for each step before the goal,
 #
 # $$G = -\frac{1 - \gamma^{T}}{1 - \gamma}, \qquad T = \text{steps before the goal}.$$
 #
@@ -502,7 +520,7 @@ overestimation()
 def promised_and_got(arm, m):
     """Q at the start and the mean discounted return at N = 1, a row per training seed."""
     e = shipped.episodes(arm).query("steps == @m and candidates == 1")
-    T = np.where(e.success == 1, e.length - 1, np.inf)  # who never arrives pays for ever
+    T = np.where(e.success == 1, e.length - 1, np.inf)  # a failed episode pays for ever
     got = e.assign(got=-(1 - GAMMA**T) / (1 - GAMMA)).groupby("training_seed").got.mean()
     v = shipped.values(arm).query("steps == @m").set_index("training_seed").q
     return pd.DataFrame({"promised": v, "got": got})
@@ -546,23 +564,26 @@ promises(
 )
 
 # %% [markdown]
-# Not what the simulation suggests, and so worth reading with care.
-# - Where the policy arrives (several seeds on the left, all of `minimum` and of `q_weight 5000`) the critic promised *less* than the policy got. The
-#   chain above is a reason to expect that: 5-step returns charge for the recorded detours.
-# - Where it gets lost (the other seeds on the left) the critic promised *more* than it got. The two kinds nearly cancel in
-#   the mean, which is why the gap of one arm says little without its seeds.
-# - The largest gap is that of 1-step returns, and it is not overestimation by choosing: the value starts near 0 and has not
-#   come down yet. An optimistic critic can simply be an unfinished one.
-# - A policy that clings to the data (`q_weight 5`) never arrives, and its critic knows it: the gap is next to nothing.
-# - The minimum of two leans down where, by this measure, nothing needed leaning down. Its few agents arrive all the same. A critic that is too low
-#   everywhere still ranks actions well, and ranking is all that a policy needs. On OGBench's antmazes the published runs use the minimum.
+# The simulation does not suggest this picture, so read it with care.
+# - Where the policy arrives (several seeds on the left, all of `minimum` and of `q_weight 5000`), the critic promised
+#   *less* than the policy got. The chain above is a reason to expect that: 5-step returns charge for the recorded detours.
+# - Where the policy fails (the other seeds on the left), the critic promised *more* than it got. The two kinds nearly
+#   cancel in the mean, so the gap of one arm says little without its seeds.
+# - The gap of 1-step returns is the largest, and it is not overestimation by choosing: the value starts near 0 and has
+#   not fallen far enough yet. An optimistic critic can simply be an unfinished one.
+# - A policy that stays close to the data (`q_weight 5`) never arrives, and its critic knows it: the gap is next to nothing.
+# - The minimum of two is biased down where, by this measure, nothing needed a correction. Its few agents arrive all the
+#   same. A critic that is too low everywhere still ranks actions well, and a policy needs only the ranking. On OGBench's
+#   antmazes the published runs use the minimum.
 #
-# ## Why is the critic told the number of steps?
+# ## Why does the critic see the number of steps?
 #
-# The policy of 1 step and the policy of 8 steps share a network, yet are different policies: from the same noise they reach different actions. What an action
-# is worth depends on who goes on after it. So $Q(o, a, m)$ has $m$ as an input.
+# The policy of 1 step and the policy of 8 steps share a network, yet are different policies: from the same noise they
+# reach different actions. The worth of an action depends on the policy that continues after it. So SORL's critic has
+# $m$ as an input, $Q(o, a, m)$.
 #
-# **Predict, then run.** How much should the promise at the start differ between 1 and 8 steps? And for a critic that isn't told?
+# **Predict, then run.** How much should the promise at the start differ between 1 and 8 steps? And for a critic that
+# does not see $m$?
 
 
 # %%
@@ -572,7 +593,7 @@ def promise_by_steps(arms):
     axes = figure.subplots()
     for (name, arm), color, mark in zip(arms.items(), (BLUE, ORANGE), "oD", strict=True):
         q = shipped.values(arm).pivot(index="training_seed", columns="steps", values="q")
-        paired = q.sub(q[1], axis=0)  # each seed against its own 1-step promise
+        paired = q.sub(q[1], axis=0)  # each seed against its own promise for 1 step
         low, high = np.array([t_interval(paired[m]) for m in paired]).T
         mean = paired.mean().to_numpy()
         axes.errorbar(
@@ -587,56 +608,60 @@ def promise_by_steps(arms):
     axes.axhline(0, color="0.5", linewidth=1)
     axes.set_xscale("log", base=2)
     axes.set_xticks([1, 2, 4, 8], [1, 2, 4, 8])
-    axes.set(xlabel="steps m", ylabel="promise at the start,\nless that for m = 1")
+    axes.set(xlabel="steps m", ylabel="promise at the start,\nminus that for m = 1")
     axes.legend()
     axes.grid(True)
     return figure
 
 
-promise_by_steps({"told m": "sorl", "not told": "blind_critic"})
+promise_by_steps({"sees m": "sorl", "does not see m": "blind_critic"})
 
 # %%
-intervals({"told m": "sorl", "not told": "blind_critic"})
+intervals({"sees m": "sorl", "does not see m": "blind_critic"})
 
 # %% [markdown]
-# Told $m$, the critic promises a little less the more steps the policy takes, and the intervals leave 0 out: the finest policy is the one that flow matching holds closest to the wandering data
-# (lesson 4). A critic that isn't told learns one number for the mixture of all policies, and its
-# small differences come from the actions alone.
+# A critic that sees $m$ promises a little less the more steps the policy takes, and the intervals exclude 0: flow
+# matching holds the finest policy closest to the wandering data (lesson 4). A critic that does not see $m$ learns one
+# number for the mixture of all policies, and its small differences are due to the actions alone.
 #
-# Does it pay? Not here: the uninformed critic's agents do at least as well. They are fewer seeds, but the table gives no support to telling.
-# With the course's weights all numbers of steps have nearly the same policy,
-# so there is little to tell. The paper's critic isn't told; the published code's is. This library follows the code, and `critic_sees_steps=False` gives the other.
+# Does it pay? Not here: the agents whose critic does not see $m$ do at least as well. There are fewer of them, but the
+# table gives no support to the extra input. With the course's weights, all numbers of steps have nearly the same policy,
+# so there is little to see. The paper's critic does not see $m$; the published code's does. This library follows the
+# code, and `critic_sees_steps=False` gives the other.
 #
 # ## Recap
 # - The average of several good actions is not a good action; a flow keeps them apart, a critic says which to take.
-# - TD learning descends the gap to $y = r + \gamma\,\mathrm{mask}\,Q'(o', a', m)$, and $y$ is a constant.
-# - The mask makes the goal an end. Forgetting it may not show in the score, so test it.
-# - n-step returns bring news faster and charge for the recorded detours.
+# - TD learning descends the gap to $y = r + \gamma\,\mathrm{mask}\,Q'(o', a')$, and $y$ is a constant.
+# - The mask makes the goal an end. A forgotten mask may not show in the score, so test it.
+# - n-step returns carry news faster and charge for the recorded detours.
 # - Choosing turns noise into optimism. But measure before you correct: our critic is a pessimist where its policy works.
 #
 # ## Three questions
 #
 # <details><summary>1. An episode stops because its time is up, far from the goal. Should its last transition be masked?</summary>
 #
-# No. The task has not ended, the clock has. The state after it has a value like any other, and the target bootstraps from it.
+# No. The task has not ended; only the time has. The state after it has a value like any other, and the target bootstraps
+# from it.
 #
 # </details>
 #
 # <details><summary>2. Why does the target come from a slowly moving copy of the critic?</summary>
 #
-# Otherwise each update would move the target that it aims at, in the same direction: the critic would chase itself. The copy keeps the aim nearly still for a while.
+# Otherwise each update would move its own target in the same direction, and the critic would chase itself. The copy keeps
+# the target nearly still for a while.
 #
 # </details>
 #
-# <details><summary>3. With n-step returns, the first action is valued by the recorded ones after it. Why is that harmless when the recordings are an expert's?</summary>
+# <details><summary>3. With n-step returns, the value of the first action depends on the recorded actions after it. Why is that harmless when the recordings are an expert's?</summary>
 #
-# Because the recorded actions are then those that a good policy would take: there are no detours to charge for. The worse the recordings, the larger the error of a large n.
+# Because a good policy would then take the recorded actions: there are no detours to charge for. The worse the recordings,
+# the larger the error of a large n.
 #
 # </details>
 #
 # ## Further reading
 # - Sutton and Barto, [Reinforcement Learning: An Introduction](http://incompleteideas.net/book/the-book-2nd.html): chapter 6 on TD, chapter 7 on n-step returns.
 # - Fujimoto et al., [TD3](https://arxiv.org/abs/1802.09477): overestimation in actor-critic methods, and the minimum of two critics.
-# - Kostrikov et al., [IQL](https://arxiv.org/abs/2110.06169): offline RL that never asks its critic about an action outside the data.
+# - Kostrikov et al., [IQL](https://arxiv.org/abs/2110.06169): offline RL that never evaluates its critic at an action outside the data.
 # - Park et al., [OGBench](https://arxiv.org/abs/2410.20092): the benchmark whose mazes and rewards these are.
 # - Espinosa-Dice et al., [SORL](https://arxiv.org/abs/2505.22866): the algorithm of this course.

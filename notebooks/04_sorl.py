@@ -17,8 +17,8 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/04_sorl.ipynb)
 #
 # **You will learn**
-# - the three losses that train a shortcut policy in one stage, and how Q's gradient gets through several steps;
-# - what each loss's weight does, and how to tell from pictures;
+# - the three losses that train a shortcut policy in one stage, and how Q's gradient flows through several steps;
+# - what the weight of each loss does, and how to see it in pictures;
 # - why fewer steps make a greedier policy, and where paper, published code and this library differ.
 #
 # **You should know** flow matching (lesson 1), self-consistency (lesson 2), the critic (lesson 3).
@@ -57,7 +57,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sorl_edu import load, preset, summarize, train
-from sorl_edu import temporal_difference as td
+from sorl_edu.agents.agent import encode
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import sorl as exercises
 from sorl_edu.evaluation import t_interval
@@ -74,13 +74,13 @@ from sorl_edu.plotting import (
     maze_trajectories,
     styled,
 )
-from sorl_edu.shortcut import sample_from, self_consistency_loss
+from sorl_edu.shortcut import at_step_size, sample_from, self_consistency_loss
 
 # %matplotlib inline
 
 # %% [markdown]
-# The agents below are shipped. They were made by `make course-data`; `data/course/manifest.json`
-# has the command of each. The switch trains them again.
+# The agents below are shipped. `make course-data` trained them; `data/course/manifest.json` has the
+# command of each. The switch trains them again.
 
 # %%
 RETRAIN = False  # True takes about half an hour on 2 cores; the pictures then show yours
@@ -101,62 +101,62 @@ if RETRAIN:
 # %% [markdown]
 # ## What does the policy want?
 #
-# Three things at once. Actions of high value; actions that the data holds; and the same actions in few steps as in many.
-# One loss for each wish, added with weights:
+# It wants three things at once: actions of high value; actions that are in the data; and the same actions in few steps
+# as in many. Each wish has a loss, and the weighted sum is
 #
 # $$w_Q L_Q + w_{FM} L_{FM} + w_{SC} L_{SC}.$$
 #
 # - $L_Q = -\,\mathrm{mean}\,Q(o, a^\pi, m)\,/\,\mathrm{sg}(\mathrm{mean}\,|Q|)$, where $a^\pi \sim \pi(\cdot \mid o, m)$ and $m$ is drawn from $\{1, 2, \dots, M_{BTT}\}$;
-#   sg holds a number constant, so that $w_Q$ means the same whatever the rewards' size.
+#   $\mathrm{sg}$ stops the gradient, and the division lets $w_Q$ mean the same whatever the rewards' size.
 # - $L_{FM}$: flow matching (lesson 1), at the smallest step $h = 1/M$ and its times $\{0, 1/M, \dots\}$.
 # - $L_{SC}$: self-consistency (lesson 2), at every larger step, towards the moving average $s'$.
 #
-# **Predict, then run.** Which of the three compares the policy with the *data's* actions, at which step sizes?
+# **Predict, then run.** Which of the three compares the policy with the *data's* actions, and at which step sizes?
 
 # %%
 ENVIRONMENT = shipped.ENVIRONMENT
 data = load(ENVIRONMENT)
 agent, state, _ = shipped.agent("sorl")
 batch = agent.prepare(data.train).sample(jax.random.key(0), agent.batch_size)
+batch = encode(state.encoder, batch)  # networks see features of observations
 o, a_1 = batch.observations, batch.actions
 M, m = agent.denoise_steps, 4
-s, Q = agent.field(state), agent.critic(state)
-s_average = agent.field(state.replace(field=state.target_field))
+s, s_average = agent.s(state, state.field.params), agent.s(state, state.field.target)
+Q = agent.q(state.critic.params, m)  # Q(o, a, m) as a function of (o, a)
 q_key, flow_key, consistency_key = jax.random.split(jax.random.key(1), 3)
 
 
 @jax.jit
 def three_losses(o, a_1):
-    a = sample_from(s, o, jax.random.normal(q_key, a_1.shape), m, denoise_steps=M)  # a^pi
-    q = Q(o, a, td.steps_column(m, len(o))).mean(0)
+    a = sample_from(s, o, jax.random.normal(q_key, a_1.shape), m, M)  # a^pi
+    q = Q(o, a).mean(0)
     L_Q = -q.mean() / jax.lax.stop_gradient(jnp.abs(q).mean())
-    L_FM, _ = flow_matching_loss(s, o, a_1, flow_key, step_size=1 / M, times=grid_times(M))
-    L_SC, _ = self_consistency_loss(s, s_average, o, a_1, consistency_key, denoise_steps=M)
+    L_FM, _ = flow_matching_loss(at_step_size(s, 1 / M), o, a_1, flow_key, times=grid_times(M))
+    L_SC, _ = self_consistency_loss(s, s_average, o, a_1, consistency_key, M)
     loss = agent.q_weight * L_Q + agent.flow_weight * L_FM + agent.consistency_weight * L_SC
     return {"L_Q": L_Q, "L_FM": L_FM, "L_SC": L_SC, "weighted sum": loss}
 
 
 losses = three_losses(o, a_1)
-encoded = batch.replace(observations=state.encoder(o))  # checked against agents/sorl.py
-in_library = jax.jit(agent.policy_loss, static_argnames="steps")
-theirs, _ = in_library(state.field, state, encoded, jax.random.key(1), steps=m)
-assert jnp.allclose(losses["weighted sum"], theirs, rtol=1e-3)
+policy_loss_of_library = jax.jit(agent.policy_loss, static_argnames="steps")
+in_library, _ = policy_loss_of_library(state.field.params, state, batch, jax.random.key(1), steps=m)
+assert jnp.allclose(losses["weighted sum"], in_library, rtol=1e-3)
 {name: round(float(value), 4) for name, value in losses.items()}
 
 # %% [markdown]
-# Only $L_{FM}$ looks at the data's actions as a goal, and only at the smallest step. The larger steps see the data
+# Only $L_{FM}$ has the data's actions as its goal, and only at the smallest step. The larger steps see the data
 # indirectly: through self-consistency, which ties them to the smaller ones. Keep that in mind; it explains
 # most of this lesson.
 #
-# One detail of $L_Q$: returns here are negative, so a normalised loss near $+1$ is what it always shows. Its *gradient* is what counts.
+# One detail of $L_Q$: returns here are negative, so the normalised loss is always near $+1$. Its *gradient* matters.
 #
 # ### Exercise 4.1 · The Q loss · ★☆☆ · 8 min · 1 point
-# You get `critic(obs, actions, steps)`, which returns (ensemble, batch) and takes `steps` as a (batch, 1) column; `obs` (batch, obs);
-# the policy's `actions` (batch, action), made with `m` steps. Return the scalar $L_Q$. Q is the mean of the ensemble.
+# You get `critic(obs, actions)`, which returns (ensemble, batch) and is $Q(o, a, m)$ with $m$ bound, as above; `obs`
+# (batch, obs); and the policy's `actions` (batch, action). Return the scalar $L_Q$. Q is the mean of the ensemble.
 #
 # <details><summary>Hint 1</summary>
 #
-# `jnp.full((len(obs), 1), float(m))` is the column that tells the critic who goes on after the action.
+# Which axis of the critic's output is the ensemble? Average over that axis first.
 #
 # <details><summary>Hint 2</summary>
 #
@@ -172,7 +172,7 @@ assert jnp.allclose(losses["weighted sum"], theirs, rtol=1e-3)
 
 
 # %% tags=["exercise-4.1"]
-def q_loss(critic, obs, actions, m):
+def q_loss(critic, obs, actions):
     q = ...
     scale = ...
     return ... * q.mean() / scale
@@ -185,8 +185,8 @@ exercises.q_loss(q_loss)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def q_loss(critic, obs, actions, m):
-#     q = critic(obs, actions, jnp.full((len(obs), 1), float(m))).mean(0)
+# def q_loss(critic, obs, actions):
+#     q = critic(obs, actions).mean(0)
 #     scale = jax.lax.stop_gradient(jnp.abs(q).mean())
 #     return -q.mean() / scale
 # ```
@@ -194,10 +194,10 @@ exercises.q_loss(q_loss)
 # </details>
 
 # %% [markdown]
-# ## How does Q's gradient get through several steps?
+# ## How does Q's gradient flow through several steps?
 #
-# The action is the end of $m$ Euler steps, $a_{t+h} = a_t + h\,s(a_t, t, h \mid o)$. Differentiating $Q(o, a_1, m)$ unrolls them
-# from the last to the first:
+# The action is the end of $m$ Euler steps, $a_{t+h} = a_t + h\,s(a_t, t, h \mid o)$. The derivative of $Q(o, a_1, m)$
+# unrolls them from the last to the first:
 #
 # $$\frac{\partial Q}{\partial a_t} = \frac{\partial Q}{\partial a_1}\prod_{t' \ge t}\Bigl(I + h\,\frac{\partial s}{\partial a_{t'}}\Bigr).$$
 #
@@ -213,21 +213,22 @@ def gradient_of_each_step(o, noise, m):
     def mean_q(copies):
         a_t = noise
         for i in range(m):
-            field = agent.field(state.replace(field=copies[i]))
-            column = jnp.ones((len(o), 1))
-            a_t = a_t + field(o, a_t, i / m * column, 1 / m * column) / m
-        return Q(o, jnp.clip(a_t, -1, 1), td.steps_column(m, len(o))).mean()
+            s_i, column = agent.s(state, copies[i]), jnp.ones((len(o), 1))
+            a_t = a_t + s_i(o, a_t, i / m * column, 1 / m * column) / m
+        return agent.q(state.critic.params, m)(o, jnp.clip(a_t, -1, 1)).mean()
 
-    gradients = jax.grad(mean_q)([state.field] * m)
+    gradients = jax.grad(mean_q)([state.field.params] * m)
     return jnp.array([jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(g))) for g in gradients])
 
 
 def measure(m, batches=24):
     norms, times = [], []
     for k in jax.random.split(jax.random.key(2), batches + 1):
-        obs, noise = data.train.sample(k, 256).observations, jax.random.normal(k, (256, 2))
+        rows_key, noise_key = jax.random.split(k)
+        o = state.encoder(data.train.sample(rows_key, 256).observations)
+        noise = jax.random.normal(noise_key, (256, 2))
         started = time.perf_counter()
-        norms.append(np.asarray(gradient_of_each_step(obs, noise, m)))
+        norms.append(np.asarray(gradient_of_each_step(o, noise, m)))
         times.append(1e3 * (time.perf_counter() - started))
     return np.array(norms[1:]), np.array(times[1:])  # the first compiles
 
@@ -267,32 +268,34 @@ def through_the_steps(found):
 through_the_steps({m: measure(m) for m in (1, 2, 4, 8)})
 
 # %% [markdown]
-# One step gets all of the gradient. Of eight, each gets a share, and the shares are of a size: no step is out of
-# Q's reach, the first one included. The gradient costs more with more steps, since each is evaluated and differentiated in turn. $M_{BTT}$ bounds
-# that cost: $L_Q$ never unrolls more than $M_{BTT}$ steps. (Lesson 5 asks what happens beyond it.)
+# A single step gets all of the gradient. Each of eight gets a share, and the shares are of similar size: every step is
+# within Q's reach, including the first. The gradient costs more with more steps, since each is evaluated and
+# differentiated in turn. $M_{BTT}$ bounds that cost: $L_Q$ never unrolls more than $M_{BTT}$ steps. (Lesson 5 looks at
+# the steps beyond it.)
 #
 # ### Exercise 4.2 · The policy's action · ★★☆ · 10 min · 2 points
-# Write the loop that $L_Q$ differentiates. `field(obs, a_t, t, h)` takes `t` and `h` as (batch, 1) columns and returns a velocity
-# (batch, action); `noise` (batch, action) is $a_0$. Return the action after `m` steps, with the gradient through all of them.
+# Write the loop that $L_Q$ differentiates. `s(obs, a_t, t, h)` takes `t` and `h` as (batch, 1) columns and returns a
+# velocity (batch, action); `noise` (batch, action) is $a_0$. Return the action after `m` steps, with the gradient through
+# all of them.
 #
 # <details><summary>Hint 1</summary>
 #
-# Step `i` of `m` starts at $t = i/m$ and jumps $h = 1/m$.
+# Step `i` of `m` starts at $t = i/m$ and has the size $h = 1/m$.
 #
 # <details><summary>Hint 2</summary>
 #
-# The field gives a velocity. How far does it carry you in a time $h$?
+# The field gives a velocity. How far do you move in a time $h$?
 #
 # </details>
 # </details>
 
 
 # %% tags=["exercise-4.2"]
-def policy_action(field, obs, noise, m):
+def policy_action(s, obs, noise, m):
     column, a_t = jnp.ones((len(obs), 1)), noise
     for i in range(m):
         t, h = i / ... * column, ... * column
-        a_t = a_t + ... * field(obs, a_t, t, h)
+        a_t = a_t + ... * s(obs, a_t, t, h)
     return jnp.clip(a_t, -1, 1)
 
 
@@ -303,11 +306,11 @@ exercises.policy_action(policy_action)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def policy_action(field, obs, noise, m):
+# def policy_action(s, obs, noise, m):
 #     column, a_t = jnp.ones((len(obs), 1)), noise
 #     for i in range(m):
 #         t, h = i / m * column, 1 / m * column
-#         a_t = a_t + 1 / m * field(obs, a_t, t, h)
+#         a_t = a_t + 1 / m * s(obs, a_t, t, h)
 #     return jnp.clip(a_t, -1, 1)
 # ```
 #
@@ -315,25 +318,25 @@ exercises.policy_action(policy_action)
 
 # %% [markdown]
 # ### Exercise 4.3 · The policy loss · ★★★ · 12 min · 2 points
-# Assemble the loss with the library's `flow_matching_loss` and `self_consistency_loss`, which both return `(loss, metrics)`. You get
-# $L_Q$ as `l_q`, the functions `field` ($s$) and `target_field` ($s'$), a batch, a key for each loss, and
-# `weights["q"]`, `weights["flow"]`, `weights["consistency"]`. $M = 8$.
+# Assemble the loss with the library's `flow_matching_loss` and `self_consistency_loss`, which both return
+# `(loss, metrics)`. You get $L_Q$ as `l_q`, the shortcut fields `s` ($s$) and `s_average` ($s'$), a batch, a key for each
+# loss, and `weights["q"]`, `weights["flow"]`, `weights["consistency"]`. $M = 8$.
 #
 # <details><summary>Hint 1</summary>
 #
-# `flow_matching_loss` is lesson 1's unless told otherwise: any time in [0, 1], and $h = 0$. SORL's flow takes the smallest step, at the times
-# which $M$ steps visit.
+# `flow_matching_loss` is lesson 1's: it takes a field of $(o, a_t, t)$, and draws any time in [0, 1]. SORL matches the
+# flow at the smallest step, and at the times that $M$ steps visit.
 #
 # <details><summary>Hint 2</summary>
 #
-# `step_size=1 / 8, times=grid_times(8)`; and `denoise_steps=8` for self-consistency.
+# `at_step_size(s, 1 / 8)` is the field, and `times=grid_times(8)`; self-consistency takes $M = 8$ as its last argument.
 #
 # </details>
 # </details>
 
 
 # %% tags=["exercise-4.3"]
-def policy_loss(l_q, field, target_field, obs, actions, flow_key, consistency_key, weights):
+def policy_loss(l_q, s, s_average, obs, actions, flow_key, consistency_key, weights):
     l_fm = ...
     l_sc = ...
     return weights["q"] * l_q + ... * l_fm + ... * l_sc
@@ -346,9 +349,9 @@ exercises.policy_loss(policy_loss)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def policy_loss(l_q, field, target_field, obs, actions, flow_key, consistency_key, weights):
-#     l_fm = flow_matching_loss(field, obs, actions, flow_key, step_size=1 / 8, times=grid_times(8))[0]
-#     l_sc = self_consistency_loss(field, target_field, obs, actions, consistency_key, denoise_steps=8)[0]
+# def policy_loss(l_q, s, s_average, obs, actions, flow_key, consistency_key, weights):
+#     l_fm, _ = flow_matching_loss(at_step_size(s, 1 / 8), obs, actions, flow_key, times=grid_times(8))
+#     l_sc, _ = self_consistency_loss(s, s_average, obs, actions, consistency_key, 8)
 #     return weights["q"] * l_q + weights["flow"] * l_fm + weights["consistency"] * l_sc
 # ```
 #
@@ -357,7 +360,8 @@ exercises.policy_loss(policy_loss)
 # %% [markdown]
 # ## What does a run look like?
 #
-# All of it in one stage: each update moves the critic, then the policy, then both moving averages. A short run, live:
+# SORL trains everything in one stage: each update changes the critic, then the policy, then both moving averages. Here
+# is a short run, live:
 #
 # **Predict, then run.** Which loss will *rise* while the agent gets better?
 
@@ -376,17 +380,17 @@ learning_curves(
 
 # %% [markdown]
 # - The **flow-matching loss** falls, then rises again: first the policy learns the data, then Q draws it away. It is
-#   no longer a measure of quality. Here a rise is what we paid for.
-# - **Q falls** all the way, of data and of policy actions alike. That is not the policy getting worse: values start near 0 and the truth lies far
-#   below (lesson 3). The **TD loss** rises with the values' range.
-# - The **normalised Q loss** sits at 1, as announced.
+#   no longer a measure of quality; its rise is the price of better actions.
+# - **Q falls** throughout, for data and policy actions alike. The policy is not getting worse: values start near 0 and
+#   the truth lies far below (lesson 3). The **TD loss** rises with the values' range.
+# - The **normalised Q loss** stays at 1, as announced.
 #
-# So none of these curves says whether the agent is good. Episodes do.
+# So none of these curves shows whether the agent is good. Episodes do.
 #
 # ## What does each weight do?
 #
-# The longer runs are shipped, trained by `make course-data` (one of them:
-# `python -m sorl_edu.experiments.course q_weight_50`). The course's agent has $w_Q = 500$, $w_{FM} = 1$, $w_{SC} = 100$; each arm changes one of them.
+# The longer runs are shipped; `make course-data` trained them (`python -m sorl_edu.experiments.course q_weight_50`
+# trains one of them). The course's agent has $w_Q = 500$, $w_{FM} = 1$, $w_{SC} = 100$; each arm changes one of these.
 #
 # **Predict, then run.** Success over $w_Q$: does it rise, fall, or do both?
 
@@ -431,16 +435,19 @@ def success_over_weights():
 success_over_weights()
 
 # %% [markdown]
-# *Too small a $w_Q$, or too large a $w_{FM}$, and nothing arrives*: the policy stays with data that goes everywhere. In between there is a range that works, and the
-# course's own agent is not the best of it: a flow weight of 10 did better in its three seeds. (The course's agent is kept because it leaves something for lesson 5 to gain.)
-# Look at the intervals, too. With three seeds many of them span nearly everything, and of those one may say nothing. Where no bar shows, all
-# seeds agreed.
+# *With too small a $w_Q$, or too large a $w_{FM}$, no episode arrives*: the policy stays with data that leads everywhere.
+# In between there is a range that works, and the course's own agent is not the best in it: a flow weight of 10 did better
+# in its three seeds. (We keep the course's agent because it leaves something for lesson 5 to gain.) Look at the
+# intervals, too. With three seeds, many of them span nearly everything, and support no statement at all. Where no bar
+# shows, all seeds agreed.
 #
-# One point is odd: with the smallest $w_{SC}$, 8 steps with the best of 32 candidates never arrive, while single candidates mostly do. Best-of-N can hurt; lesson 5 looks into it.
+# One point is odd: with the smallest $w_{SC}$, 8 steps with the best of 32 candidates never arrive, while single
+# candidates mostly do. Best-of-N can hurt; lesson 5 looks into it.
 #
-# Success says that something differs. The action distributions say what.
+# Success shows that the agents differ. The action distributions show how.
 #
-# **Predict, then run.** At one state, how do 400 actions lie for a small, a middle and a large $w_Q$, and for a large $w_{FM}$?
+# **Predict, then run.** At one state, how are 400 actions distributed for a small, a middle and a large $w_Q$, and for a
+# large $w_{FM}$?
 
 # %%
 STATE = (12.0, 8.0)  # the T-junction of lesson 3: walls to the right, the goal is above
@@ -453,7 +460,7 @@ def actions_of(arms, steps=(1, 8)):
     axis = np.linspace(-1, 1, 31)
     square = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     for column, (name, arm) in zip(panels.T, arms.items(), strict=True):
-        _, learned, _ = shipped.agent(arm)  # weights play no part in acting
+        _, learned, _ = shipped.agent(arm)  # the losses' weights don't matter for acting
         found = chosen_actions(
             agent, learned, STATE, steps=steps, candidates=(1,), key=jax.random.key(0), samples=400
         )
@@ -482,15 +489,17 @@ actions_of(
 )
 
 # %% [markdown]
-# Left to right, greed grows. With the smallest $w_Q$ the actions fill the square as the data does; with the largest they are
-# one point on its edge. A large $w_{FM}$ undoes $w_Q$: what counts is their ratio.
+# From left to right, greed grows. With the smallest $w_Q$ the actions fill the square as the data does; with the largest
+# they are one point on its edge. A large $w_{FM}$ undoes $w_Q$: only their ratio matters.
 #
-# The contours differ as well, since each critic values *its own* policy. Beside the smallest $w_Q$ they point nowhere useful: if the policy wanders whatever you do
-# first, no first action is better than another. Critic and policy learn together, or not at all. (One seed each.)
+# The contours differ as well, since each critic values *its own* policy. With the smallest $w_Q$ they point nowhere
+# useful: if the policy wanders whatever you do first, no first action is better than another. Critic and policy learn
+# together, or not at all. (One seed each.)
 #
 # ## Why are fewer steps greedier?
 #
-# **Predict, then run.** Now weaken the tie between step sizes, $w_{SC}$. Which policy drifts away from the data, that of 1 step or that of 8?
+# **Predict, then run.** Now weaken the tie between step sizes, $w_{SC}$. Which policy drifts away from the data, the one
+# of 1 step or the one of 8?
 
 # %%
 actions_of(
@@ -502,10 +511,12 @@ actions_of(
 )
 
 # %% [markdown]
-# With a weak tie the 8-step policy covers the square like the data, and the 1-step policy sits on the edge: *the fewer steps, the greedier*. With a strong tie
-# they are nearly the same policy. These are single seeds at one state; over seeds, the figure with the weights shows it as success at $w_{SC} = 0.1$, where 1 step always arrives and 8 steps do not always.
+# With a weak tie the 8-step policy covers the square like the data, and the 1-step policy is on its edge: *the fewer
+# steps, the greedier*. With a strong tie they are nearly the same policy. These are single seeds at one state; over
+# seeds, the figure of the weights shows it as success at $w_{SC} = 0.1$, where 1 step always arrives and 8 steps do not
+# always.
 #
-# The losses say why. This is what trains the field at each step size:
+# The losses explain why. They train the field at each step size as follows:
 #
 # | step size $h$ | towards high $Q$ | towards the data |
 # |---|---|---|
@@ -513,12 +524,13 @@ actions_of(
 # | $2/M, \dots, 1/2$ | $L_Q$, when its $m$ is drawn | only through $L_{SC}$, from the next smaller step |
 # | $1$, the largest | $L_Q$, when $m = 1$ is drawn | only through $L_{SC}$, from step size $1/2$, and so on down |
 #
-# Only the smallest step is held to the data. Every larger one inherits the pull towards $Q$ of those below it and adds its own. In an open maze greed
-# is safe, and so one step does well here; where leaving the data is dangerous, that would be the step to distrust.
+# Flow matching holds only the smallest step to the data. Every larger step inherits the pull towards $Q$ of the smaller
+# ones and adds its own. In an open maze greed is safe, and so one step does well here; where leaving the data is
+# dangerous, we should distrust that step.
 #
 # ## What does all this buy over imitation?
 #
-# Behaviour cloning is $L_{FM}$ alone: no critic, no choice.
+# Behaviour cloning is $L_{FM}$ alone: it has no critic and no choice.
 #
 # **Predict, then run.** In how many of its episodes does a perfect imitator of this dataset arrive?
 
@@ -547,13 +559,15 @@ chosen = shipped.trajectories("sorl")[8, 32]
 maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
 
 # %% [markdown]
-# Cloning never arrives, with any number of steps: it does what was done here before, and that was everything. From the same data SORL finds the way. How often depends on the seed, as the wide
-# intervals for $N = 1$ say, and on choosing the best of 32 (lesson 5). The second picture is one seed, at a setting that suits it; the table has them all.
+# Cloning never arrives, with any number of steps: it repeats the recorded actions, and these lead everywhere. From the
+# same data SORL finds the way. How often it arrives depends on the seed, as the wide intervals for $N = 1$ show, and on
+# choosing the best of 32 (lesson 5). The second picture is one seed, at a setting that suits it; the table covers all
+# seeds.
 #
 # ## Paper, code, library
 #
-# An algorithm in a paper, the code that made its tables, and a third person's version are three different things. These are the differences
-# that we know of:
+# An algorithm in a paper, the code that made its tables, and a third person's version are three different things. We
+# know of these differences:
 #
 # | point | paper | published code | here |
 # |---|---|---|---|
@@ -568,32 +582,34 @@ maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
 # | random keys | - | one key split twice into the same streams | every draw has its own key |
 # | evaluation | - | one episode after the other, global random state | batched, from one seed, paired starts |
 #
-# Some are bugs, some are choices, and hyper-parameters are tuned to all of them together. So published hyper-parameters are a starting point
-# here, not an equivalent.
+# Some are bugs, some are choices, and hyper-parameters are tuned to all of them together. So published hyper-parameters
+# are a starting point here, not an equivalent.
 #
 # ## Recap
 # - One stage, three losses: high value ($L_Q$), the data's actions ($L_{FM}$), the same action in few steps as in many ($L_{SC}$).
-# - Q's gradient goes through every step; that costs more with every step, which is why $M_{BTT}$ bounds them.
-# - $w_Q$ against $w_{FM}$ sets greed against faithfulness, and either extreme can fail.
+# - Q's gradient flows through every step, and each step adds to its cost, so $M_{BTT}$ bounds their number.
+# - $w_Q$ and $w_{FM}$ balance greed against faithfulness, and either extreme can fail.
 # - Only the smallest step is held to the data by flow matching, so the fewer the steps, the greedier the policy; $w_{SC}$ sets how much.
 #
 # ## Three questions
 #
-# <details><summary>1. Why is the critic's parameters' gradient of L_Q thrown away?</summary>
+# <details><summary>1. Why does L_Q not train the critic's parameters?</summary>
 #
-# Otherwise the critic would learn to praise the policy's actions: the easiest way to make Q large is to change Q. The critic learns from the TD target alone.
+# Otherwise the critic would learn to praise the policy's actions: the easiest way to make Q large is to change Q. The
+# critic learns from the TD target alone.
 #
 # </details>
 #
 # <details><summary>2. Rewards are multiplied by ten. What must q_weight become?</summary>
 #
-# It stays. Q grows tenfold (once learned), and so does the mean |Q| that it is divided by.
+# It stays the same. Q grows tenfold (once learned), and so does the mean |Q| by which it is divided.
 #
 # </details>
 #
 # <details><summary>3. With w_Q = 0, what is the 1-step policy?</summary>
 #
-# A shortcut model of the data (lesson 2): behaviour cloning in one jump, with the critic watching and saying nothing. Best-of-N could still use the critic to choose.
+# A shortcut model of the data (lesson 2): behaviour cloning in one jump, with a critic that learns but has no influence.
+# Best-of-N could still use the critic to choose.
 #
 # </details>
 #

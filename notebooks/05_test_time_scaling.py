@@ -19,8 +19,8 @@
 # **You will learn**
 #
 # - to spend compute after training, in steps (sequential) and in candidates (parallel);
-# - to read a steps x N surface against what its cells cost, and to buy well;
-# - when best-of-N hurts, and to see it coming.
+# - to read a steps x N surface against the cost of its cells, and to choose well within a budget;
+# - when best-of-N hurts, and how to see it early.
 #
 # **You should know** what a shortcut policy is (lesson 2), what Q is (lesson 3), and how SORL trains
 # both (lesson 4).
@@ -57,9 +57,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sorl_edu import inference, plotting
+from sorl_edu.agents.agent import propose
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import inference as exercises
 from sorl_edu.evaluation import paired_difference, summarize
+from sorl_edu.shortcut import sample_from
 from sorl_edu.widgets import ActionDistributionExplorer, ScalingExplorer
 
 # %matplotlib inline
@@ -77,24 +79,31 @@ if RETRAIN:
 # %% [markdown]
 # ## How does an agent think longer?
 #
-# At training time SORL pays once. At test time, before every action, there are two dials: let the
-# policy take **m** steps from noise to an action, and let it make **N** of them, of which the
-# critic keeps the best.
+# SORL pays for training once. At test time, before every action, there are two dials: the policy takes
+# **m** steps from noise to an action, and it draws **N** actions, of which the critic keeps the best.
 #
-# **Predict, then run.** At one state, 32 candidates are drawn. How much better than the average
+# **Predict, then run.** At one state, we draw 32 candidates. How much better than the average
 # candidate, in units of Q, is the best of them? And the best of the first four?
 
 # %%
 agent, state, info = shipped.agent("sorl")
 environment = info.environment
 junction = jnp.array([[12.0, 8.0]])  # o: (B, S) = (1, 2), metres
-key = jax.random.key(0)
+key, m = jax.random.key(0), 8
+s, Q = agent.s(state, state.field.params), agent.q(state.critic.params, m)
+
+
+def sample(o, noise):
+    return sample_from(s, state.encoder(o), noise, m, agent.denoise_steps)  # a ~ pi(. | o, m)
+
+
+def value(o, a):
+    return Q(state.encoder(o), a).mean(0)  # Q(o, a, m), the mean of two critics
+
 
 noise = inference.candidate_noise(key, 32, 1, 2)  # a_0: (N, B, A)
-actions = inference.draw_candidates(
-    agent.field(state), junction, noise, steps=8, denoise_steps=agent.denoise_steps
-)  # a^(n) ~ pi(. | o, m = 8)
-q = inference.score(agent.critic(state), junction, actions, steps=8)  # Q(o, a^(n), m): (N, B)
+actions = inference.draw_candidates(sample, junction, noise)  # a^(n): (N, B, A)
+q = inference.score(value, junction, actions)  # Q(o, a^(n), m): (N, B)
 best_so_far = jnp.maximum.accumulate(q[:, 0])
 
 figure = Figure(figsize=(9, 3.2), layout="constrained")
@@ -107,30 +116,32 @@ figure
 
 # %% [markdown]
 # The line can only rise, and it rises less and less: the maximum of N draws grows like a slow
-# logarithm. The first few candidates buy most of it. Note what is *not* in the picture: whether the
-# candidate of the highest Q really is better. The critic says so; the maze will tell.
+# logarithm. The first few candidates bring most of it. The picture does *not* show whether the
+# candidate of the highest Q really is better. The critic says so; the maze will show it.
 #
-# That was best-of-N, in the paper's notation:
+# This is best-of-N, in the paper's notation:
 #
 # $$a = a^{(n^*)}, \qquad n^* = \arg\max_{n \le N} Q(o, a^{(n)}, m), \qquad a^{(n)} \sim
 # \pi(\cdot \mid o, m).$$
 #
-# In code, for a whole batch of observations at once, it is one argmax along the right axis. The
-# agent does the same, and candidate n is the same whatever N is:
+# In code, for a whole batch of observations, it is one argmax along the right axis. The library and
+# the agent do the same, and candidate n is the same whatever N is:
 
 # %%
 chosen = jnp.argmax(q, axis=0)  # (B,)
 by_hand = jnp.take_along_axis(actions, chosen[None, :, None], axis=0)[0]  # (B, A)
 
-proposal = agent.propose(state, junction, key, steps=8, candidates=32)
-np.testing.assert_allclose(by_hand, proposal.action, atol=1e-5)
-print("by hand", by_hand[0], "  agent.propose", proposal.action[0])
+in_library = inference.propose(sample, value, junction, noise).action
+of_agent = propose(agent, state, junction, key, steps=m, candidates=32).action
+np.testing.assert_allclose(by_hand, in_library, atol=1e-5)
+np.testing.assert_allclose(by_hand, of_agent, atol=1e-5)
+print("by hand", by_hand[0], "  by the agent", of_agent[0])
 
 # %% [markdown]
 # ### Exercise 5.1 · Best-of-N for a batch · ★☆☆ · 5 min · 1 point
 #
 # Given candidates `actions` (N, B, A) and their values `q` (N, B), return the chosen action of each
-# observation, (B, A). The published code pairs observations and candidates wrongly when B > 1; you
+# observation, (B, A). The published code pairs observations and candidates wrongly when B > 1; yours
 # won't.
 #
 # <details><summary>Hint 1</summary>
@@ -173,7 +184,7 @@ exercises.best_of_n(best_of_n)
 # </details>
 
 # %% [markdown]
-# ## What do the dials do to the actions, and what does that buy?
+# ## How do the dials change the actions, and how does that help?
 #
 # **Predict, then run.** At the junction: will more candidates move the *mean* of the chosen actions,
 # shrink their *spread*, or both? And more steps?
@@ -184,22 +195,22 @@ ActionDistributionExplorer(agent, state, environment, trajectories=shipped.traje
 # %% [markdown]
 # Candidates do both: the cloud moves to where Q is high, and contracts there. Steps do neither by
 # themselves. A shortcut policy is trained so that m = 1 and m = 8 give the *same* distribution, and
-# to the extent that training succeeded, the slider for m has little to show at N = 1. (Choose
-# another state, or type one of your own, and press the button.)
+# to the extent that training succeeded, the slider for m changes little at N = 1. (Choose another
+# state, or type one of your own, and press the button.)
 #
 # ## Parallel scaling: does it hold over seeds?
 #
-# One agent is an anecdote. The eight training seeds of this configuration, each over the same twenty
-# starts, at every setting:
+# One agent is an anecdote. Here are the eight training seeds of this configuration, each over the same
+# twenty starts, at every setting:
 
 # %%
 episodes = shipped.episodes("sorl")
 plotting.sweep_lines(summarize(episodes[episodes.candidates.isin((1, 4, 32))]))
 
 # %% [markdown]
-# The intervals overlap, so is there no effect? Seeds differ a lot from each other, and that
-# difference is in every interval. But each seed is its own control: compare N = 32 with N = 1
-# *within* a seed and average the differences.
+# The intervals overlap, so is there no effect? Seeds differ greatly from each other, and that
+# difference is in every interval. But each seed is its own control: we compare N = 32 with N = 1
+# *within* each seed and average the differences.
 
 
 # %%
@@ -216,9 +227,9 @@ for m in (1, 2, 4, 8, 16, 32):
 
 # %% [markdown]
 # Where the interval excludes zero, best-of-32 helps at that number of steps; where it doesn't, these
-# eight seeds can't say. `make claims` ran the same on fresh starts with a control: with the critic's
-# values *shuffled* among the candidates the gain is gone. It is the verifier that does it, and not
-# the drawing.
+# eight seeds can't decide. `make claims` ran the same on fresh starts with a control: when the
+# critic's values are *shuffled* among the candidates, the gain is gone. So the verifier brings the
+# gain, and not the drawing.
 #
 # ## Sequential scaling: do more steps help?
 #
@@ -244,20 +255,20 @@ compare(episodes, {"steps": 8, "candidates": 1}, {"steps": 1, "candidates": 1})
 compare(episodes, {"steps": 32, "candidates": 1}, {"steps": 1, "candidates": 1})
 
 # %% [markdown]
-# The orange agent makes a beautiful story: more steps, more success. It is one line of eight, others
+# The orange agent tells a beautiful story: more steps, more success. It is one line of eight, others
 # fall, and the average difference is about zero. **Had we shown you only the orange line, you would
 # have believed it.**
 #
-# Why do more steps not help here? Only the smallest step is held to the data, by flow matching; the
-# larger ones inherit from it and are pulled towards high Q on top. So few steps are *greedier* than
-# many. In an empty maze greed costs nothing. More steps should pay where the average of two good
-# actions is a bad one, as with a gripper: that is the paper's claim on manipulation tasks.
+# Why do more steps not help here? Flow matching holds only the smallest step to the data; the larger
+# ones inherit from it, and Q pulls at them as well. So few steps are *greedier* than many. In an
+# empty maze greed costs nothing. More steps should pay where the average of two good actions is a bad
+# one, as with a gripper: the paper claims this for manipulation tasks.
 #
 # ## Sequential extrapolation: more steps than it was trained with
 #
-# Q's gradient goes back through at most $M_{BTT}$ steps. The next agents were trained with
-# $M_{BTT} = 2$: the critic has never been told of more, and no policy of more steps was ever
-# improved. Still one may *sample* with 4, 8 or 32.
+# Q's gradient flows back through at most $M_{BTT}$ steps. The next agents were trained with
+# $M_{BTT} = 2$: the critic has never seen more steps, and training never improved a policy of more
+# steps. We may still *sample* with 4, 8 or 32.
 #
 # **Predict, then run.** What happens beyond the line at m = 2, for N = 1 and for N = 32?
 
@@ -273,20 +284,21 @@ compare(beyond, {"steps": 8, "candidates": 1}, {"steps": 2, "candidates": 1})
 compare(beyond, {"steps": 8, "candidates": 32}, {"steps": 8, "candidates": 1})
 
 # %% [markdown]
-# With one candidate the policy falls apart beyond $M_{BTT}$: at the fine steps it is merely faithful
-# to a dataset that wanders everywhere. With thirty-two, the critic picks the direction, and the
-# policy of 8 or 32 steps works again. That is what the paper means by *best-of-N enables sequential
-# extrapolation*: fine steps propose diverse, plausible actions, and the verifier gives the aim.
-# It restores what m = 2 had; in this maze there is nothing more to gain.
+# With one candidate the policy fails beyond $M_{BTT}$: at the fine steps it is merely faithful to a
+# dataset that wanders everywhere. With thirty-two, the critic picks the direction, and the policy of
+# 8 or 32 steps works again. The paper says that *best-of-N enables sequential extrapolation*: fine
+# steps propose diverse, plausible actions, and the verifier gives the direction. It restores the
+# success of m = 2; in this maze there is nothing more to gain.
 #
 # ### Exercise 5.2 · What does a setting cost? · ★★☆ · 5 min · 1 point
 #
 # Write the number of network evaluations for one action, with m steps, N candidates and an ensemble
-# of two critics. A field is evaluated once per step; a candidate is valued only if there is a choice.
+# of two critics. The field is evaluated once per step; the critics value candidates only if there is
+# a choice.
 #
 # <details><summary>Hint 1</summary>
 #
-# Every candidate makes all its steps.
+# Every candidate takes all its steps.
 #
 # <details><summary>Hint 2</summary>
 #
@@ -321,20 +333,20 @@ exercises.cost(network_evaluations)
 # %% [markdown]
 # ## Compute against quality
 #
-# **Predict, then run.** You may spend 32 network evaluations an action. One candidate of 32 steps?
-# Ten of one step? Something between?
+# **Predict, then run.** You may spend 32 network evaluations per action. One candidate of 32 steps?
+# Ten of one step? Or something in between?
 
 # %%
 ScalingExplorer(episodes, shipped.milliseconds())
 
 # %% [markdown]
-# The line on the right runs through settings with *few steps*: for this agent a step buys nothing
-# that a candidate would not buy better. The surface has its summit at the upper left. Milliseconds
-# are not network evaluations: candidates run side by side in one matrix product, steps one after the
-# other, so a real clock favours N still more.
+# The line on the right runs through settings with *few steps*: for this agent, a candidate is always
+# a better buy than a step. The surface has its summit at the upper left. Milliseconds are not network
+# evaluations: candidates run side by side in one matrix product, and steps one after the other, so a
+# real clock favours N still more.
 #
-# Choosing the best cell of a table and quoting that cell is cheating a little: among many cells one
-# is lucky. So choose on seven seeds and measure on the eighth, in turn:
+# To choose the best cell of a table and quote that cell is cheating a little: among many cells, one
+# is lucky. So we choose on seven seeds and measure on the eighth, in turn:
 
 # %%
 rows = []
@@ -355,8 +367,8 @@ columns = ["held-out seed", "steps", "N", "success on the others", "on this one"
 pd.DataFrame(rows, columns=columns).round(2)
 
 # %% [markdown]
-# The choice hardly depends on which seed is left out: one step and eight candidates. What a seed
-# then gets does depend on the seed.
+# The choice hardly depends on which seed is left out: one step and eight candidates. The success of
+# that choice does depend on the seed.
 #
 # ### Exercise 5.3 · Spend a budget · ★★★ · 10 min · 2 points
 #
@@ -398,11 +410,11 @@ exercises.spend(spend)
 # %% [markdown]
 # ## When best-of-N hurts
 #
-# Another agent of the same maze: its critic has 32 random Fourier features where the others have 8,
-# so it can draw finer detail, and its q_weight is smaller.
+# Here is another agent for the same maze: its critic has 32 random Fourier features where the others
+# have 8, so it can represent finer detail, and its q_weight is smaller.
 #
-# **Predict, then run.** With one step and one candidate it nearly always arrives. What will 32
-# candidates make of it?
+# **Predict, then run.** With one step and one candidate it nearly always arrives. How often will it
+# arrive with 32 candidates?
 
 # %%
 leaky = shipped.episodes("leaky")
@@ -412,8 +424,8 @@ plotting.sweep_lines(summarize(leaky[leaky.candidates.isin((1, 2, 4, 32))]))
 compare(leaky, {"steps": 1, "candidates": 32}, {"steps": 1, "candidates": 1})
 
 # %% [markdown]
-# Thinking harder ruined it, in every seed. Look where the agent goes (turn N at m = 1), and at what
-# its critic believes:
+# More candidates ruined it, in every seed. Look at the agent's paths (turn N at m = 1), and at its
+# critic's values:
 
 # %%
 leaky_agent, leaky_state, _ = shipped.agent("leaky")
@@ -430,20 +442,20 @@ ActionDistributionExplorer(
 plotting.q_landscape(leaky_agent, leaky_state, environment, steps=1, reduce="max")
 
 # %% [markdown]
-# Near the start the landscape is flat, dark, and full of small hills that are the critic's own
-# making. Failed episodes end in two places there: in the corner, and against the wall to the right of
-# the start, pushing into it, since what is worth more on its other side has leaked through. A single
-# draw from the policy comes to such places, too, but the noise in its actions carries it on. The best
-# of 32 has no noise left: it pushes the same way for ever.
+# Near the start the landscape is flat, dark, and full of small hills that the critic invented. Failed
+# episodes end in two places there: in the corner, and against the wall to the right of the start,
+# pushing into it, since the higher values on its other side have leaked through. A single draw from
+# the policy reaches such places, too, but the noise in its actions carries it onwards. The best of 32
+# has no noise left: it pushes in the same direction for ever.
 #
-# So best-of-N is only as good as the verifier *where the greedy agent goes*, and this is not where
+# So best-of-N is only as good as the verifier is *where greed leads the agent*, and this is not where
 # the data are densest. Three signs warn of it: success that falls with N, episodes that end in one
 # spot, and a Q that rises with N while the return doesn't.
 #
 # ## Recap
 #
-# - Best-of-N turns a critic that is right before its policy is into success, without training.
-# - Steps beyond the first buy nothing by themselves in this maze; the orange line was luck.
+# - Where the critic is right before the policy is, best-of-N turns it into success, without training.
+# - Steps beyond the first bring nothing by themselves in this maze; the orange line was luck.
 # - Beyond $M_{BTT}$ a policy is only faithful to the data, and N has to give it direction.
 # - Count costs before you compare settings, and choose on other data than you report.
 # - A verifier that is wrong where greed leads turns compute into failure.
@@ -452,21 +464,21 @@ plotting.q_landscape(leaky_agent, leaky_state, environment, steps=1, reduce="max
 #
 # <details><summary>1. Why does shuffling the values among candidates make a good control?</summary>
 #
-# It keeps everything (N draws, one of them taken, the same compute) but the information in Q. What
-# is lost by it is due to the verifier.
+# It keeps everything (N draws, one of them taken, the same compute) except the information in Q. So
+# the lost success is due to the verifier.
 #
 # </details>
 #
-# <details><summary>2. The critic is told min(m, M_BTT) and not m. Why?</summary>
+# <details><summary>2. The critic sees min(m, M_BTT) and not m. Why?</summary>
 #
-# It was trained on policies of up to M_BTT steps, and has never seen a larger number at its input.
+# It was trained on policies of up to M_BTT steps, and has never seen a larger number as its input.
 #
 # </details>
 #
 # <details><summary>3. You see Q of the chosen action rise with N. Does that show that N
 # helps?</summary>
 #
-# No: a maximum over more numbers rises whatever the numbers mean. Ask the environment.
+# No: a maximum over more numbers rises whatever the numbers mean. Only the environment can show it.
 #
 # </details>
 #
