@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "agents": ("SORL", "Agent", "FlowBC"),
     "training.checkpoints": ("AgentInfo", "load_agent", "save_agent"),
-    "datasets": ("load",),
+    "datasets.ogbench": ("load",),
     "evaluation": ("evaluate", "paired_difference", "summarize", "sweep"),
     "agents.presets": ("preset",),
     "training": ("seed_state", "train", "train_seeds"),

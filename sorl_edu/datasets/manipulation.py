@@ -1,7 +1,7 @@
 """Episodes of OGBench's manipulation datasets, by its own oracles and published recipe.
 
 A UR5e arm with a gripper moves cubes, presses buttons, opens a drawer and a window. The oracles
-know where everything is:
+observe the positions of all objects:
 
     scatter the objects at random, draw a random task (move this cube there, press that button, ...)
     repeat until the time limit:
@@ -10,39 +10,40 @@ know where everything is:
                 a random action; how much noise is drawn once per episode
         draw another task when the oracle is done, whether it succeeded or not
 
-Nobody is told the five tasks of the benchmark: what the data hold is a robot at play.
+The collection does not depend on the five tasks of the benchmark: the data show a robot at play.
 
-In OGBench's script an oracle sees its last target for one more step when it gets a new one, even
-one of the episode before; here it sees the new one, so that an episode depends on its seeds alone.
+In OGBench's script an oracle that gets a new target sees the previous one for another step, even
+that of the previous episode; here it sees the new one, so that an episode depends on its seeds
+alone.
 
 Source: OGBench's `data_gen_scripts/generate_manipspace.py`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from sorl_edu.environments.make import make_env, numpy_seeded
+from sorl_edu.datasets.recipes import Recipe, Rows
+from sorl_edu.environments.make import kind_of, make_env, numpy_seeded
 from sorl_edu.errors import DataError
 
-if TYPE_CHECKING:
-    from sorl_edu.datasets.collect import Recipe
-
-PLAN_SMOOTHING = 0.5  # of a plan's noise: standard deviation in steps of a Gaussian filter
-MIN_NORM = 0.4  # metres: a reacting oracle moves as if the way were at least this long
-NOISY_YAW, NOISY_GRIPPER = 3, 10  # how much more noise these two of the five actions get
+PLAN_SMOOTHING = 0.5
+"""Standard deviation, in steps, of the Gaussian filter that smooths a plan's noise."""
+MIN_NORM = 0.4
+"""Metres: a reacting oracle moves as if its target were at least this far away."""
+NOISY_YAW, NOISY_GRIPPER = 3, 10
+"""Factors by which these two of the five actions get more noise."""
 STACKING = {"cube-single": (0.0, 0.0), "cube-double": (0.0, 0.25), "scene": (0.5, 0.5)}
-"""Between what an episode's probability of stacking one cube on another is drawn."""
-MAX_ATTEMPTS = 100  # at a healthy episode; of the official noisy ones about 2% are not
+"""The range from which an episode's probability of stacking one cube on another is drawn."""
+MAX_ATTEMPTS = 100
+"""Attempts at a healthy episode; about 2% of the official noisy ones are not healthy."""
 
 
 class ManipulationCollector:
     """Collects episodes of one recipe, each a function of `noise` and `seeds` alone."""
 
     def __init__(self, recipe: Recipe) -> None:
-        # The bare environment, without a time limit: we count the steps.
+        # The bare environment has no time limit: `_attempt` counts the steps.
         self.env = make_env(
             recipe.env,
             terminate_at_goal=False,
@@ -52,29 +53,29 @@ class ManipulationCollector:
         self.recipe = recipe
         self.stacking = STACKING[recipe.env.removesuffix("-v0")]
 
-    def episode(self, noise: float, seeds: np.random.SeedSequence) -> list[dict[str, np.ndarray]]:
+    def episode(self, noise: float, seeds: np.random.SeedSequence) -> Rows:
         """One episode: `recipe.max_episode_steps` rows, each of named vectors.
 
         Args:
             noise: "play": standard deviation of the plan's noise before smoothing, where 1 is the
-                largest action; "noisy": the most that an episode's own standard deviation of the
-                action noise can be.
-            seeds: source of all randomness of the episode, the environment's included.
+                largest action; "noisy": upper bound of the standard deviation of the action noise,
+                which each episode draws.
+            seeds: source of all randomness of the episode, including the environment's.
 
         Raises:
-            DataError: no scene was healthy to its end in many attempts.
+            DataError: no scene stayed healthy to its end in `MAX_ATTEMPTS` attempts.
         """
         again = np.random.SeedSequence(seeds.entropy, spawn_key=seeds.spawn_key)
         for attempt in (seeds, *again.spawn(MAX_ATTEMPTS - 1)):
             rows = self._attempt(noise, attempt)
             qpos = np.array([row["qpos"] for row in rows])
-            if not self.recipe.env.startswith("scene") or is_healthy(qpos):
+            if kind_of(self.recipe.env).family != "scene" or is_healthy(qpos):
                 return rows
         raise DataError(
-            f"in {MAX_ATTEMPTS} episodes in a row the cube got lost: noise {noise} is too much"
+            f"the cube got lost in {MAX_ATTEMPTS} episodes in a row: noise {noise} is too much"
         )
 
-    def _attempt(self, noise: float, seeds: np.random.SeedSequence) -> list[dict[str, np.ndarray]]:
+    def _attempt(self, noise: float, seeds: np.random.SeedSequence) -> Rows:
         env, recipe = self.env, self.recipe
         rng = np.random.default_rng(seeds)
         rows = []
@@ -112,10 +113,10 @@ class ManipulationCollector:
 
 
 def make_oracles(env, kind: str, noise: float) -> dict:
-    """OGBench's oracles by the task that they do: 'play' follows plans, 'noisy' reacts.
+    """OGBench's oracles, one for each kind of task: 'play' follows plans, 'noisy' reacts.
 
-    (OGBench's script gives the reacting cube oracle 100 steps at most in scenes, but the oracle
-    takes 200 whatever it is given. So there is no such number here.)
+    OGBench's script limits the reacting cube oracle to 100 steps in scenes, but the oracle ignores
+    its argument and takes up to 200. So no limit is passed here.
     """
     if kind == "play":
         from ogbench.manipspace.oracles.plan.button_plan import ButtonPlanOracle as Button
@@ -139,9 +140,9 @@ def is_healthy(qpos: np.ndarray) -> bool:
     """Whether the cube of a scene stays where a camera sees it, or in the drawer.
 
     Args:
-        qpos: (T, P) of an episode; the cube's position (metres) is in columns 14 to 16.
+        qpos: (T, P), of one episode; columns 14 to 16 hold the cube's position in metres.
     """
     _, y, z = qpos[:, 14:17].T
     too_far_right = y >= 0.29
-    too_far_left = (y <= -0.3) & ((z < 0.06) | (z > 0.08))  # but for what lies in the drawer
+    too_far_left = (y <= -0.3) & ((z < 0.06) | (z > 0.08))  # except in the drawer
     return not (too_far_right | too_far_left).any()

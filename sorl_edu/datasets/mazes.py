@@ -4,10 +4,10 @@
     repeat until the time limit:
         direction = unit vector to the next cell on the shortest path to the goal   (the oracle)
         action    = clip(direction + noise * N(0, I), -1, 1)
-        navigate: a goal that is reached is replaced by a new one, so an episode sees many
-        stitch:   the goal is 4 cells away and stays, so an episode sees a short piece of maze
+        navigate: a new goal replaces one that is reached, so an episode visits many
+        stitch:   the goal is 4 cells away and stays, so an episode covers a short piece of the maze
 
-The noise is what makes the data worth learning from: it covers the maze and is no expert.
+The noise makes the data worth learning from: the actions cover the maze and are not an expert's.
 
 Source: OGBench's `data_gen_scripts/generate_locomaze.py`.
 """
@@ -16,19 +16,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sorl_edu.datasets.recipes import Recipe, Rows
 from sorl_edu.environments.make import make_env, numpy_seeded
-
-if TYPE_CHECKING:
-    from sorl_edu.datasets.collect import Recipe
+from sorl_edu.environments.mazes import Cell, distances
 
 STITCH_DISTANCE = 4
 """Cells between start and goal of a stitch episode."""
 
-Cell = tuple[int, int]
 Oracle = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (position, goal) -> action
 
 
@@ -36,17 +33,17 @@ class MazeCollector:
     """Collects episodes of one recipe, each a function of `noise` and `seeds` alone."""
 
     def __init__(self, recipe: Recipe) -> None:
-        # The bare environment, without a time limit: we count the steps.
+        # The bare environment has no time limit: `episode` counts the steps.
         self.env = make_env(recipe.env, terminate_at_goal=False, disable_env_checker=True).unwrapped
         self.oracle = shortest_path_oracle(self.env)
         self.recipe = recipe
 
-    def episode(self, noise: float, seeds: np.random.SeedSequence) -> list[dict[str, np.ndarray]]:
+    def episode(self, noise: float, seeds: np.random.SeedSequence) -> Rows:
         """One episode: `recipe.max_episode_steps` rows, each of named vectors.
 
         Args:
             noise: standard deviation of the action noise.
-            seeds: source of all randomness of the episode, the environment's included.
+            seeds: source of all randomness of the episode, including the environment's.
         """
         env, kind = self.env, self.recipe.kind
         rng = np.random.default_rng(seeds)
@@ -87,9 +84,9 @@ class MazeCollector:
 def shortest_path_oracle(env) -> Oracle:
     """Unit vector (2,) to the centre of the next cell on the shortest path; 0 at that centre.
 
-    Without a path (one cell of the teleport maze can only be teleported into) it stays in its cell.
-    `env.get_oracle_subgoal` searches the maze, and its answer depends on the cells of the position
-    and the goal alone, so each pair of cells is searched once.
+    Without a path (one cell of the teleport maze can only be reached by a teleport) it stays in its
+    cell. `env.get_oracle_subgoal` searches the maze, and its answer depends on the cells of the
+    position and the goal alone, so each pair of cells is searched once.
     """
 
     @functools.cache
@@ -104,6 +101,7 @@ def shortest_path_oracle(env) -> Oracle:
 
 
 def free_cells(maze: np.ndarray) -> list[Cell]:
+    """Cells that are not walls, row by row."""
     return [tuple(map(int, cell)) for cell in np.argwhere(maze == 0)]
 
 
@@ -118,17 +116,8 @@ def vertex_cells(maze: np.ndarray) -> list[Cell]:
 
 
 def cells_at_distance(maze: np.ndarray, start: Cell, distance: int) -> list[Cell]:
-    """Cells whose shortest path from `start` has `distance` moves (breadth-first search)."""
-    seen, frontier = {start}, [start]
-    for _ in range(distance):
-        reached = []
-        for i, j in frontier:
-            for cell in [(i - 1, j), (i, j - 1), (i, j + 1), (i + 1, j)]:
-                if maze[cell] == 0 and cell not in seen:
-                    seen.add(cell)
-                    reached.append(cell)
-        frontier = reached
-    return frontier
+    """Cells whose shortest path from `start` has `distance` moves, in the order of the search."""
+    return [cell for cell, moves in distances(maze, start).items() if moves == distance]
 
 
 def _draw(rng: np.random.Generator, cells: list[Cell]) -> Cell:

@@ -1,8 +1,8 @@
-"""Loading OGBench's datasets by name: found on disk or downloaded, checked, given their rewards.
+"""Loading OGBench's datasets by name: find or download the files, check them, add the rewards.
 
 OGBench (Park et al., ICLR 2025, arXiv 2410.20092) names a dataset `ENVIRONMENT-TYPE-v0`, such as
 'pointmaze-medium-navigate-v0'. It holds states and actions but no rewards. Each environment has
-five tasks, and a task decides the rewards, so what is learned from has a name such as
+five tasks, and a task decides the rewards, so the name of a dataset with rewards has a task:
 
     pointmaze-medium-navigate-singletask-v0          the environment's default task
     pointmaze-medium-navigate-singletask-task3-v0    its third task
@@ -15,57 +15,55 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 import tokenize
-import urllib.error
-import urllib.request
 import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from sorl_edu.datasets.collect import RECIPES
+from sorl_edu.datasets.download import MIRRORS, download_file
+from sorl_edu.datasets.recipes import RECIPES
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.environments.make import make_env, numpy_seeded, parse_name
+from sorl_edu.environments.make import kind_of, make_env, numpy_seeded, parse_name
+from sorl_edu.environments.mazes import geometry_of
 from sorl_edu.errors import DataError, check
-from sorl_edu.files import file_sha256, make_folder
-from sorl_edu.progress import progress_bar
+from sorl_edu.files import file_sha256
 
 CACHE = "~/.ogbench/data"
-"""Where OGBench itself keeps what it downloads."""
+"""The folder in which OGBench itself keeps its downloads."""
 
-MIRRORS = (
-    "https://rail.eecs.berkeley.edu/datasets/ogbench",
-    "https://huggingface.co/datasets/zhouzypaul/ogbench_datasets/resolve/main",
-)
-"""Hosts of the official files, in the order in which they are tried."""
+MAX_BYTES = 8 * 2**30
+"""Largest size of a file's arrays, unpacked; the largest official one has 3 GiB."""
 
-MAX_BYTES = 8 * 2**30  # of a file's arrays, unpacked; the largest official one has 3 GiB
-# What reading an npz of any bytes can raise; the last is what a wild shape asks for.
 DAMAGE = (
     *(ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError),
     *(SyntaxError, tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error),
     *(OverflowError, MemoryError),
 )
-RETRY_PAUSE = 1.0
-"""Seconds before a download that was cut is taken up again; doubled each time."""
+"""Exceptions that a corrupt npz can raise (MemoryError: absurd shapes)."""
+
+WALL_DEPTH, WALL_SHARE = 0.5, 0.01
+"""A dataset is another maze's if more than this share of its rows lies this deep (m) in walls.
+
+Data of the right maze have no such row. Those of another have between 5% and 98%, even after a few
+episodes.
+"""
 
 
 @dataclass(frozen=True)
 class OfflineDataset:
-    """What an agent learns from, and where it came from.
+    """Training and validation data of one task, and the file that they come from.
 
     Attributes:
-        name: the name it was loaded by, with the task.
+        name: the name of dataset and task.
         env_id: Gymnasium id of the environment and task (`import ogbench` registers it).
         train: transitions to learn from.
-        validation: transitions of other episodes, to measure on.
+        validation: transitions of other episodes, to measure losses on.
         path: the file of the training transitions.
         sha256: checksum of that file, its identity.
     """
@@ -89,22 +87,24 @@ def load(
 ) -> OfflineDataset:
     """Load a dataset with the rewards of one task.
 
-    Looks for `DATASET.npz` and `DATASET-val.npz` in `folder`, in the data that is shipped with this
-    package and in OGBench's cache; else downloads both into `folder`, or the cache without one.
-    The shipped files are smaller than the official ones: `path` and `sha256` say what was loaded.
+    Looks for `DATASET.npz` and `DATASET-val.npz` in `folder`, in the data shipped with this package
+    and in OGBench's cache, in this order. If no folder has both, it downloads them, to `folder` if
+    one is given, else to the cache. The shipped files are smaller than the official ones: `path`
+    and `sha256` identify the loaded file.
 
     Args:
         name: OGBench's name of dataset and task, such as 'pointmaze-medium-navigate-singletask-v0'.
-        folder: where to look first; it must be there.
-        download: whether what isn't on this machine may be downloaded.
+        folder: an existing folder that is searched first.
+        download: whether missing files may be downloaded.
         progress: show a progress bar while downloading.
         cache: OGBench's cache.
         mirrors: URLs of folders with the official files.
 
     Raises:
         UnknownName: no dataset of this name.
-        ConfigError: a name without a task, or a folder that isn't there.
-        DataError: the files are nowhere, or are damaged, or do not fit the environment.
+        ConfigError: a name without a task, or a folder that does not exist.
+        DataError: the files can't be found, are damaged, or do not fit the environment (another
+            maze's data, say).
     """
     return load_tasks(
         [name], folder=folder, download=download, progress=progress, cache=cache, mirrors=mirrors
@@ -129,7 +129,7 @@ def load_tasks(
     datasets = sorted({dataset for dataset, _ in parsed})
     check(
         len(datasets) == 1,
-        f"tasks of one dataset are loaded together; these are of {datasets or 'none'}",
+        f"only tasks of one dataset can be loaded together; these belong to {datasets or 'none'}",
     )
     (dataset,) = datasets
     files = f"{dataset}.npz", f"{dataset}-val.npz"
@@ -142,7 +142,7 @@ def load_tasks(
     if found is None:
         target = folders[0] if folder is not None else folders[-1]
         try:
-            check(download, "downloading was not allowed", DataError)
+            check(download, "downloads are switched off", DataError)
             for file in files:
                 if not (target / file).exists():
                     download_file(file, target, mirrors=mirrors, progress=progress)
@@ -163,115 +163,10 @@ def load_tasks(
 
 
 def shipped_data() -> Path:
-    """The data that comes with this package: in a wheel `sorl_edu/_data`, in a checkout `data`."""
+    """The folder of the shipped data: `sorl_edu/_data` in a wheel, `data` in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "_data"
     return installed if installed.is_dir() else package.parent / "data"
-
-
-def download_file(
-    file: str,
-    folder: str | os.PathLike,
-    *,
-    mirrors: Sequence[str] = MIRRORS,
-    progress: bool = True,
-    timeout: float = 20.0,
-    tries: int = 4,
-) -> Path:
-    """Download one npz file, from the first mirror that gives it whole.
-
-    The bytes go to `FILE.part`, which a later try or a later run takes up where it ends; once the
-    length and the checksums inside are right, it is renamed to `FILE`. A host that can't be reached
-    or lacks the file is left for the next one; a transfer that is cut is tried again.
-
-    Args:
-        file: name of the file on every mirror.
-        folder: where it goes; made if it isn't there.
-        mirrors: URLs of folders.
-        progress: show a progress bar.
-        timeout: seconds of silence after which a host counts as down.
-        tries: how often a transfer is taken up on one mirror.
-
-    Raises:
-        DataError: no mirror gave the file; the message says why for each.
-    """
-    path = Path(folder).expanduser() / file
-    part = path.with_name(f"{file}.part")
-    make_folder(path.parent)
-    failures = []
-    for mirror in mirrors:
-        url = f"{mirror}/{file}"
-        for attempt in range(tries):
-            if attempt:
-                time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
-            resumed = part.exists()
-            try:
-                _transfer(url, part, timeout, progress)
-            except _Unavailable as failure:
-                problem, hopeless = str(failure), True
-            except (OSError, HTTPException) as failure:
-                problem, hopeless = str(failure), False
-            else:
-                if _is_whole(part):
-                    os.replace(part, path)
-                    return path
-                part.unlink()
-                problem, hopeless = "what came is not a whole npz file", not resumed
-            if hopeless:
-                break
-        failures.append(f"{url}: {problem}")
-    raise DataError("\n".join(failures))
-
-
-class _Unavailable(Exception):
-    """A host that can't be reached, or doesn't have the file: trying again is no use."""
-
-
-def _transfer(url: str, part: Path, timeout: float, progress: bool) -> None:
-    """Append to `part` what is missing of `url`; raises OSError when the transfer is cut."""
-    offset = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": "sorl-edu"} | ({"Range": f"bytes={offset}-"} if offset else {})
-    try:
-        response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), None, timeout
-        )
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing lies beyond our bytes: they are all, or not of this file
-            return
-        retry = error.code >= 500 or error.code == 429
-        raise (OSError if retry else _Unavailable)(f"HTTP {error.code} {error.reason}") from None
-    except urllib.error.URLError as error:
-        raise _Unavailable(str(error.reason)) from None
-    with response:
-        if response.status != 206:  # the whole file, whatever was asked for
-            offset = 0
-        length = response.headers.get("Content-Length")
-        total = None if length is None else offset + int(length)
-        with (
-            open(part, "ab" if offset else "wb") as file,
-            progress_bar(
-                desc=Path(url).name,
-                total=total,
-                initial=offset,
-                unit="B",
-                unit_scale=True,
-                show=progress,
-            ) as bar,
-        ):
-            while chunk := response.read(1 << 18):
-                file.write(chunk)
-                bar.update(len(chunk))
-    size = part.stat().st_size
-    check(total in (None, size), f"cut after {size} of {total} bytes", OSError)
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether an npz (a zip archive) is complete and every member's checksum is right."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return bool(archive.namelist()) and archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError):
-        return False
 
 
 def _not_found(dataset, files, folders, folder, error) -> str:
@@ -279,17 +174,17 @@ def _not_found(dataset, files, folders, folder, error) -> str:
     causes = "\n".join(f"  {cause}" for cause in str(error).splitlines())
     folder = folder or "collected"
     if dataset in RECIPES:
-        remedy = f"To make it on this machine: sorl-edu collect {dataset} --out {folder}"
+        remedy = f"To collect it on this machine: sorl-edu collect {dataset} --out {folder}"
     else:
-        remedy = f"Put both files, from {MIRRORS[0]}, in a folder of this machine"
+        remedy = f"Copy both files from {MIRRORS[0]} to a folder on this machine"
     return (
-        f"no dataset '{dataset}': {files[0]} and {files[1]} are not together in\n{looked}\n"
-        f"and could not be downloaded:\n{causes}\n{remedy}; then load it from that folder"
+        f"no dataset '{dataset}': none of these folders has both {files[0]} and {files[1]}:\n"
+        f"{looked}\nThe download failed:\n{causes}\n{remedy}; then load it from that folder"
     )
 
 
 def _read(path: Path, env_ids: Sequence[str]) -> list[Transitions]:
-    """Read one file and give it the rewards and masks of every environment's task."""
+    """The transitions of one file, with the rewards and masks of every environment's task."""
     from ogbench.relabel_utils import relabel_dataset
 
     tasks: list[Transitions] = []
@@ -311,16 +206,21 @@ def _read(path: Path, env_ids: Sequence[str]) -> list[Transitions]:
                 tasks.append(tasks[0].replace(rewards=rewards, masks=masks))
     except DataError as error:
         raise DataError(
-            f"'{path}' can't be used: {error}. Delete or replace it; then it is looked for "
-            "elsewhere, or downloaded, or made with `sorl-edu collect`"
+            f"'{path}' can't be used: {error}. Delete or replace it. Without it, sorl-edu looks "
+            "elsewhere or downloads it; `sorl-edu collect` makes it"
         ) from None
     return tasks
 
 
 def _read_rows(path: Path, env_id: str, env) -> dict[str, np.ndarray]:
-    """The arrays of a file, of the widths of the environment."""
+    """The arrays of a file.
+
+    Raises:
+        DataError: the file is damaged, or does not fit the environment.
+    """
+    kind = kind_of(env_id)
     keys = ["observations", "actions", "terminals", "qpos"]
-    keys += ["button_states"] if env_id.startswith(("scene", "puzzle")) else []
+    keys += ["button_states"] if kind.has_buttons else []
     arrays = _read_arrays(path, keys)
     widths = {
         "observations": env.observation_space.shape[0],
@@ -341,10 +241,20 @@ def _read_rows(path: Path, env_id: str, env) -> dict[str, np.ndarray]:
         check(found == rows, f"{key} has {found} rows, observations {rows}", DataError)
     finite = np.isfinite(arrays["qpos"]).all(1)
     check(bool(finite.all()), f"qpos is NaN or infinite in row {finite.argmin()}", DataError)
+    if kind.is_maze:
+        maze = geometry_of(env)
+        in_walls = maze.in_walls(arrays["qpos"][:, :2], WALL_DEPTH)
+        check(
+            in_walls.mean() <= WALL_SHARE,
+            f"{in_walls.mean():.0%} of its positions lie in walls of '{maze.name}' or outside it, "
+            f"the first in row {in_walls.argmax()}: it belongs to another maze",
+            DataError,
+        )
     return arrays
 
 
 def _read_arrays(path: Path, keys: list[str]) -> dict[str, np.ndarray]:
+    """The arrays `keys` of an npz file that may hold anything; raises DataError."""
     check(zipfile.is_zipfile(path), "it is cut short, or not an npz file", DataError)
     try:
         with zipfile.ZipFile(path) as archive:

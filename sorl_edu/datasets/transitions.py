@@ -1,6 +1,6 @@
-"""A dataset of transitions, held once, and the batches that are drawn from it.
+"""A dataset of transitions, stored once, and the batches drawn from it.
 
-Trajectories lie one after the other, each with its last state. Row i is the transition
+Trajectories follow one another, each with its last state. Row i is the transition
 (o_i, a_i, r_i, o_{i+1}) unless o_i is the last state of its trajectory, so next observations
 need no second copy (the compact layout of OGBench).
 
@@ -19,24 +19,14 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from sorl_edu.environments.recording import Recording
 from sorl_edu.errors import DataError, check
-
-
-@struct.dataclass
-class Batch:
-    """Transitions (o, a, r, mask, o') that a loss sees; with n-step returns, r sums k rewards."""
-
-    observations: Float[Array, "batch obs"]
-    actions: Float[Array, "batch action"]
-    rewards: Float[Array, " batch"]
-    masks: Float[Array, " batch"]  # 0 where o' must not be bootstrapped from, else 1
-    horizons: Float[Array, " batch"]  # k, the number of transitions from o to o'
-    next_observations: Float[Array, "batch obs"]
+from sorl_edu.temporal_difference import Batch, n_step_returns
 
 
 @struct.dataclass
 class Transitions:
-    """A whole dataset on the device; make one with `Transitions.create`."""
+    """A whole dataset on the device, from `Transitions.create` or `Transitions.from_recording`."""
 
     observations: Float[Array, "rows obs"]
     actions: Float[Array, "rows action"]
@@ -52,13 +42,14 @@ class Transitions:
 
         Args:
             observations: (rows, obs), every state of every trajectory.
-            actions: (rows, action) in [-1, 1]; the one in a trajectory's last row is never used.
+            actions: (rows, action) in [-1, 1]; the last row of a trajectory is ignored.
             rewards: (rows,).
-            masks: (rows,), 0 where the task ends (do not bootstrap), else 1.
+            masks: (rows,), 0 where the task ends (no bootstrap), else 1.
             terminals: (rows,), 1 at the last state of each trajectory.
 
         Raises:
-            DataError: what is wrong with the arrays, and in which row.
+            DataError: an array has a wrong shape, or a value out of range; the message names the
+                row.
         """
         arrays = {
             "observations": np.asarray(observations, np.float32),
@@ -88,6 +79,13 @@ class Transitions:
             "Rescale them by the environment's action range",
             DataError,
         )
+        valid = np.isin(arrays["masks"], (0, 1))
+        row = valid.argmin()
+        check(
+            bool(valid.all()),
+            f"masks must be 0 (the task ends) or 1; row {row} has {arrays['masks'][row]:g}",
+            DataError,
+        )
         last = arrays.pop("terminals") > 0
         check(bool(last[-1]), "the last row must be a trajectory's end (terminals = 1)", DataError)
         starts = np.flatnonzero(~last)
@@ -99,9 +97,52 @@ class Transitions:
             starts=jnp.asarray(starts, jnp.int32),
         )
 
+    @classmethod
+    def from_recording(cls, recording: Recording) -> Transitions:
+        """The episodes of a roll-out as trajectories, one after the other.
+
+        Args:
+            recording: as `environments.rollout.rollout` returns it, NaN after an episode's end.
+
+        Raises:
+            DataError: as `create`; for example an action outside [-1, 1].
+        """
+        # An episode has one more state than transitions. The values of its last row are ignored.
+        after = ((0, 0), (0, 1))
+        stepped = ~np.isnan(recording.rewards)
+        exists = np.pad(stepped, ((0, 0), (1, 0)), constant_values=True)
+        starts = np.pad(stepped, after)
+        columns = {
+            "actions": np.pad(recording.actions, (*after, (0, 0))),
+            "rewards": np.pad(recording.rewards, after),
+            "masks": np.pad(recording.masks, after),
+        }
+        for name, column in columns.items():
+            column[~starts] = name == "masks"
+        return cls.create(
+            observations=recording.observations[exists],
+            terminals=~starts[exists],
+            **{name: column[exists] for name, column in columns.items()},
+        )
+
     def __len__(self) -> int:
         """The number of transitions."""
         return len(self.starts)
+
+    def with_n_step_returns(self, n: int, discount: float) -> Transitions:
+        """The dataset with n-step returns, masks and horizons in place of those of single steps.
+
+        Args:
+            n: largest number of rewards in a return, at least 1.
+            discount: gamma, in [0, 1].
+
+        Raises:
+            ConfigError: n is below 1.
+
+        Source: `temporal_difference.n_step_returns`.
+        """
+        rewards, masks, horizons = n_step_returns(self.rewards, self.masks, self.last, n, discount)
+        return self.replace(rewards=rewards, masks=masks, horizons=horizons)
 
     def at(self, rows: Int[Array, " batch"]) -> Batch:
         """The transitions that start at `rows`."""
@@ -128,26 +169,27 @@ class Transitions:
 
 @struct.dataclass
 class TaskSet:
-    """Several tasks on the same trajectories: what they share once, and a row for each task.
+    """Several tasks on the same trajectories, which are stored once.
 
-    Only rewards differ between OGBench's tasks of one environment, and what follows from them.
+    OGBench's tasks of one environment differ in rewards, and in the masks and horizons that follow
+    from them.
     """
 
-    shared: Transitions  # whose rewards, masks and horizons are those of the first task
+    shared: Transitions  # with rewards, masks and horizons of the first task
     rewards: Float[Array, "tasks rows"]
     masks: Float[Array, "tasks rows"]
     horizons: Int[Array, "tasks rows"]
 
     @classmethod
     def create(cls, tasks: Sequence[Transitions]) -> TaskSet:
-        """Raises DataError if the tasks are not on the same trajectories."""
+        """The tasks stacked; raises DataError if their trajectories differ."""
         first = tasks[0]
         for other in tasks[1:]:
             for name in ("observations", "actions", "last"):
-                ours, theirs = getattr(first, name), getattr(other, name)
+                one, another = getattr(first, name), getattr(other, name)
                 check(
-                    ours is theirs or bool(jnp.array_equal(ours, theirs)),
-                    f"the tasks differ in {name}: they must be of the same dataset",
+                    one is another or bool(jnp.array_equal(one, another)),
+                    f"the tasks differ in {name}: they must belong to the same dataset",
                     DataError,
                 )
         rows = {

@@ -179,7 +179,7 @@ class PhysicsState(NamedTuple):
     """0 or 1 for each button, in environments that have buttons."""
 
 
-def reset(env, seed: int) -> Float[np.ndarray, " obs"]:
+def reset(env, seed: int | np.integer) -> Float[np.ndarray, " obs"]:
     """Resets an environment and returns its first observation, in float32.
 
     The same seed gives the same episode. A robot arm's reset takes two random steps whose generator
@@ -187,8 +187,8 @@ def reset(env, seed: int) -> Float[np.ndarray, " obs"]:
     is cleared.
     """
     with numpy_seeded(seed):
-        env.action_space.seed(seed)
-        obs, _ = env.reset(seed=seed)
+        env.action_space.seed(int(seed))
+        obs, _ = env.reset(seed=int(seed))  # Gymnasium refuses NumPy's integers
     if not kind_of(env.spec.id).is_maze:
         import mujoco
 

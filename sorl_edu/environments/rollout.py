@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -30,6 +30,7 @@ from sorl_edu.environments.make import (
     reset,
     set_state,
 )
+from sorl_edu.environments.recording import Recording, Track, joined
 from sorl_edu.errors import check
 from sorl_edu.inference import Proposal
 
@@ -56,17 +57,6 @@ class Moment:
 
     It may have more rows than there are episodes; the first rows are theirs.
     """
-
-
-class Recording(NamedTuple):
-    """Whole episodes in float32, NaN after the end of each."""
-
-    observations: Float[np.ndarray, "episode time_and_1 obs"]
-    """Every state, the first and the final one included."""
-    actions: Float[np.ndarray, "episode time action"]
-    rewards: Float[np.ndarray, "episode time"]
-    masks: Float[np.ndarray, "episode time"]
-    """0 for the transition with which the task ended, else 1, also at the time limit."""
 
 
 OnStep = Callable[[Moment], object]
@@ -169,7 +159,7 @@ def rollout(
             tables.append(table)
             recordings.append(recording)
     table = pd.concat(tables, ignore_index=True)
-    return table, _joined(recordings) if record else None
+    return table, joined(recordings) if record else None
 
 
 _key_of_step = jax.jit(jax.random.fold_in)  # compiled, it takes an eighth of the time
@@ -205,7 +195,7 @@ def _batch_of_episodes(
             own = environments[:episodes], running.copy(), obs[:episodes].copy()
             on_step(Moment(t, numbers, *own, decision))
 
-    track = _Track(obs[:episodes])
+    track = Track(obs[:episodes])
     for t in range(limit):
         decision = policy(obs, _key_of_step(key, limit * batch + t))
         watch(t, decision)
@@ -235,46 +225,6 @@ def _batch_of_episodes(
         }
     )
     return table, track.recording() if record else None
-
-
-class _Track:
-    """The steps of a batch of episodes, one after the other."""
-
-    def __init__(self, observations: np.ndarray) -> None:
-        self.observations = [observations.copy()]
-        self.steps: list[tuple[np.ndarray, ...]] = []
-
-    def add(self, alive: np.ndarray, *step: np.ndarray) -> None:
-        """Actions, rewards, masks and next observations of one step; NaN but for `alive` rows."""
-        kept = tuple(np.full(values.shape, np.nan, np.float32) for values in step)
-        for rows, values in zip(kept, step, strict=True):
-            rows[alive] = values[alive]
-        *transition, observations = kept
-        self.steps.append(tuple(transition))
-        self.observations.append(observations)
-
-    def recording(self) -> Recording:
-        steps = (np.stack(values, 1) for values in zip(*self.steps, strict=True))
-        return Recording(np.stack(self.observations, 1), *steps)
-
-
-def _joined(recordings: Sequence[Recording]) -> Recording:
-    """Recordings of several batches as one, as long as the longest."""
-
-    def join(parts: Sequence[np.ndarray]) -> np.ndarray:
-        longest = max(part.shape[1] for part in parts)
-        return np.concatenate(
-            [
-                np.pad(
-                    part,
-                    [(0, 0), (0, longest - part.shape[1])] + [(0, 0)] * (part.ndim - 2),
-                    constant_values=np.nan,
-                )
-                for part in parts
-            ]
-        )
-
-    return Recording(*map(join, zip(*recordings, strict=True)))
 
 
 def seconds_per_step(environment: str, episodes: int, *, steps: int = 10) -> float:

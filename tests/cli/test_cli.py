@@ -61,7 +61,7 @@ def test_collect_writes_both_files_and_names_the_next_command(tmp_path, capsys):
     assert run("collect", DATASET, "--episodes", 1, "--workers", 1, "--out", tmp_path) == 0
     assert files_in(tmp_path) == {f"{DATASET}.npz", f"{DATASET}-val.npz"}
     first_line, *_, last_line = capsys.readouterr().out.strip().splitlines()
-    for told in ("1 episodes of 1001 rows", str(tmp_path), "MB in all", "the same command goes on"):
+    for told in ("1 validation episodes of 1001", str(tmp_path), "MB in all", "the same command"):
         assert told in first_line
     command = cli.parse(shlex.split(last_line.removeprefix("Next: sorl-edu ")))
     assert (command.dataset, command.data) == (TASK, tmp_path)
@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(data, tmp_p
     assert run("collect", DATASET, "--episodes", 1, "--out", tmp_path / "file" / "data") == 2
     assert "is a file" in capsys.readouterr().err
     assert run("collect", DATASET, "--episodes", 1, "--out", data) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_a_loss_that_turns_nan_is_told_without_a_traceback(data, tmp_path, capsys):

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 import zipfile
 from contextlib import suppress
@@ -21,8 +22,9 @@ import pytest
 
 from sorl_edu.datasets import collect as collecting
 from sorl_edu.datasets import mazes
-from sorl_edu.datasets.collect import RECIPES, Recipe, collect
+from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.datasets.recipes import RECIPES, Recipe
 from sorl_edu.environments.make import DATASETS
 from sorl_edu.errors import ConfigError, DataError
 from sorl_edu.files import add_to_manifest, file_sha256
@@ -253,7 +255,7 @@ def test_a_folder_that_cant_be_made_is_refused(tmp_path):
 
 def test_files_that_are_there_are_kept_unless_told_otherwise(tmp_path):
     (tmp_path / f"{STITCH}-val.npz").write_text("mine")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         collect(STITCH, tmp_path, episodes=1, progress=False)
     assert [file.name for file in tmp_path.iterdir()] == [f"{STITCH}-val.npz"]
     _, validation = collect(STITCH, tmp_path, episodes=1, overwrite=True, progress=False)
@@ -405,8 +407,11 @@ def test_a_process_that_was_killed_takes_its_workers_along_and_goes_on(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: to the workers, too
     output, errors = process.communicate(timeout=60)
     told = process.returncode, output, errors
-    assert process.returncode == 130 and "goes on" in errors and "Traceback" not in errors, told
-    assert f"{killed_at} are there." in output and "MB in all" in output.splitlines()[0]
+    assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors, told
+    assert (
+        f"{killed_at} episodes are finished already." in output
+        and "MB in all" in output.splitlines()[0]
+    )
     assert killed_at + 5 <= parts() < episodes + episodes // 10
 
     for there in (folder, tmp_path / "unstopped"):
@@ -440,7 +445,7 @@ def begun(short, tmp_path):
 def test_only_what_is_missing_is_made(begun, unstopped, monkeypatch, capsys):
     stop_after(1, monkeypatch)
     collect(STITCH, begun, episodes=2)
-    assert "2 are there" in capsys.readouterr().out
+    assert "2 episodes are finished already" in capsys.readouterr().out
     assert contents(begun) == unstopped
 
 
@@ -455,22 +460,22 @@ def test_more_episodes_can_be_asked_for_on_the_way(begun, tmp_path):
 )
 def test_the_parts_of_another_collection_are_refused(change, theirs, begun):
     before = contents(begun / f"{STITCH}.parts")
-    with pytest.raises(ConfigError, match=f"begun with {theirs}: finish it so, or delete"):
+    with pytest.raises(ConfigError, match=f"begun with {theirs}: finish it with the same values"):
         collect(STITCH, begun, episodes=2, progress=False, **change)
     assert contents(begun / f"{STITCH}.parts") == before
 
 
 def test_parts_of_other_versions_are_refused(begun):
-    told = begun / f"{STITCH}.parts" / collecting.TOLD
+    told = begun / f"{STITCH}.parts" / collecting.MANIFEST
     told.write_text(told.read_text().replace(version("mujoco"), "3.1.6"))
-    with pytest.raises(ConfigError, match="begun with mujoco 3.1.6: finish it so, or delete"):
+    with pytest.raises(ConfigError, match="begun with mujoco 3.1.6: finish it with the same"):
         collect(STITCH, begun, episodes=2, progress=False)
 
 
 def test_a_folder_of_other_things_is_refused(short, tmp_path):
     (tmp_path / f"{STITCH}.parts").mkdir()
     (tmp_path / f"{STITCH}.parts" / "thesis.tex").write_text("mine")
-    with pytest.raises(ConfigError, match="holds other things"):
+    with pytest.raises(ConfigError, match="holds files of something else"):
         collect(STITCH, tmp_path, episodes=1, progress=False)
     assert contents(tmp_path / f"{STITCH}.parts") == {"thesis.tex": b"mine"}
 
@@ -494,7 +499,7 @@ def test_a_damaged_part_is_named_and_made_again_once_deleted(damage, begun, unst
 
 
 def test_a_damaged_sign_is_told_in_words(begun):
-    (begun / f"{STITCH}.parts" / collecting.TOLD).write_bytes(b"")
+    (begun / f"{STITCH}.parts" / collecting.MANIFEST).write_bytes(b"")
     with pytest.raises(DataError, match="collection.json' is damaged: delete .*parts'"):
         collect(STITCH, begun, episodes=2, progress=False)
 
@@ -505,8 +510,42 @@ def test_a_killed_worker_is_told_in_words(short, tmp_path, monkeypatch):
             return super().submit(os._exit, 1)
 
     monkeypatch.setattr(collecting, "ProcessPoolExecutor", Pool)
-    with pytest.raises(ChildProcessError, match="the same command goes on"):
+    with pytest.raises(ChildProcessError, match="resume with the same command"):
         collect(STITCH, tmp_path, episodes=2, workers=2, progress=False)
+
+
+@pytest.mark.slow
+def test_workers_collect_where_there_are_no_signal_masks(unstopped, tmp_path, monkeypatch):
+    """As on Windows, which has neither masks nor the modules of POSIX."""
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    collect(STITCH, tmp_path / "windows", episodes=2, workers=2, progress=False)
+    assert contents(tmp_path / "windows") == unstopped
+
+
+def test_the_collectors_import_without_the_modules_of_posix(tmp_path):
+    program = """
+        import sys, signal, os
+        for name in ("resource", "fcntl", "pwd", "grp", "termios"):
+            sys.modules[name] = None
+        for name in ("fork", "killpg", "getuid", "setsid", "sched_getaffinity"):
+            if hasattr(os, name):
+                delattr(os, name)
+        for name in ("SIGKILL", "pthread_sigmask", "SIGHUP", "SIG_BLOCK", "SIG_SETMASK"):
+            delattr(signal, name)
+        from sorl_edu.datasets.collect import collect
+        collect("pointmaze-medium-stitch-v0", sys.argv[1], episodes=1, progress=False)
+    """
+    words = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_numpys_integers_are_integers(workers, short, unstopped, tmp_path):
+    numbers = np.array([2, 0, workers])
+    episodes, seed, workers = numbers
+    collect(STITCH, tmp_path / "n", episodes=episodes, seed=seed, workers=workers, progress=False)
+    assert contents(tmp_path / "n") == unstopped
 
 
 def shipped_manifest():

@@ -13,8 +13,9 @@ import pytest
 
 from sorl_edu.datasets import collect as collecting
 from sorl_edu.datasets import manipulation
-from sorl_edu.datasets.collect import RECIPES, as_arrays, collect
+from sorl_edu.datasets.collect import as_arrays, collect
 from sorl_edu.datasets.manipulation import is_healthy
+from sorl_edu.datasets.recipes import RECIPES
 from sorl_edu.errors import DataError
 
 ROWS = 61
@@ -191,7 +192,7 @@ def test_noise_on_plans_is_relative_to_the_largest_actions_and_smoothed(monkeypa
         made.append(make(*args))
         return made[-1]
 
-    monkeypatch.setattr(manipulation_episodes, "make_oracles", spied)
+    monkeypatch.setattr(manipulation, "make_oracles", spied)
     seeds = [np.random.SeedSequence(k) for k in range(30)]
     for noise in (0.0, 0.1):
         for seed in seeds:
@@ -234,7 +235,7 @@ def test_an_unhealthy_scene_is_replaced_by_one_that_its_seeds_decide(monkeypatch
         checks.append(qpos)
         return len(checks) % 2 == 0
 
-    monkeypatch.setattr(manipulation_episodes, "is_healthy", refuse_the_first)
+    monkeypatch.setattr(manipulation, "is_healthy", refuse_the_first)
     one, two = (episode("scene-noisy-v0", 0.1, SEEDS, rows=5) for _ in range(2))
     assert len(checks) == 4
     np.testing.assert_array_equal(checks[0].astype(np.float32), first["qpos"])
@@ -246,8 +247,8 @@ def test_an_unhealthy_scene_is_replaced_by_one_that_its_seeds_decide(monkeypatch
 
 
 def test_scenes_that_are_never_healthy_are_given_up(monkeypatch):
-    monkeypatch.setattr(manipulation_episodes, "is_healthy", lambda qpos: False)
-    monkeypatch.setattr(manipulation_episodes, "MAX_ATTEMPTS", 3)
+    monkeypatch.setattr(manipulation, "is_healthy", lambda qpos: False)
+    monkeypatch.setattr(manipulation, "MAX_ATTEMPTS", 3)
     with pytest.raises(DataError, match="noise 7.0 is too much"):
         collector("scene-play-v0", rows=2).episode(7.0, SEEDS)
 

@@ -1,43 +1,35 @@
-"""Loading against OGBench's own loader and environments, downloads against a local server."""
+"""Loading against OGBench's own loader and environments."""
 
-import contextlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gymnasium
+import mirrors
 import numpy as np
 import ogbench
 import ogbench.utils
 import pytest
+from mirrors import DOWN, FILE, LARGE, LARGE_FILES, TASK, Mirror, flip_a_byte, names
 
 import sorl_edu.datasets.ogbench as loading
 from sorl_edu.datasets.collect import collect
-from sorl_edu.datasets.ogbench import download_file, load, shipped_data
+from sorl_edu.datasets.download import MIRRORS
+from sorl_edu.datasets.ogbench import load, shipped_data
 from sorl_edu.environments.make import DATASETS, parse_name
 from sorl_edu.errors import ConfigError, DataError, UnknownName
 
 SHIPPED = "pointmaze-medium-navigate"
-LARGE = "pointmaze-large-stitch"
-LARGE_FILES = [f"{LARGE}-v0.npz", f"{LARGE}-v0-val.npz"]
-TASK = f"{LARGE}-singletask-v0"
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """A folder with a small dataset that is not shipped."""
-    folder = tmp_path_factory.mktemp("large")
-    collect(f"{LARGE}-v0", folder, episodes=3, progress=False)
-    return folder
+large, content, serve = mirrors.large, mirrors.content, mirrors.serve  # fixtures
 
 
-def test_constants_are_ogbenchs():
+def test_the_cache_is_ogbenchs():
     assert loading.CACHE == ogbench.utils.DEFAULT_DATASET_DIR
-    assert loading.MIRRORS[0] == ogbench.utils.DATASET_URL
 
 
 def test_every_dataset_has_an_environment_for_every_task():
@@ -129,13 +121,67 @@ def test_manipulation_rewards_are_the_environments_own(dataset, tmp_path):
     np.testing.assert_array_equal(np.diff(rewards), [0, 0, 0, 0, 1])
 
 
-def test_importing_the_library_imports_neither_mujoco_nor_ogbench():
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("ogbench", "mujoco ogbench gymnasium IPython sorl_edu.datasets.collect"),
+        ("toy", "mujoco ogbench gymnasium IPython sorl_edu.datasets.ogbench"),
+        (
+            "transitions",
+            "multiprocessing urllib.request pandas sorl_edu.datasets.collect "
+            "sorl_edu.datasets.ogbench sorl_edu.datasets.download sorl_edu.environments.rollout",
+        ),
+    ],
+)
+def test_importing_a_module_of_the_datasets_loads_little_else(module, unwanted):
     code = (
-        "import sys, sorl_edu.datasets, sorl_edu.datasets.toy\n"
-        "print([m for m in ('mujoco', 'ogbench', 'gymnasium', 'IPython') if m in sys.modules])"
+        f"import sys, sorl_edu.datasets.{module}\n"
+        f"print([m for m in {unwanted.split()} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# Data that do not fit the environment
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (LARGE, "pointmaze-medium-stitch"),
+        (LARGE, "pointmaze-teleport-stitch"),
+        (LARGE, "pointmaze-giant-navigate"),
+        (SHIPPED, "pointmaze-large-navigate"),
+    ],
+)
+def test_another_mazes_file_under_this_mazes_name_is_refused(data, name, large, tmp_path):
+    folder = shipped_data() if data == SHIPPED else large
+    for split in ("", "-val"):
+        shutil.copy(folder / f"{data}-v0{split}.npz", tmp_path / f"{name}-v0{split}.npz")
+    maze = name.rsplit("-", 1)[0]
+    message = rf"{name}-v0.npz' can't be used: \d+% .*walls of '{maze}' .*another maze"
+    with pytest.raises(DataError, match=message):
+        load(f"{name}-singletask-v0", folder=tmp_path, download=False)
+
+
+def test_another_mazes_validation_file_is_refused_too(large, tmp_path):
+    shutil.copy(shipped_data() / f"{SHIPPED}-v0.npz", tmp_path)
+    shutil.copy(large / LARGE_FILES[1], tmp_path / f"{SHIPPED}-v0-val.npz")
+    with pytest.raises(DataError, match=r"-val.npz' can't be used: .*another maze"):
+        load(f"{SHIPPED}-singletask-v0", folder=tmp_path, download=False)
+
+
+def test_a_few_rows_in_walls_are_no_other_maze(large, tmp_path):
+    """A body that was thrown over a wall, say; in 1% of the rows at most."""
+    with np.load(large / FILE) as file:
+        qpos = file["qpos"].copy()
+    qpos[:6] = -100.0
+    with_change(large, tmp_path, qpos=qpos)
+    assert len(load(TASK, folder=tmp_path, download=False).train) == 600
+    qpos[:7] = -100.0
+    with_change(large, tmp_path, qpos=qpos)
+    with pytest.raises(DataError, match="1% of its positions .* first in row 0"):
+        load(TASK, folder=tmp_path, download=False)
 
 
 # Where files are looked for
@@ -180,70 +226,6 @@ def test_loading_leaves_numpys_global_state_alone(large):
 # Downloads
 
 
-class Mirror:
-    """A local host of files that misbehaves on demand and notes what it was asked for."""
-
-    def __init__(self, files, *, ranges=True, cut_after=None, cuts=0, status=None):
-        self.files, self.ranges, self.status = files, ranges, status
-        self.cut_after, self.cuts = cut_after, cuts
-        self.requests = []  # (file, first byte asked for)
-
-    def answer(self, request):
-        file = request.path.rsplit("/", 1)[-1]
-        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        offset = int(asked[1]) if asked and self.ranges else 0
-        self.requests.append((file, int(asked[1]) if asked else 0))
-        if self.status or file not in self.files:
-            return request.send_error(self.status or 404)
-        content = self.files[file]
-        if asked and self.ranges and offset >= len(content):
-            return request.send_error(416)
-        request.send_response(206 if asked and self.ranges else 200)
-        request.send_header("Content-Length", str(len(content) - offset))
-        request.end_headers()
-        body = content[offset:]
-        if self.cuts > 0:
-            self.cuts -= 1
-            body = body[: self.cut_after]
-            request.close_connection = True
-        request.wfile.write(body)
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    monkeypatch.setattr(loading, "RETRY_PAUSE", 0.0)
-    with contextlib.ExitStack() as stack:
-
-        def start(mirror):
-            class Handler(BaseHTTPRequestHandler):
-                def do_GET(self):
-                    mirror.answer(self)
-
-                def log_message(self, *_):
-                    pass
-
-            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-            stack.callback(server.server_close)
-            stack.callback(server.shutdown)
-            return f"http://127.0.0.1:{server.server_port}/data"
-
-        yield start
-
-
-@pytest.fixture(scope="module")
-def content(large):
-    return {file: (large / file).read_bytes() for file in LARGE_FILES}
-
-
-DOWN = "http://127.0.0.1:9/data"  # nothing listens on the discard port
-FILE = LARGE_FILES[0]
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
 def test_a_download_is_loaded_and_not_repeated(serve, content, tmp_path):
     mirror = Mirror(content)
     url = serve(mirror)
@@ -259,55 +241,6 @@ def test_a_download_goes_to_the_given_folder(serve, content, tmp_path):
     url = serve(Mirror(content))
     load(TASK, folder=tmp_path / "mine", cache=tmp_path / "no", mirrors=[url], progress=False)
     assert names(tmp_path / "mine") == sorted(LARGE_FILES) and names(tmp_path) == ["mine"]
-
-
-def test_a_cut_download_is_resumed_where_it_was_cut(serve, content, tmp_path):
-    mirror = Mirror(content, cut_after=1000, cuts=2)
-    path = download_file(FILE, tmp_path, mirrors=[serve(mirror)], progress=False)
-    assert path.read_bytes() == content[FILE] and names(tmp_path) == [FILE]
-    assert mirror.requests == [(FILE, 0), (FILE, 1000), (FILE, 2000)]
-
-
-@pytest.mark.parametrize("kept", [0, 1, 5000, -1, None])
-def test_a_later_run_takes_up_what_an_earlier_one_left(kept, serve, content, tmp_path):
-    (tmp_path / f"{FILE}.part").write_bytes(content[FILE][:kept])
-    mirror = Mirror(content)
-    path = download_file(FILE, tmp_path, mirrors=[serve(mirror)], progress=False)
-    assert path.read_bytes() == content[FILE] and names(tmp_path) == [FILE]
-    assert mirror.requests == [(FILE, len(content[FILE][:kept]))]
-
-
-@pytest.mark.parametrize("left", [b"x" * 4000, b"x" * 10**6], ids=["short", "too long"])
-def test_what_was_left_of_another_file_is_thrown_away(left, serve, content, tmp_path):
-    (tmp_path / f"{FILE}.part").write_bytes(left)
-    path = download_file(FILE, tmp_path, mirrors=[serve(Mirror(content))], progress=False)
-    assert path.read_bytes() == content[FILE] and names(tmp_path) == [FILE]
-
-
-def test_a_host_without_ranges_starts_again(serve, content, tmp_path):
-    mirror = Mirror(content, ranges=False, cut_after=1000, cuts=1)
-    path = download_file(FILE, tmp_path, mirrors=[serve(mirror)], progress=False)
-    assert path.read_bytes() == content[FILE]
-
-
-def flip_a_byte(content, at=None):
-    at = len(content) // 2 if at is None else at
-    return content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :]
-
-
-@pytest.mark.parametrize("trouble", ["down", "404", "503", "corrupt", "web page", "always cut"])
-def test_the_next_mirror_is_tried(trouble, serve, content, tmp_path):
-    first = {
-        "down": lambda: DOWN,
-        "404": lambda: serve(Mirror({})),
-        "503": lambda: serve(Mirror(content, status=503)),
-        "corrupt": lambda: serve(Mirror({FILE: flip_a_byte(content[FILE])})),
-        "web page": lambda: serve(Mirror({FILE: b"<html>moved</html>"})),
-        "always cut": lambda: serve(Mirror(content, cut_after=100, cuts=10**6)),
-    }[trouble]()
-    second = serve(Mirror(content))
-    path = download_file(FILE, tmp_path, mirrors=[first, second], progress=False)
-    assert path.read_bytes() == content[FILE] and names(tmp_path) == [FILE]
 
 
 def walk(env_id):
@@ -365,25 +298,6 @@ def test_learned_experts_data_come_through_corrupt_and_cut_transfers(dataset, se
     np.testing.assert_array_equal(data.train.rewards, rewards)
 
 
-def test_a_host_that_lacks_the_file_is_asked_once_and_a_troubled_one_again(serve, tmp_path):
-    lacking, troubled = Mirror({}), Mirror({}, status=503)
-    urls = [serve(lacking), serve(troubled)]
-    with pytest.raises(DataError, match="404") as error:
-        download_file(FILE, tmp_path, mirrors=urls, progress=False, tries=3)
-    assert "503" in str(error.value)
-    assert len(lacking.requests) == 1 and len(troubled.requests) == 3
-
-
-def test_a_silent_host_counts_as_down(tmp_path, monkeypatch):
-    import socket
-
-    monkeypatch.setattr(loading, "RETRY_PAUSE", 0.0)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(DataError, match="timed out"):
-            download_file(FILE, tmp_path, mirrors=[url], progress=False, timeout=0.2, tries=2)
-
-
 def test_offline_says_what_was_looked_for_and_how_to_make_it(tmp_path):
     with pytest.raises(DataError) as error:
         load(TASK, folder=tmp_path, cache=tmp_path / "cache", mirrors=[DOWN], progress=False)
@@ -395,7 +309,7 @@ def test_offline_says_what_was_looked_for_and_how_to_make_it(tmp_path):
 
 
 def test_what_cant_be_made_here_names_its_source(tmp_path):
-    with pytest.raises(DataError, match=re.escape(loading.MIRRORS[0])) as error:
+    with pytest.raises(DataError, match=re.escape(MIRRORS[0])) as error:
         load("antmaze-large-navigate-singletask-v0", cache=tmp_path, download=False)
     assert "sorl-edu collect" not in str(error.value)
 

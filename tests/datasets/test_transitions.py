@@ -7,6 +7,7 @@ import pytest
 
 from sorl_edu.agents import SORL
 from sorl_edu.datasets.transitions import TaskSet, Transitions
+from sorl_edu.environments.recording import Recording
 from sorl_edu.errors import DataError
 
 
@@ -81,6 +82,17 @@ def test_actions_out_of_range_are_refused_with_row_and_size(value):
         Transitions.create(**changed("actions", 4, value))
 
 
+@pytest.mark.parametrize("value", [2.0, -1.0, 0.5])
+def test_masks_other_than_0_and_1_are_refused_with_row_and_value(value):
+    with pytest.raises(DataError, match=rf"masks must be 0 .* or 1; row 5 has {value:g}$"):
+        Transitions.create(**changed("masks", 5, value))
+
+
+def test_masks_may_be_booleans():
+    data = Transitions.create(**(arrays() | {"masks": np.arange(7) != 2}))
+    np.testing.assert_array_equal(data.masks, [1, 1, 0, 1, 1, 1, 1])
+
+
 def test_actions_may_reach_the_bounds_within_rounding():
     Transitions.create(**changed("actions", 4, 1 + 1e-6))
     Transitions.create(**changed("actions", 4, -1))
@@ -107,6 +119,38 @@ def test_wrong_shapes_and_trajectories_are_refused(name, value, message):
 def test_no_rows_are_refused():
     with pytest.raises(DataError, match="observations has shape"):
         Transitions.create(**{name: array[:0] for name, array in arrays().items()})
+
+
+def test_a_recording_becomes_the_transitions_that_were_taken():
+    """Episodes of 2 and 3 steps, the first of which ends the task; NaN after its end."""
+    nan = np.nan
+    recording = Recording(
+        observations=np.array([[[0.0], [1], [2], [nan]], [[10], [11], [12], [13]]], np.float32),
+        actions=np.array([[[0.0], [0.1], [nan]], [[0.5], [0.6], [0.7]]], np.float32),
+        rewards=np.array([[-1.0, 0, nan], [-1, -2, -3]], np.float32),
+        masks=np.array([[1.0, 0, nan], [1, 1, 1]], np.float32),
+    )
+    data = Transitions.from_recording(recording)
+    np.testing.assert_array_equal(data.observations[:, 0], [0, 1, 2, 10, 11, 12, 13])
+    np.testing.assert_array_equal(data.last, [0, 0, 1, 0, 0, 0, 1])
+    batch = data.at(data.starts)
+    np.testing.assert_array_equal(batch.observations[:, 0], [0, 1, 10, 11, 12])
+    np.testing.assert_array_equal(batch.next_observations[:, 0], [1, 2, 11, 12, 13])
+    np.testing.assert_allclose(batch.actions[:, 0], [0, 0.1, 0.5, 0.6, 0.7])
+    np.testing.assert_array_equal(batch.rewards, [-1, 0, -1, -2, -3])
+    np.testing.assert_array_equal(batch.masks, [1, 0, 1, 1, 1])
+    assert np.isnan(recording.actions[0, 2]).all()  # the recording stays as it was
+
+
+def test_a_recording_with_a_wrong_value_is_refused(transitions):
+    bad = Recording(
+        observations=np.array([[[0.0], [np.nan], [2]]], np.float32),
+        actions=np.zeros((1, 2, 1), np.float32),
+        rewards=np.zeros((1, 2), np.float32),
+        masks=np.ones((1, 2), np.float32),
+    )
+    with pytest.raises(DataError, match="observations is NaN or infinite in row 1"):
+        Transitions.from_recording(bad)
 
 
 def test_the_dataset_is_a_pytree_and_survives_transformations(transitions):
