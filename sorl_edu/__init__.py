@@ -8,34 +8,25 @@
     run = train(agent, data.train, updates=10_000, key=jax.random.key(0))
     episodes, _ = evaluate(agent, run.state, name, steps=8, candidates=32)
 
-The modules are the lessons, in the order in which they are taught: flow_matching, shortcut,
-temporal_difference, agents, inference.
+The modules are the lessons: flow_matching, shortcut, temporal_difference, inference, and the
+networks behind them. The packages, from the lowest to the highest, are environments, datasets,
+agents, training, evaluation, plotting, experiments, widgets, course and cli.
 """
 
-from importlib import import_module
+import lazy_loader
 
 __version__ = "0.1.0"
 
-# A name is imported when it is first asked for, so that `sorl-edu --help` and `sorl-edu doctor`
-# answer at once, the doctor also where JAX itself is broken.
-_MODULES = {
-    "agents": ("SORL", "Agent", "FlowBC"),
-    "training.checkpoints": ("AgentInfo", "load_agent", "save_agent"),
-    "datasets.ogbench": ("load",),
-    "evaluation": ("evaluate", "paired_difference", "summarize", "sweep"),
-    "agents.presets": ("preset",),
-    "training": ("seed_state", "train", "train_seeds"),
-}
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sorl_edu' has no attribute '{name}'")
-    return getattr(import_module(f"sorl_edu.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+# A name is imported when it is first used: `sorl-edu --help` answers at once, and `sorl-edu doctor`
+# runs where JAX itself is broken.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "agents": ["SORL", "Agent", "FlowBC"],
+        "agents.presets": ["preset"],
+        "datasets.ogbench": ["load"],
+        "evaluation": ["evaluate", "paired_difference", "summarize", "sweep"],
+        "training": ["seed_state", "train", "train_seeds"],
+        "training.checkpoints": ["AgentInfo", "load_agent", "save_agent"],
+    },
+)

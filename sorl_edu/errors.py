@@ -20,6 +20,10 @@ class ConfigError(ValueError):
     """A hyper-parameter outside the range in which the algorithm is defined."""
 
 
+class Divergence(RuntimeError):
+    """A training whose losses or parameters became NaN or infinite."""
+
+
 class UnknownName(ConfigError, KeyError):
     """A name that isn't known; the message gives the nearest ones that are."""
 

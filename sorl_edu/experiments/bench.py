@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from sorl_edu import programs
 from sorl_edu.agents import SORL
 from sorl_edu.agents.agent import Network, act
 from sorl_edu.agents.presets import preset
@@ -226,4 +227,4 @@ if __name__ == "__main__":
         "--course", action="store_true", help="also time notebooks and sliders (minutes)"
     )
     options = parser.parse_args()
-    main(options.out, options.paper_updates, options.course)
+    programs.run(lambda: main(options.out, options.paper_updates, options.course))

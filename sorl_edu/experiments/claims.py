@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from sorl_edu import programs
 from sorl_edu.agents import Agent
 from sorl_edu.agents.agent import State
 from sorl_edu.agents.presets import preset
@@ -272,4 +273,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    programs.run(main)

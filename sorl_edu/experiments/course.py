@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from sorl_edu import programs
 from sorl_edu.agents.agent import Agent, HasCritic, act, propose, without
 from sorl_edu.agents.presets import preset
 from sorl_edu.datasets.transitions import Transitions
@@ -264,4 +265,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    programs.run(main)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sorl_edu import programs
 from sorl_edu.datasets.ogbench import load_tasks
 
 ACTIONS = ("x", "y", "z", "yaw", "gripper")
@@ -115,4 +116,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    programs.run(main)

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from sorl_edu import plotting
+from sorl_edu import plotting, programs
 from sorl_edu.agents.presets import preset
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.evaluation import as_text, summarize
@@ -108,4 +108,5 @@ if __name__ == "__main__":
     parser.add_argument("--updates", type=int, default=EXPERIMENT.updates)
     parser.add_argument("--episodes", type=int, default=EXPERIMENT.episodes)
     parser.add_argument("--seed", type=int, default=0)
-    main(**vars(parser.parse_args()))
+    options = vars(parser.parse_args())
+    programs.run(lambda: main(**options))

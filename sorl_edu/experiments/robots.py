@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sorl_edu import programs
 from sorl_edu.agents.presets import preset
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.evaluation import paired_difference
@@ -264,4 +265,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     use_all_cores()
-    main()
+    programs.run(main)

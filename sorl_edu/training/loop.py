@@ -29,7 +29,7 @@ from jaxtyping import Array, Int, Key, PRNGKeyArray
 
 from sorl_edu.agents.agent import Agent, Metrics, State
 from sorl_edu.datasets.transitions import TaskSet, Transitions
-from sorl_edu.errors import check
+from sorl_edu.errors import Divergence, check
 from sorl_edu.progress import progress_bar
 from sorl_edu.training.checkpoints import TrainingCheckpoint
 from sorl_edu.training.devices import shard
@@ -40,7 +40,7 @@ VALIDATION_BATCHES = 8
 INIT, TRAINING, VALIDATION = range(3)  # streams of a seed's key
 
 
-class NonFiniteLoss(RuntimeError):
+class NonFiniteLoss(Divergence):
     """A metric became NaN or infinite.
 
     Attributes:

@@ -7,13 +7,15 @@ up. A choice of a slow parameter draws that choice's frames first. The view also
 from __future__ import annotations
 
 import html
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 from IPython.display import Javascript
 
-from sorl_edu.widgets.explorer import Explorer
 from sorl_edu.widgets.frame import Parameter, figure_html
+
+if TYPE_CHECKING:
+    from sorl_edu.widgets.explorer import Explorer
 
 # The sliders of ipywidgets have no name and announce the index of their value: a screen reader says
 # "slider, 2.00" instead of "steps m, 4". In version 7 they don't even have the role of a slider.
