@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from sorl_edu.errors import check
@@ -50,7 +51,9 @@ class Proposal(NamedTuple):
         return take(self.actions, self.chosen)
 
 
-def check_budget(steps: int, candidates: int, batch: int = 1) -> None:
+def check_budget(
+    steps: int | np.integer, candidates: int | np.integer, batch: int | np.integer = 1
+) -> None:
     """Raises ConfigError for steps m or candidates N that can't be run."""
     check_steps(steps)
     check(steps <= MAX_STEPS, f"steps must be at most {MAX_STEPS}, got {steps}")

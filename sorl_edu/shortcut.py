@@ -49,7 +49,7 @@ def check_backprop_steps(max_backprop_steps: int, denoise_steps: int) -> None:
     )
 
 
-def check_steps(steps: int) -> None:
+def check_steps(steps: int | np.integer) -> None:
     """Raises ConfigError unless the number of inference steps m is a power of two."""
     check(
         is_power_of_two(steps),

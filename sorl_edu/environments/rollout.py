@@ -64,7 +64,7 @@ OnStep = Callable[[Moment], object]
 _kept: dict[tuple[str, int], tuple] = {}  # what `make_environments` created last
 
 
-def make_environments(name: str, count: int) -> tuple:
+def make_environments(name: str, count: int | np.integer) -> tuple:
     """`count` OGBench environments of a dataset's name, kept until others are requested.
 
     The old environments are closed before new ones are created: a robot takes over 100 MB.
@@ -84,7 +84,7 @@ def make_environments(name: str, count: int) -> tuple:
     return _kept[name, count]
 
 
-def parallel_environments(environment: str, episodes: int) -> int:
+def parallel_environments(environment: str, episodes: int | np.integer) -> int:
     """How many environments of a name are stepped together to run this many episodes.
 
     Raises:
@@ -92,15 +92,15 @@ def parallel_environments(environment: str, episodes: int) -> int:
     """
     parse_name(environment)
     most = kind_of(environment).most_at_once
-    return episodes if most is None else min(episodes, most)
+    return int(episodes if most is None else min(episodes, most))
 
 
 def rollout(
     policy: Policy,
     environment: str,
     *,
-    episodes: int,
-    seed: int = 0,
+    episodes: int | np.integer,
+    seed: int | np.integer = 0,
     starts: Sequence[PhysicsState] | None = None,
     on_step: OnStep | None = None,
     record: bool = False,

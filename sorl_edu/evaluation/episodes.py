@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import jax
+import numpy as np
 import pandas as pd
 
 from sorl_edu.agents.agent import Agent, State, act
@@ -33,10 +34,10 @@ def evaluate(
     state: State,
     environment: str,
     *,
-    steps: int,
-    candidates: int = 1,
-    episodes: int = 50,
-    seed: int = 0,
+    steps: int | np.integer,
+    candidates: int | np.integer = 1,
+    episodes: int | np.integer = 50,
+    seed: int | np.integer = 0,
     record: bool = False,
     on_step: OnStep | None = None,
 ) -> tuple[pd.DataFrame, Recording | None]:
@@ -56,13 +57,13 @@ def evaluate(
     """
     check_budget(steps, candidates, episodes)
     check_environment(state, environment, episodes)
-    policy = partial(act, agent, state, steps=steps, candidates=candidates)
+    policy = partial(act, agent, state, steps=int(steps), candidates=int(candidates))
     return rollout(
         policy, environment, episodes=episodes, seed=seed, record=record, on_step=on_step
     )
 
 
-def check_environment(state: State, environment: str, episodes: int = 1) -> None:
+def check_environment(state: State, environment: str, episodes: int | np.integer = 1) -> None:
     """Raises DataError unless the environment has the widths that the agent was trained on."""
     env = make_environments(environment, parallel_environments(environment, episodes))[0]
     obs_dim, action_dim = env.observation_space.shape[0], env.action_space.shape[0]
@@ -79,10 +80,10 @@ def sweep(
     states: State,
     environment: str,
     *,
-    steps: Sequence[int] = (1, 2, 4, 8),
-    candidates: Sequence[int] = (1, 8, 32),
-    episodes: int = 50,
-    seed: int = 0,
+    steps: Sequence[int] | np.ndarray = (1, 2, 4, 8),
+    candidates: Sequence[int] | np.ndarray = (1, 8, 32),
+    episodes: int | np.integer = 50,
+    seed: int | np.integer = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Evaluates every setting of a grid, for every training seed, from the same start states.

@@ -1,0 +1,24 @@
+"""What importing the package loads, and what it does without."""
+
+import subprocess
+import sys
+import textwrap
+
+
+def test_importing_the_package_loads_no_mujoco_and_needs_no_jupyter():
+    program = """
+        import importlib, pkgutil, sys
+        for name in ("ipywidgets", "IPython", "jupyter", "jupyter_core"):
+            sys.modules[name] = None  # as if it were not installed
+        import sorl_edu
+        for module in pkgutil.walk_packages(sorl_edu.__path__, "sorl_edu."):
+            if module.name != "sorl_edu.widgets.live":
+                importlib.import_module(module.name)
+        assert not {"mujoco", "ogbench"} & set(sys.modules)
+        print(sum(name.startswith("sorl_edu.") for name in sys.modules))
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) >= 18  # modules that were looked at
