@@ -1,4 +1,4 @@
-"""Intervals and paired differences of episodes."""
+"""Confidence intervals and paired differences of episodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from sorl_edu.errors import DataError, check
 def t_interval(
     values: Sequence[float] | np.ndarray | pd.Series, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Student's interval for a mean; (nan, nan) for fewer than two values."""
+    """Student's confidence interval for a mean; (nan, nan) for fewer than two values.
+
+    Args:
+        values: independent and roughly normal.
+        confidence: coverage, in (0, 1).
+
+    Source: Student, The probable error of a mean, Biometrika 6, 1908.
+    """
     from scipy import stats
 
     values = np.asarray(values, float)
@@ -24,7 +31,12 @@ def t_interval(
 
 
 def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval for a proportion, which stays in [0, 1] and behaves at 0 and 1.
+    """Wilson's confidence interval for a proportion; it stays in [0, 1] and is valid at 0 and 1.
+
+    Args:
+        successes: number of successes, at most `trials`.
+        trials: at least 1.
+        confidence: coverage, in (0, 1).
 
     Source: E. B. Wilson, Probable inference, JASA 22, 1927.
     """
@@ -35,11 +47,18 @@ def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> 
 
 
 def summarize(episodes: pd.DataFrame) -> pd.DataFrame:
-    """One row per (steps, candidates): means, and 95% intervals that say what they are over.
+    """One row per (steps, candidates): means with 95% intervals, and what the intervals are over.
 
-    With several training seeds an interval is Student's over the seeds' means: it covers what
-    another seed would give. With one seed it is over episodes (Wilson's for success, Student's for
-    the others): it covers what other starts would give, for this one agent.
+    With several training seeds, Student's interval over the means of the seeds: it accounts for
+    other seeds. With one seed, an interval over episodes (Wilson's for success, Student's for the
+    others): it accounts for other start states of this one agent.
+
+    Args:
+        episodes: rows as `evaluation.sweep` returns them.
+
+    Returns:
+        steps, candidates; success, return and length, each with _low and _high; episodes, seeds,
+        interval.
     """
     rows = []
     for (m, n), cell in episodes.groupby(["steps", "candidates"]):
@@ -61,7 +80,7 @@ def summarize(episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_text(summary: pd.DataFrame) -> str:
-    """A summary as a table to print, a row per setting."""
+    """A summary as a printable table, a row per setting."""
     metrics = {"success": ".2f", "return": ".1f", "length": ".1f"}
     lines = [f"{'steps':>5} {'N':>4}" + "".join(f"  {metric:^24}" for metric in metrics)]
     for _, row in summary.iterrows():
@@ -72,7 +91,7 @@ def as_text(summary: pd.DataFrame) -> str:
         lines.append(
             f"{row.steps:>5} {row.candidates:>4}" + "".join(f"  {cell:^24}" for cell in cells)
         )
-    lines.append(f"[{summary.interval.iloc[0]}; an episode that fails counts its time limit]")
+    lines.append(f"[{summary.interval.iloc[0]}; a failed episode counts its time limit]")
     return "\n".join(lines)
 
 
@@ -82,16 +101,16 @@ def paired_difference(
     """Mean of (`better` - `worse`) for settings that share starts, with a 95% interval over seeds.
 
     Args:
-        episodes: rows as `sweep` gives them; other columns may tell settings apart, too.
+        episodes: rows as `evaluation.sweep` returns them; further columns may distinguish settings.
         metric: "success", "return" or "length".
         better, worse: column values that select each setting, {"steps": 8, "candidates": 1}.
 
     Returns:
-        difference, low, high, seeds, episodes; Student's interval over the training seeds' paired
-        means, each over the same starts.
+        difference, low, high, seeds, episodes. The interval is Student's over the training seeds:
+        each contributes its mean difference over the same start states.
 
     Raises:
-        DataError: the settings don't have the same seeds and episodes.
+        DataError: the settings do not have the same seeds and episodes.
     """
 
     def select(setting: dict) -> pd.Series:

@@ -47,6 +47,7 @@ def test_a_part_of_another_file_is_thrown_away(left, ranges, serve, content, tmp
     mirror = Mirror(content, ranges=ranges)
     path = download_file(FILE, tmp_path, mirrors=[serve(mirror)], progress=False)
     assert path.read_bytes() == content[FILE] and names(tmp_path) == [FILE]
+    assert len(mirror.requests) == (2 if ranges else 1)
 
 
 def test_a_host_without_ranges_starts_again(serve, content, tmp_path):

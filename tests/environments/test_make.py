@@ -153,7 +153,6 @@ def test_a_state_that_is_put_back_is_followed_by_the_same_steps(env_id):
     state = get_state(env)
     futures = []
     for _ in range(2):
-        reset(env, 0)
         obs = set_state(env, state)
         np.testing.assert_array_equal(get_state(env).qpos, state.qpos)
         np.testing.assert_array_equal(get_state(env).qvel, state.qvel)

@@ -63,6 +63,22 @@ def test_cells_are_those_of_ogbench(size):
     assert not maze.is_free((-1, 1)) and not maze.is_free((1, 100))
 
 
+@pytest.mark.parametrize(
+    ("edge", "inwards"),
+    [((6, 0), (1, 0)), ((0, -2), (0, -1)), ((6, -2), (1, -1))],  # of the free cells (1, 1), (1, 2)
+)
+def test_positions_are_in_walls_if_they_are_deeper_than_allowed(edge, inwards):
+    maze = maze_geometry(MEDIUM)
+    positions = np.array(edge) + np.array([[-0.1], [0.1], [0.3], [0.7]]) * inwards
+    assert maze.in_walls(positions).tolist() == [False, True, True, True]
+    assert maze.in_walls(positions, 0.5).tolist() == [False, False, False, True]
+
+
+def test_positions_outside_the_maze_count_as_in_walls():
+    far = np.array([[-100.0, 0], [0, 100], [1e6, -1e6], [0, -7]])
+    assert maze_geometry(MEDIUM).in_walls(far, 0.5).all()
+
+
 @pytest.mark.parametrize("task", range(1, 6))
 def test_a_shortest_path_is_as_long_as_ogbenchs_oracle_says(task):
     maze = maze_geometry(f"pointmaze-medium-navigate-singletask-task{task}-v0")
