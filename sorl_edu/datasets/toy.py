@@ -1,8 +1,8 @@
 """Small problems with known answers: 2-D distributions to learn, and a bandit to solve.
 
-The distributions are the shapes that generative models are commonly shown on. The bandit is the
-smallest problem with everything that offline reinforcement learning needs: data with several modes,
-one of which is best. Its Q-function and its optimal action are known in closed form.
+The distributions are common demonstrations of generative models. The bandit is the smallest problem
+with all the difficulties of offline reinforcement learning: data with several modes, one of which
+is best. Its Q-function and its optimal action have closed forms.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sorl_edu.errors import ConfigError, UnknownName, check
 EIGHT_GAUSSIANS_RADIUS, EIGHT_GAUSSIANS_STD = 0.8, 0.05
 
 
-def sample(name: str, key: PRNGKeyArray, n: int) -> Float[Array, "n 2"]:
-    """Draw n independent points of a distribution; nearly all lie in [-1, 1]^2.
+def sample(name: str, key: PRNGKeyArray, n: int | np.integer) -> Float[Array, "n 2"]:
+    """Draw n independent points from a distribution; nearly all lie in [-1, 1]^2.
 
     Args:
         name: one of `DISTRIBUTIONS`.
@@ -30,12 +30,12 @@ def sample(name: str, key: PRNGKeyArray, n: int) -> Float[Array, "n 2"]:
 
     Raises:
         UnknownName: no distribution of this name.
-        ConfigError: n below 1.
+        ConfigError: n is below 1.
     """
     if name not in DISTRIBUTIONS:
         raise UnknownName("distribution", name, DISTRIBUTIONS)
     check(n >= 1, f"n is {n}; it must be at least 1", ConfigError)
-    return DISTRIBUTIONS[name](key, n)
+    return DISTRIBUTIONS[name](key, int(n))
 
 
 def eight_gaussians_means() -> Float[Array, "8 2"]:
@@ -106,22 +106,27 @@ BANDIT_HEIGHTS = (1.0, 0.75, 0.5, 0.25)
 """Reward at the centre of each mode; the first is the optimum."""
 
 BANDIT_RADIUS, BANDIT_STD, BANDIT_WIDTH = 0.6, 0.1, 0.2
-"""Distance of the modes from 0, spread of the behaviour around a mode, width of a reward bump."""
+"""Distance of the modes from 0, deviation of the behaviour from a mode, width of a reward bump."""
 
 
-def bandit(key: PRNGKeyArray, n: int) -> Transitions:
+def bandit(key: PRNGKeyArray, n: int | np.integer) -> Transitions:
     """A dataset of n one-step trajectories from the contextual bandit.
 
     The context o is uniform on [-1, 1]. The behaviour policy picks one of the four modes of
     `bandit_modes(o)` with equal chance and adds Gaussian noise of `BANDIT_STD`, so it is right a
-    quarter of the time, and the average of its actions is worth nothing. The reward is
+    quarter of the time, and its mean action is worthless. The reward is
     `bandit_reward` and the episode ends (mask 0), so that Q(o, a) is the reward for every gamma.
 
     Args:
         key: random key.
-        n: number of transitions, at least 1; each takes two rows, the second one its last state.
+        n: number of transitions, at least 1; each takes two rows, of which the second holds the
+            last state.
+
+    Raises:
+        ConfigError: n is below 1.
     """
     check(n >= 1, f"n is {n}; it must be at least 1", ConfigError)
+    n = int(n)
     key_context, key_mode, key_noise = jax.random.split(key, 3)
     observations = jax.random.uniform(key_context, (n, 1), minval=-1.0)
     modes = bandit_modes(observations)
@@ -139,12 +144,12 @@ def bandit(key: PRNGKeyArray, n: int) -> Transitions:
 
 
 def bandit_modes(observations: Float[Array, "*batch 1"]) -> Float[Array, "*batch 4 2"]:
-    """The four actions on a circle that the behaviour prefers, turned by the context: pi * o."""
+    """The four actions that the behaviour prefers, on a circle that the context turns by pi * o."""
     return BANDIT_RADIUS * _unit(jnp.pi * observations + jnp.arange(4) * jnp.pi / 2)
 
 
 def bandit_optimum(observations: Float[Array, "*batch 1"]) -> Float[Array, "*batch 2"]:
-    """The action of the highest reward, which is 1."""
+    """The action with the highest reward, which is 1."""
     return bandit_modes(observations)[..., 0, :]
 
 
@@ -168,7 +173,7 @@ def _every_other_row(values: Array) -> np.ndarray:
 
 
 def random_transitions(obs_dim: int, action_dim: int, rows: int = 20_000) -> Transitions:
-    """Transitions without a meaning, to measure speed with."""
+    """Random transitions of given widths, to measure speed."""
     rng = np.random.default_rng(0)
     return Transitions.create(
         rng.normal(size=(rows, obs_dim)),

@@ -101,6 +101,12 @@ def test_unknown_distributions_and_empty_samples_are_refused():
         toy.bandit(jax.random.key(0), 0)
 
 
+def test_a_number_of_points_may_be_numpys():
+    key, n = jax.random.key(0), np.int64(5)
+    np.testing.assert_array_equal(toy.sample("rings", key, n), toy.sample("rings", key, 5))
+    np.testing.assert_array_equal(toy.bandit(key, n).actions, toy.bandit(key, 5).actions)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(-1, 1, width=32))
 def test_no_action_beats_the_bandits_optimum(context):
