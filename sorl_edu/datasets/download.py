@@ -180,7 +180,7 @@ def _not_npz(response) -> str:
     """What to say of a response that is not an npz file."""
     kind = response.headers.get_content_type()
     login = ", perhaps a login page of your network" if kind == "text/html" else ""
-    return f"it answered with something else than an npz file ({kind}{login})"
+    return f"it answered with something other than an npz file ({kind}{login})"
 
 
 def _is_whole(path: Path) -> bool:
