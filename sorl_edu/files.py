@@ -35,7 +35,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         yield beside
         os.replace(beside, path)
     except OSError as error:
-        raise OSError(error.errno, f"can't write '{path}': {error.strerror or error}") from None
+        raise OSError(f"can't write '{path}': {error.strerror or error}") from None
     finally:
         beside.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""What is installed, what is wrong with it, and the fix: the findings of `sorl-edu doctor`.
+"""`sorl-edu doctor`: what is installed, what is wrong with it, and the remedy.
 
-Every check is a function that returns findings and changes nothing. A check imports what it looks
-at when it runs, so that a broken package is a finding and not the end of the doctor.
+Every check is a function that returns findings and changes nothing. A check imports what it
+examines when it runs, so that a broken package is a finding and doesn't end the doctor.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+
+from sorl_edu.cli.command import Command
 
 Status = Literal["ok", "warn", "wrong"]
 
@@ -25,39 +29,81 @@ PIP = "python -m pip install"
 REINSTALL = "install sorl-edu again; in the repository: rm -rf .venv && make demo"
 OGBENCH = f"{PIP} --no-deps ogbench dm_control"  # see pyproject.toml
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
-RENDER_TIMEOUT = 60.0
+SHIPPED = (".", "claims", "course", "robots")  # folders of data/ with a manifest each
+TIMEOUT = 60.0  # seconds
 RENDER = """
 import mujoco
 with mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco><worldbody/></mujoco>"), 8, 8) as view:
     view.render()
 """
+IMPORT = """
+import importlib, sys
+for module in sys.argv[1:]:
+    print("begin", module, flush=True)
+    try:
+        importlib.import_module(module)
+    except BaseException as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        print("failed", module, words, flush=True)
+    else:
+        print("done", module, flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Doctor(Command):
+    """Say what is installed, what is wrong with it, and the remedy.
+
+    The exit code is 1 if something essential is wrong.
+    """
+
+    json: bool = False
+    """Print JSON, for programs."""
+
+    examples = """
+    sorl-edu doctor
+    sorl-edu doctor --json
+    """
+
+    def run(self) -> int:
+        findings = examine()
+        print(as_json(findings) if self.json else as_text(findings))
+        return int(any(finding.status == "wrong" for finding in findings))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        name: what.
-        status: "ok"; "warn" for what only some uses need; "wrong" for what all need.
-        text: what was found.
-        fix: what to do about it, where something is to be done.
-    """
+    """The result of one check."""
 
     name: str
+    """The thing that was checked."""
     status: Status
+    """"ok"; "warn" if only some uses suffer; "wrong" if sorl-edu can't work."""
     text: str
+    """What was found."""
     fix: str = ""
+    """What to do about it, unless it is ok."""
 
 
 def examine() -> list[Finding]:
-    """All checks, in the order in which a person reads them."""
-    checks = (python, packages, devices, environment, rendering, widgets, shipped_data, cache)
+    """The findings of all checks, in the order in which a person reads them."""
+    checks = (
+        python,
+        system,
+        packages,
+        devices,
+        learning,
+        environment,
+        rendering,
+        widgets,
+        shipped_data,
+        cache,
+    )
     return [finding for check in checks for finding in guarded(check)]
 
 
 def guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
-    """The findings of a check; that it raised is one, too."""
+    """The findings of a check; an error that it raises is a finding, too."""
     try:
         return check()
     except Exception as error:
@@ -73,19 +119,43 @@ def python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> list[Findi
     return [Finding("python", "ok", text)]
 
 
+def system(name: str = sys.platform) -> list[Finding]:
+    """What doesn't work on this operating system.
+
+    Args:
+        name: as in `sys.platform`.
+    """
+    if name in ("win32", "cygwin"):
+        text = (
+            "Windows, which is not tested; `sorl-edu course grade` doesn't work, since its sandbox "
+            "needs POSIX"
+        )
+        return [
+            Finding(
+                "system",
+                "warn",
+                text,
+                "install Linux in WSL (wsl --install), and sorl-edu in there",
+            )
+        ]
+    return [Finding("system", "ok", {"linux": "Linux", "darwin": "macOS"}.get(name, name))]
+
+
 def usable_cpus() -> int:
-    """The processors that this process may use; in a container fewer than there are."""
+    """The number of processors that this process may use, which a container may limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def packages(requirements: Sequence[str] | None = None) -> list[Finding]:
-    """Every package that sorl-edu requires, against its bounds; those of notebooks may lack.
+    """Every package that sorl-edu requires: whether it is within its bounds and can be imported.
+
+    Packages that only notebooks and videos need may be missing.
 
     Args:
-        requirements: as in a wheel's metadata, such as 'ipython>=7.34; extra == "lab"'; by default
-            those of the installed sorl-edu.
+        requirements: as in a wheel's metadata, such as 'ipython>=7.34; extra == "lab"'; those of
+            the installed sorl-edu by default.
     """
     from packaging.requirements import Requirement
 
@@ -96,32 +166,101 @@ def packages(requirements: Sequence[str] | None = None) -> list[Finding]:
             fix = f"in the repository: {PIP} --editable ."
             return [Finding("sorl-edu", "wrong", "not installed", fix)]
         return [own, *packages(metadata.requires("sorl-edu") or [])]
-    findings = []
+    found = {}
     for requirement in map(Requirement, requirements):
         for_all, for_lab = (
             requirement.marker is None or requirement.marker.evaluate({"extra": extra})
             for extra in ("", "lab")
         )
         if for_lab:
-            findings.append(_package(requirement.name, requirement.specifier, essential=for_all))
-    return findings
+            broken: Status = "wrong" if for_all else "warn"
+            found[requirement.name] = (
+                _package(requirement.name, requirement.specifier, broken),
+                broken,
+            )
+    modules = _modules([name for name, (finding, _) in found.items() if finding.status == "ok"])
+    for name, reason in import_errors(modules).items():
+        finding, broken = found[name]
+        text, fix = f"{finding.text}, but importing it failed ({reason})", _reinstall(name)
+        found[name] = Finding(name, broken, text, fix), broken
+    return [finding for finding, _ in found.values()]
 
 
-def _package(name: str, bounds, essential: bool) -> Finding:
-    broken: Status = "wrong" if essential else "warn"
+def _package(name: str, bounds, broken: Status) -> Finding:
     fix = f"{PIP} '{name}{bounds}'"
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        text = "not installed" if essential else "not installed; only notebooks and videos need it"
-        return Finding(name, broken, text, fix)
+        only = "" if broken == "wrong" else "; only notebooks and videos need it"
+        return Finding(name, broken, f"not installed{only}", fix)
     if not bounds.contains(version, prereleases=True):
         return Finding(name, broken, f"{version}, but {bounds} is needed", fix)
     return Finding(name, "ok", version)
 
 
+def _reinstall(package: str) -> str:
+    return f"{PIP} --force-reinstall --no-deps {package}=={metadata.version(package)}"
+
+
+def _modules(packages: Iterable[str]) -> dict[str, str]:
+    """The module to import of each package."""
+
+    def plain(name: str) -> str:
+        return re.sub("[-_.]", "", name).lower()
+
+    modules: dict[str, list[str]] = {}
+    for module, owners in metadata.packages_distributions().items():
+        for owner in owners:
+            modules.setdefault(plain(owner), []).append(module)
+    return {
+        name: min(modules[plain(name)], key=lambda module: (plain(module) != plain(name), module))
+        for name in packages
+        if plain(name) in modules
+    }
+
+
+def import_errors(modules: dict[str, str], timeout: float = 2 * TIMEOUT) -> dict[str, str]:
+    """Why modules can't be imported, tried in another process, which they may crash.
+
+    Args:
+        modules: the module of each package.
+        timeout: seconds for all of them.
+
+    Returns:
+        the reason, for each package whose module can't be imported.
+    """
+    code, output, _ = _run(IMPORT, *modules.values(), timeout=timeout)
+    state: dict[str, str] = {}
+    for line in output.splitlines():
+        word, module, *rest = line.split(" ", 2)
+        if word in ("begin", "failed", "done"):
+            state[module] = " ".join(rest) if word == "failed" else word
+    ended = f"no answer within {timeout:.0f} s" if code is None else f"exit code {code}"
+    reasons = {module: ended if was == "begin" else was for module, was in state.items()}
+    return {
+        name: reasons[module]
+        for name, module in modules.items()
+        if reasons.get(module, "done") != "done"
+    }
+
+
+def _run(script: str, *arguments: str, timeout: float, **environment: str):
+    """Exit code (None after the timeout), output and errors of a Python script."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            env=os.environ | environment,
+            capture_output=True,
+            timeout=timeout,
+        )
+        code, output, errors = done.returncode, done.stdout, done.stderr
+    except subprocess.TimeoutExpired as stopped:
+        code, output, errors = None, stopped.stdout or b"", stopped.stderr or b""
+    return code, output.decode(errors="replace"), errors.decode(errors="replace")
+
+
 def devices() -> list[Finding]:
-    """What JAX computes on."""
+    """The devices that JAX computes on."""
     import jax
 
     try:
@@ -134,6 +273,44 @@ def devices() -> list[Finding]:
         text += "; there is an NVIDIA driver, but JAX does not use it"
         return [Finding("jax devices", "warn", text, f"{PIP} 'sorl-edu[cuda]'")]
     return [Finding("jax devices", "ok", text)]
+
+
+def learning() -> list[Finding]:
+    """Whether a small agent learns, is saved and loaded, and acts."""
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("jax", "flax", "optax"))
+    try:
+        _learn()
+    except Exception as error:
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        text = f"an agent can't learn with {versions} ({line})"
+        return [Finding("learning", "wrong", text, REINSTALL)]
+    return [Finding("learning", "ok", f"an agent learns, is kept and acts ({versions})")]
+
+
+def _learn() -> None:
+    import jax
+    import numpy as np
+
+    from sorl_edu.agents import SORL
+    from sorl_edu.agents.agent import Network, act
+    from sorl_edu.datasets.transitions import Transitions
+    from sorl_edu.training import train
+    from sorl_edu.training.checkpoints import AgentInfo, load_agent, save_agent
+
+    small = Network(hidden=(4,), layer_norm=True)
+    agent = SORL(
+        denoise_steps=2, max_backprop_steps=1, batch_size=4, field=small, critic=small, n_step=2
+    )
+    rows = np.linspace(-1, 1, 8)[:, None]
+    data = Transitions.create(rows, rows, np.zeros(8), np.ones(8), np.arange(8) == 7)
+    run = train(agent, data, updates=2, key=jax.random.key(0), progress=False)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "agent.safetensors"
+        save_agent(file, agent, run.state, AgentInfo(ENVIRONMENT, 2))
+        agent, state, _ = load_agent(file)
+    action = act(agent, state, rows[:1], jax.random.key(0), steps=2, candidates=2)
+    if not np.isfinite(action).all():
+        raise FloatingPointError(f"its action is {action}")
 
 
 def environment() -> list[Finding]:
@@ -151,29 +328,32 @@ def environment() -> list[Finding]:
     return [Finding("environment", "ok", f"{ENVIRONMENT} runs ({versions})")]
 
 
-def rendering(timeout: float = RENDER_TIMEOUT) -> list[Finding]:
-    """Whether MuJoCo can draw without a screen; tried in a process of its own, since it may die."""
-    setting = dict(os.environ)
-    if sys.platform.startswith("linux"):
-        setting.setdefault("MUJOCO_GL", "egl")
-    named = f"MUJOCO_GL={setting['MUJOCO_GL']}" if "MUJOCO_GL" in setting else "the default"
-    try:
-        tried = subprocess.run(
-            [sys.executable, "-c", RENDER], env=setting, capture_output=True, timeout=timeout
-        )
-        if tried.returncode == 0:
-            return [Finding("rendering", "ok", f"MuJoCo draws off-screen with {named}")]
-        lines = tried.stderr.decode(errors="replace").strip().splitlines()
-        problem = lines[-1] if lines else f"exit code {tried.returncode}"
-    except subprocess.TimeoutExpired:
-        problem = f"no answer within {timeout:.0f} s"
-    text = f"MuJoCo can't draw off-screen with {named} ({problem}); only videos need it"
-    fix = "apt-get install libegl1 libgl1-mesa-dri, and set MUJOCO_GL=egl"
+def rendering(timeout: float = TIMEOUT, name: str = sys.platform) -> list[Finding]:
+    """Whether MuJoCo can draw without a screen, tried in another process, which it may crash.
+
+    Args:
+        timeout: seconds.
+        name: the operating system, as in `sys.platform`.
+    """
+    linux = name.startswith("linux")
+    backend = os.environ.get("MUJOCO_GL") or ("egl" if linux else "")
+    code, _, errors = _run(RENDER, timeout=timeout, MUJOCO_GL=backend)
+    named = f"MUJOCO_GL={backend}" if backend else "the system's OpenGL"
+    if code == 0:
+        return [Finding("rendering", "ok", f"MuJoCo draws off-screen with {named}")]
+    ended = f"no answer within {timeout:.0f} s" if code is None else f"exit code {code}"
+    problem = (errors.strip().splitlines() or [ended])[-1]
+    text = f"MuJoCo can't draw off-screen with {named} ({problem}); only videos of robots need it"
+    fix = (
+        "apt-get install libegl1 libgl1-mesa-dri, and set MUJOCO_GL=egl"
+        if linux
+        else "unset MUJOCO_GL, install a graphics driver, and run in a session with a screen"
+    )
     return [Finding("rendering", "warn", text, fix)]
 
 
 def widgets(installed: Callable[[str], str] = metadata.version) -> list[Finding]:
-    """Whether the notebooks' sliders will show: ipywidgets and its half in JupyterLab must match.
+    """Whether the notebooks' sliders will show: ipywidgets and JupyterLab's part of it must match.
 
     Args:
         installed: the version of a package, or PackageNotFoundError.
@@ -189,47 +369,53 @@ def widgets(installed: Callable[[str], str] = metadata.version) -> list[Finding]
             text = f"{package} is not installed: the notebooks' sliders need it"
             return [Finding("widgets", "warn", text, fix)]
     text = ", ".join(f"{package} {version}" for package, version in versions.items())
-    ours, theirs = (int(versions[name].split(".")[0]) for name in list(versions)[:2])
-    if {7: 1, 8: 3}.get(ours) != theirs:
-        text += ": ipywidgets 7 goes with jupyterlab-widgets 1, and 8 with 3"
+    library, front_end = (int(versions[name].split(".")[0]) for name in list(versions)[:2])
+    if {7: 1, 8: 3}.get(library) != front_end:
+        text += ": ipywidgets 7 needs jupyterlab-widgets 1, and 8 needs 3"
         return [Finding("widgets", "warn", text, fix)]
     return [Finding("widgets", "ok", text)]
 
 
-def shipped_data(folder: Path | None = None) -> list[Finding]:
-    """Whether the data that comes with the package is there and unchanged.
+def shipped_data(*folders: Path) -> list[Finding]:
+    """Whether the files that come with the package are there and unchanged.
 
     Args:
-        folder: with files and manifest.json; by default the package's.
+        folders: those with a manifest.json and its files; all of the package's by default.
     """
     from sorl_edu.datasets import ogbench
     from sorl_edu.errors import DataError
     from sorl_edu.files import MANIFEST, file_sha256, read_manifest
 
-    folder = ogbench.shipped_data() if folder is None else folder
+    root = ogbench.shipped_data()
+    folders = folders or tuple(root / name for name in SHIPPED)
     fix = "install sorl-edu again; in the repository: git checkout -- data"
-    try:
-        entries = read_manifest(folder)
-    except DataError as error:
-        return [Finding("shipped data", "wrong", str(error), fix)]
-    if not entries:
-        return [Finding("shipped data", "wrong", f"there is no {MANIFEST} in {folder}", fix)]
-    problems = []
-    for name, entry in entries.items():
-        if not (folder / name).is_file():
-            problems.append(f"{name} is missing")
-        elif file_sha256(folder / name) != entry["sha256"]:
-            problems.append(f"{name} is not the file that was shipped (its sha256 differs)")
+    problems, count = [], 0
+    for folder in folders:
+        try:
+            entries = read_manifest(folder)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if not entries:
+            problems.append(f"there is no {MANIFEST} in {folder}")
+        for name, entry in entries.items():
+            file = folder / name
+            if not file.is_file():
+                problems.append(f"{file} is missing")
+            elif file_sha256(file) != entry["sha256"]:
+                problems.append(f"{file} is not the file that was shipped (its sha256 differs)")
+        count += len(entries)
     if problems:
-        return [Finding("shipped data", "wrong", f"in {folder}: {'; '.join(problems)}", fix)]
-    return [Finding("shipped data", "ok", f"{len(entries)} files in {folder}, sha256 right")]
+        return [Finding("shipped data", "wrong", "; ".join(problems), fix)]
+    places = ", ".join(map(str, folders)) if folders[0] != root else root
+    return [Finding("shipped data", "ok", f"{count} files in {places}, sha256 right")]
 
 
 def cache(folder: str | os.PathLike | None = None) -> list[Finding]:
-    """What was downloaded from OGBench; nothing has to be.
+    """Downloaded datasets, of which none is needed.
 
     Args:
-        folder: by default OGBench's own cache.
+        folder: OGBench's own cache by default.
     """
     from sorl_edu.datasets import ogbench
 
@@ -239,7 +425,7 @@ def cache(folder: str | os.PathLike | None = None) -> list[Finding]:
     text = f"{len(whole)} files ({size:,.0f} MiB) in {place}"
     if parts:
         names = ", ".join(part.name.removesuffix(".part") for part in parts)
-        fix = "load the dataset again (it goes on where it stopped), or delete the .part file"
+        fix = "load the dataset again (the download resumes), or delete the .part file"
         return [Finding("ogbench cache", "warn", f"{text}; cut short: {names}", fix)]
     return [Finding("ogbench cache", "ok", text)]
 
@@ -249,7 +435,7 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """A line for each finding, its fix below it, and what it comes to."""
+    """A line for each finding, its fix below it, and the verdict."""
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:

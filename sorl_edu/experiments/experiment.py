@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -292,16 +293,27 @@ def check_experiment(
         jax.eval_shape(choose, state, obs, jax.random.key(0))
 
     place = experiment.rows_folder(folder)
-    if not any(place.glob("task*.csv")):
-        return
+    if any(place.glob("task*.csv")):
+        check_plan(place, experiment.plan(dataset_sha256))
+
+
+def check_plan(place: Path, plan: Mapping[str, Any]) -> None:
+    """Raises CheckpointError unless the plan of a folder is this one, a SHA-256 of None aside.
+
+    Args:
+        place: the folder; its file plan.json has what its results were made from.
+        plan: the same of the results that are to be added.
+    """
     remedy = f"Choose another folder, or delete '{place}' to start afresh"
     try:
         found = json.loads((place / "plan.json").read_bytes())
         check(isinstance(found, dict), "plan.json is no JSON object", ValueError)
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"'{place}' holds rows without a plan ({error}). {remedy}") from None
-    sha256 = dataset_sha256 or found.get("dataset_sha256")
-    before, now = _flat(found), _flat(experiment.plan(sha256))
+        message = f"'{place}' holds results without a plan ({error}). {remedy}"
+        raise CheckpointError(message) from None
+    if plan["dataset_sha256"] is None:
+        plan = {**plan, "dataset_sha256": found.get("dataset_sha256")}
+    before, now = _flat(found), _flat(plan)
     differences = [
         f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
         for name in {**before, **now}
@@ -309,12 +321,12 @@ def check_experiment(
     ]
     check(
         not differences,
-        f"'{place}' holds rows of another plan: {'; '.join(differences)}. {remedy}",
+        f"'{place}' holds results of another plan: {'; '.join(differences)}. {remedy}",
         CheckpointError,
     )
 
 
-def _flat(values: dict, prefix: str = "") -> dict:
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict:
     """Nested JSON objects as one, with dotted names."""
     flat = {}
     for name, value in values.items():
@@ -452,16 +464,16 @@ def _prepare_state(folder: Path, missing: list[int]) -> None:
     A state beyond it is deleted. Without a state, that of a shorter training is copied.
     """
     state, first = folder / TRAINING_STATE, min(missing, default=math.inf)
-    if state.exists() and _updates_of(state) >= first:
+    if state.exists() and updates_of(state) >= first:
         state.unlink()
     if not state.exists():
         others = folder.parent.parent.glob(f"*/{folder.name}/{TRAINING_STATE}")
-        shorter = {_updates_of(file): file for file in others if _updates_of(file) < first}
+        shorter = {updates_of(file): file for file in others if updates_of(file) < first}
         if shorter:
             atomic_copy(shorter[max(shorter)], state)
 
 
-def _updates_of(state: Path) -> int:
+def updates_of(state: Path) -> int:
     """The number of updates that made a training state; 0 of a file that doesn't say."""
     updates = checkpoints.read_metadata(state).get("updates")
     return updates if isinstance(updates, int) else 0

@@ -12,19 +12,24 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from sorl_edu import cli, evaluation, training
+from sorl_edu import cli, evaluation
 from sorl_edu.agents import SORL
+from sorl_edu.agents.presets import preset
 from sorl_edu.cli import doctor
 from sorl_edu.datasets import collect as collecting
 from sorl_edu.datasets import ogbench
-from sorl_edu.training.checkpoints import load_agent, read_metadata, save_agent
+from sorl_edu.environments import rollout
+from sorl_edu.evaluation import episodes as evaluations
+from sorl_edu.experiments import benchmark
+from sorl_edu.experiments.benchmark import Plan
+from sorl_edu.training.checkpoints import TRAINING_STATE, load_agent, read_metadata, save_agent
 
 DATASET = "pointmaze-medium-navigate-v0"
 TASK = "pointmaze-medium-navigate-singletask-v0"
 TINY = [
-    *("--field-hidden", 8, "--batch-size", 16, "--log-every", 10, "--checkpoint-every", 10),
+    *("--field.hidden", 8, "--batch-size", 16, "--log-every", 10, "--checkpoint-every", 10),
 ]
-TINY_SORL = [*TINY, "--critic-hidden", 8, "--denoise-steps", 2, "--max-backprop-steps", 1]
+TINY_SORL = [*TINY, "--critic.hidden", 8, "--denoise-steps", 2, "--max-backprop-steps", 1]
 TINY_BC = [*TINY, "--preset", "pointmaze-bc"]  # compiles in a fraction of the time
 
 
@@ -33,7 +38,13 @@ def run(*words):
 
 
 def files_in(folder):
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def training_state(folder):
+    """The state of the longest training in a folder."""
+    files = folder.glob(f"trainings/*/*/*/{TRAINING_STATE}")
+    return max(files, key=lambda file: read_metadata(file)["updates"])
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +98,10 @@ def test_train_writes_agents_history_and_curves(trained, data):
         "agent_seed6.safetensors",
         "history.csv",
         "learning_curves.png",
-        training.RESUME_FILE,
+        "plan.json",
     }
     agent, _, info = load_agent(trained / "agent_seed6.safetensors", environment=TASK)
-    assert agent.field_hidden == (8,) and agent.max_backprop_steps == 1
+    assert agent.field.hidden == (8,) and agent.max_backprop_steps == 1
     assert agent.n_step == 5  # from the preset for the dataset
     assert (info.updates, info.seed, info.preset) == (20, 6, "pointmaze")
     assert info.dataset_sha256 == ogbench.load(TASK, folder=data).sha256
@@ -100,32 +111,47 @@ def test_train_writes_agents_history_and_curves(trained, data):
     assert np.isfinite(history.value).all()
 
 
-def test_train_goes_on_from_its_checkpoint_and_ends_where_one_run_ends(data, tmp_path, capsys):
+def test_train_resumes_from_its_checkpoint_and_ends_where_one_run_ends(data, tmp_path, capsys):
     words = ["train", TASK, "--data", data, *TINY_BC]
-    assert run(*words, "--out", tmp_path / "two", "--updates", 10) == 0
-    assert "going on" not in capsys.readouterr().out
-    before = read_metadata(tmp_path / "two" / training.RESUME_FILE)["seconds"]
-    assert run(*words, "--out", tmp_path / "two", "--updates", 20) == 0
+    two, one = tmp_path / "two", tmp_path / "one"
+    assert run(*words, "--out", two, "--updates", 10) == 0
+    assert "resuming" not in capsys.readouterr().out
+    before = read_metadata(training_state(two))["seconds"]
+    assert run(*words, "--out", two, "--updates", 20) == 0
     output = capsys.readouterr().out
-    assert "first 10 updates: going on" in output
-    assert run(*words, "--out", tmp_path / "one", "--updates", 20) == 0
-    for name in ("agent_seed0.safetensors", training.RESUME_FILE):
-        one, two = tmp_path / "one" / name, tmp_path / "two" / name
-        told, again = read_metadata(one), read_metadata(two)
-        if name == training.RESUME_FILE:
-            assert told.pop("seconds") > 0 and again.pop("seconds") > before
-        assert told == again
-        jax.tree.map(np.testing.assert_array_equal, load_file(one), load_file(two))
+    assert "first 10 updates of this run: resuming" in output
+    assert run(*words, "--out", one, "--updates", 20) == 0
+    agents = [folder / "agent_seed0.safetensors" for folder in (one, two)]
+    for files in (agents, list(map(training_state, (one, two)))):
+        first, second = map(read_metadata, files)
+        if files is not agents:
+            assert first.pop("seconds") > 0 and second.pop("seconds") > before
+        assert first == second
+        jax.tree.map(np.testing.assert_array_equal, *map(load_file, files))
 
     last_line = output.strip().splitlines()[-1]
     command = cli.parse(shlex.split(last_line.removeprefix("Next: sorl-edu ")))
-    assert command == cli.Evaluate(tmp_path / "two" / "agent_seed0.safetensors", candidates=1)
+    assert command == cli.Evaluate(two / "agent_seed0.safetensors", candidates=1)
 
-    assert run(*words, "--out", tmp_path / "two", "--updates", 10) == 2
+
+def test_train_refuses_a_folder_with_another_run(data, tmp_path, capsys):
+    words = ["train", TASK, "--data", data, *TINY_BC, "--out", tmp_path]
+    assert run(*words, "--updates", 20) == 0
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert run(*words, "--updates", 10) == 2
     assert "holds a run of 20 updates" in capsys.readouterr().err
-    assert run(*words, "--out", tmp_path / "two", "--updates", 20, "--batch-size", 8) == 1
-    assert "another run" in capsys.readouterr().err
-    assert read_metadata(tmp_path / "two" / training.RESUME_FILE)["updates"] == 20
+    for change, difference in (
+        (("--batch-size", 8), "agent.batch_size was 16 and is 8"),
+        (("--seeds", 2), "seeds was [0] and is [0, 1]"),
+        (("--log-every", 5), "log_every was 10 and is 5"),
+    ):
+        assert run(*words, "--updates", 20, *change) == 1
+        error = capsys.readouterr().err
+        assert "another plan" in error and difference in error
+    other = TASK.replace("singletask", "singletask-task2")
+    assert run(*[other if word == TASK else word for word in words], "--updates", 20) == 1
+    assert "tasks was [0] and is [2]" in capsys.readouterr().err
+    assert kept == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_evaluate_prints_the_numbers_of_the_library(agent_file, capsys):
@@ -163,10 +189,11 @@ def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(data, tmp_p
 
 def test_a_loss_that_turns_nan_is_told_without_a_traceback(data, tmp_path, capsys):
     words = ["train", TASK, "--data", data, "--out", tmp_path, "--updates", 20, *TINY_BC]
-    assert run(*words, "--learning-rate", "1e30", "--grad-clip-norm", 0) == 1
+    assert run(*words, "--optimizer.learning-rate", "1e30", "--optimizer.grad-clip-norm", 0) == 1
     error = capsys.readouterr().err
     assert "became NaN or infinite at update" in error and "Traceback" not in error
-    assert files_in(tmp_path) == {training.RESUME_FILE}
+    assert files_in(tmp_path) == {"plan.json"}
+    assert read_metadata(training_state(tmp_path))["updates"] == 0
 
 
 NOWHERE = "no-such-folder"
@@ -185,7 +212,11 @@ REFUSED = [
     (f"train {TASK} --out OUT --log-every 7", "must be a multiple"),
     (f"train {TASK} --out OUT --denoise-steps 6", "power of two"),
     (f"train {TASK} --out OUT --denoise-steps 1", "power of two and at least 2"),
-    (f"train {TASK} --out OUT --max-backprop-steps 16", "must be at most denoise_steps"),
+    (f"train {TASK} --out OUT --max-backprop-steps 16", "power of two and at most denoise_steps"),
+    (f"train {TASK} --out OUT --field.hidden 8 0", "hidden must name at least one width"),
+    (f"train {TASK} --out OUT --field.hiden 8", "--field.hidden"),
+    (f"train {TASK} --out OUT --encoder.fourier-features -1", "must be 0 or more"),
+    (f"train {TASK} --out OUT --optimizer.learning-rate 0", "learning_rate must be positive"),
     (f"train {TASK} --out OUT --preset pointmase", "Did you mean pointmaze"),
     (f"train {TASK} --out OUT --preset=pointmaze-bc --q-weight 3", "--q-weight"),
     (f"train {TASK} --out OUT --data {NOWHERE}", f"no folder '{NOWHERE}'"),
@@ -207,6 +238,12 @@ REFUSED = [
     ("sweep AGENT --out OUT --steps", "at least one value"),
     ("sweep AGENT AGENT --out OUT", "give each once"),
     ("sweep AGENT missing.safetensors --out OUT", "there is no checkpoint"),
+    ("benchmark", "--out"),
+    ("benchmark --out OUT --suite pointmase", "Did you mean pointmaze"),
+    ("benchmark --out OUT --tasks cube-singel-play", "Did you mean cube-single-play"),
+    ("benchmark --out OUT --updates 7", "multiple of 10"),
+    ("benchmark --out OUT --presets default robots-smal-bc", "Did you mean robots-small-bc"),
+    (f"benchmark --out OUT --data {NOWHERE}", f"no folder '{NOWHERE}'"),
     ("collect pointmaze-medum-navigate-v0 --out OUT", f"Did you mean {DATASET}"),
     (f"collect {DATASET} --out OUT --episodes 0", "at least 1"),
     (f"collect {DATASET} --out OUT --noise -1", "at least 0"),
@@ -231,7 +268,9 @@ def test_bad_input_is_refused_before_any_work(
         raise AssertionError("work was begun")
 
     monkeypatch.setattr(ogbench, "load", work)
-    monkeypatch.setattr(evaluation, "make_environments", work)
+    monkeypatch.setattr(benchmark, "estimate", work)
+    monkeypatch.setattr(evaluations, "make_environments", work)
+    monkeypatch.setattr(rollout, "make_environments", work)
     monkeypatch.setattr(collecting, "make_collector", work)
     monkeypatch.chdir(tmp_path)
     code = run(*refused_words(line, tmp_path / "out", agent_file))
@@ -283,6 +322,19 @@ def test_the_example_of_a_preset_changes_the_hyper_parameters():
     assert command.agent == SORL(q_weight=10.0)
     command = cli.parse(["train", "--out", "x", "--tau", "0.5", "scene-play-singletask-task2-v0"])
     assert command.agent == SORL(q_weight=100.0, tau=0.5)
+
+
+def test_settings_of_a_part_are_dotted_flags():
+    words = ["--field.hidden", "8", "9", "--encoder.normalize", "--optimizer.grad-clip-norm", "0"]
+    command = cli.parse(["train", "scene-play-singletask-v0", "--out", "x", *words])
+    changes = {"field.hidden": (8, 9), "encoder.normalize": True, "optimizer.grad_clip_norm": 0.0}
+    assert command.agent == preset("scene-play", **changes)
+
+
+def test_a_benchmark_has_the_flags_of_its_plan():
+    words = ["--suite", "pointmaze", "--presets", "default", "pointmaze-bc", "--seeds", "2"]
+    command = cli.parse(["benchmark", "--out", "x", *words])
+    assert command.plan == Plan(suite="pointmaze", presets=("default", "pointmaze-bc"), seeds=2)
 
 
 def test_root_help_names_every_command(capsys):

@@ -425,7 +425,7 @@ def test_the_leader_board_tells_apart_what_can_be_told_apart(measured, tmp_path,
     rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in table.splitlines()[2:5]]
     # cy has the highest mean, and an interval that is too wide to pass anybody.
     assert rows == [["1", "cy"], ["1", "ada"], ["2", "ben"]], table
-    assert "Nothing could be measured of: dot" in table
+    assert "Without a measurement: dot" in table
 
     assert cli.main(["course", "leaderboard", *files, "--exercise", "1.2", *flags[2:]]) == 2
     assert "unknown measured exercise '1.2'" in capsys.readouterr().err

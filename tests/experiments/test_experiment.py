@@ -150,7 +150,7 @@ def test_rows_without_a_plan_are_refused(tmp_path, work, content):
     do(BASE, tmp_path)
     plan = BASE.rows_folder(tmp_path) / "plan.json"
     plan.unlink() if content is None else plan.write_bytes(content)
-    with pytest.raises(CheckpointError, match="rows without a plan"):
+    with pytest.raises(CheckpointError, match="results without a plan"):
         do(BASE, tmp_path)
 
 

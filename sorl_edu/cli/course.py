@@ -1,0 +1,201 @@
+"""`sorl-edu course`: the notebooks, versions of them to hand out, grading and the leaderboard."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from sorl_edu.cli.command import Command, usable_folder
+from sorl_edu.errors import UnknownName, check
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "SORL_EDU_SECRET"  # the environment variable that hidden cases are made from
+
+
+@dataclass(frozen=True)
+class Course(Command):
+    """Write, check or execute the notebooks of the course, in a checkout of the repository.
+
+    sync: stamp the repository's address (from pyproject.toml) into notebooks/NN_name.py, and write
+    NN_name.ipynb from it, without outputs.
+
+    check: list what is out of date or missing; the exit code is 1 if there is anything.
+
+    run: execute the notebooks, and print each one's time and errors.
+    """
+
+    what: Positional[Annotated[Literal["sync", "check", "run"], arg(metavar="sync|check|run")]]
+    """What to do."""
+    notebooks: Positional[Annotated[tuple[str, ...], arg(metavar="[NOTEBOOK ...]")]] = ()
+    """Notebooks to run, by number or name; all by default."""
+    stamp: bool = False
+    """After a run, write the measured times into the notebooks and the README."""
+    root: Path = ROOT
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course sync
+    sorl-edu course check
+    sorl-edu course run 1 05_test_time --stamp
+    """
+
+    def run(self) -> int:
+        from sorl_edu.course import notebooks
+
+        only_run = not self.notebooks and not self.stamp
+        check(self.what == "run" or only_run, f"course {self.what} takes no notebooks, no --stamp")
+        root = self.root.expanduser()
+        if self.what == "run":
+            executions = notebooks.run(root, self.notebooks, stamp=self.stamp)
+            return int(any(execution.failures for execution in executions))
+        if self.what == "sync":
+            changed = notebooks.sync(root)
+            print("\n".join(f"wrote {path}" for path in changed) or "everything is up to date")
+            return 0
+        found = notebooks.problems(root)
+        print("\n".join(found) or "everything is up to date")
+        return int(bool(found))
+
+
+@dataclass(frozen=True)
+class Build(Command):
+    """Write a version of the notebooks to hand out or to keep, as .ipynb and as text.
+
+    student: without the solutions. solution: with the blanks filled in. instructor: the student's,
+    with the solution, the points and the usual mistakes after each check. nbgrader: the student's,
+    with nbgrader's marks and hidden tests, which `nbgrader generate_assignment` removes.
+
+    The cases of hidden tests are made from a secret, the environment variable SORL_EDU_SECRET.
+    """
+
+    version: Annotated[Literal["student", "solution", "instructor", "nbgrader"], arg(name="for")]
+    """Which version."""
+    to: Path
+    """The folder to write to."""
+    notebooks: Positional[Annotated[tuple[str, ...], arg(metavar="[NOTEBOOK ...]")]] = ()
+    """Notebooks, by number (5 for a lesson, A2 for an assignment) or name; all by default."""
+    root: Path = ROOT
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course build --for student --to handout
+    sorl-edu course build --for nbgrader --to source/assignment2 A2
+    """
+
+    def run(self) -> int:
+        from sorl_edu.course.build import build
+
+        secret = _secret() if self.version == "nbgrader" else ""
+        to = usable_folder(self.to, "--to")
+        files = build(self.root.expanduser(), self.version, to, self.notebooks, secret=secret)
+        print("\n".join(f"wrote {file}" for file in files))
+        return 0
+
+
+@dataclass(frozen=True)
+class Grade(Command):
+    """Grade a submission: its answers run in a process of their own, with limits.
+
+    Students know the checks, but not the cases, which are made from a secret: the environment
+    variable SORL_EDU_SECRET. The exit code is 0 if the submission could be graded, whatever its
+    points.
+    """
+
+    submission: Positional[Annotated[Path, arg(metavar="SUBMISSION.ipynb")]]
+    """The student's notebook."""
+    assignment: int | None = None
+    """The number of its assignment."""
+    notebook: str | None = None
+    """The lesson instead, by number or name."""
+    json: bool = False
+    """Print Gradescope's results.json."""
+    seconds: float = 600.0
+    """Time limit for all answers together."""
+    memory: float = 4.0
+    """Memory limit in GiB."""
+    root: Path = ROOT
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course grade ada.ipynb --assignment 2
+    sorl-edu course grade ada.ipynb --assignment 2 --json
+    sorl-edu course grade ada.ipynb --notebook 5
+    """
+
+    def run(self) -> int:
+        import json
+
+        from sorl_edu.course import notebooks
+        from sorl_edu.course.grading.grade import grade
+
+        secret = _secret()
+        check(self.seconds > 0 and self.memory > 0, "--seconds and --memory must be positive")
+        one = (self.assignment is None) != (self.notebook is None)
+        check(one, "say what is submitted: --assignment N or --notebook N")
+        name = self.notebook if self.assignment is None else f"A{self.assignment}"
+        (source,) = notebooks.find(self.root.expanduser(), [name])
+        report = grade(
+            self.submission.expanduser(),
+            source.text(),
+            secret=secret,
+            name=source.name,
+            seconds=self.seconds,
+            memory=int(self.memory * 2**30),
+            unread=[self.root.expanduser().resolve() / "notebooks"],
+        )
+        print(json.dumps(report.as_gradescope(), indent=2) if self.json else report.as_text())
+        return 0
+
+
+@dataclass(frozen=True)
+class Leaderboard(Command):
+    """Rank graded submissions by a measured exercise, as far as their seeds can tell them apart.
+
+    Entries that share a rank are not significantly different: the 95% interval of their paired
+    difference includes zero.
+    """
+
+    results: Positional[Annotated[tuple[Path, ...], arg(metavar="RESULT.json ...")]]
+    """Outputs of `course grade --json`, each in a file named after the student or team."""
+    exercise: str = "A3.2"
+    """The measured exercise."""
+    root: Path = ROOT
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course leaderboard results/*.json
+    sorl-edu course leaderboard results/*.json --exercise A1.4
+    """
+
+    def run(self) -> int:
+        from sorl_edu.course import notebooks
+        from sorl_edu.course.exercises.measured import Measured
+        from sorl_edu.course.grading import leaderboard
+        from sorl_edu.course.grading.grade import check_of
+
+        check(len(self.results) > 0, "name at least one file of results")
+        (source,) = notebooks.find(self.root.expanduser(), [self.exercise.partition(".")[0]])
+        known = {e.number: check_of(e) for e in notebooks.exercises(source.text())}
+        measured = [number for number, check in known.items() if isinstance(check, Measured)]
+        if self.exercise not in measured:
+            raise UnknownName("measured exercise", self.exercise, measured)
+        exercise = known[self.exercise]
+        entries = [leaderboard.read(path.expanduser(), self.exercise) for path in self.results]
+        ranks = leaderboard.ranked([entry for entry in entries if entry], exercise.better)
+        print(leaderboard.as_markdown(ranks, exercise.quantity))
+        missing = [p.stem for p, entry in zip(self.results, entries, strict=True) if not entry]
+        if missing:
+            print(f"\nWithout a measurement: {', '.join(missing)}")
+        return 0
+
+
+def _secret() -> str:
+    secret = os.environ.get(SECRET, "")
+    check(
+        bool(secret), f"hidden cases are made from a secret: set the environment variable {SECRET}"
+    )
+    return secret
