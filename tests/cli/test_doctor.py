@@ -4,12 +4,13 @@ import json
 import sys
 from importlib import metadata
 
+import jax
 import pytest
 
 from sorl_edu import cli
 from sorl_edu.cli import doctor
 from sorl_edu.datasets import ogbench
-from sorl_edu.files import add_to_manifest
+from sorl_edu.files import MANIFEST, add_to_manifest
 
 
 def only(findings):
@@ -23,7 +24,8 @@ def test_here_nothing_essential_is_wrong(capsys):
     assert findings["jax"]["text"] == metadata.version("jax")
     assert findings["environment"]["status"] == "ok"
     assert findings["shipped data"]["status"] == "ok"
-    assert {"python", "jax devices", "rendering", "widgets", "ogbench cache"} <= findings.keys()
+    names = {"python", "system", "jax devices", "learning", "rendering", "widgets", "ogbench cache"}
+    assert names <= findings.keys()
     for name, entry in findings.items():
         assert bool(entry["fix"]) == (entry["status"] != "ok"), name
 
@@ -69,14 +71,73 @@ def test_packages_are_held_to_their_bounds(requirement, status):
         assert set(finding.fix.split("'")[1]) == set(name_and_bounds)
 
 
+def module_that(tmp_path, monkeypatch, name, code):
+    """An installed package of one module."""
+    (tmp_path / f"{name}.py").write_text(code)
+    info = tmp_path / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "top_level.txt").write_text(name)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("raise SystemError('numpy.core failed\\nto import')", "numpy.core failed to import"),
+        ("import sys; sys.exit()", "SystemExit"),
+        ("import os; os._exit(9)", "exit code 9"),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_wrong(code, reason, tmp_path, monkeypatch):
+    module_that(tmp_path, monkeypatch, "brokenpackage", code)
+    findings = doctor.packages(["pytest", "brokenpackage>=1"])
+    broken = {finding.name: finding for finding in findings}["brokenpackage"]
+    assert broken.status == "wrong" and broken.text.startswith("1.0, but importing it failed")
+    assert reason in broken.text and "--force-reinstall" in broken.fix
+    lab = only(doctor.packages(["brokenpackage; extra == 'lab'"]))
+    assert lab.status == "warn"
+
+
+def test_an_import_that_never_ends_is_told(tmp_path, monkeypatch):
+    module_that(tmp_path, monkeypatch, "slowpackage", "import time; time.sleep(60)")
+    assert "no answer" in doctor.import_errors({"x": "slowpackage"}, timeout=1)["x"]
+
+
+def test_versions_that_do_not_work_together_are_wrong(monkeypatch):
+    """jax 0.11 and flax 0.11.2, which fails in flax's first call of jax.core."""
+    import flax.linen as nn
+
+    def fails(*_, **__):
+        raise AttributeError("module 'jax.core' has no attribute 'get_opaque_trace_state'")
+
+    assert only(doctor.learning()).status == "ok"
+    monkeypatch.setattr(nn.Module, "init", fails)
+    monkeypatch.setattr(nn.Module, "apply", fails)
+    jax.clear_caches()
+    finding = only(doctor.learning())
+    assert finding.status == "wrong" and finding.fix
+    assert "get_opaque_trace_state" in finding.text and metadata.version("flax") in finding.text
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "word"),
+    [("linux", "ok", "Linux"), ("darwin", "ok", "macOS"), ("win32", "warn", "course grade")],
+)
+def test_the_system_is_told(name, status, word):
+    finding = only(doctor.system(name))
+    assert finding.status == status and word in finding.text
+    assert ("WSL" in finding.fix) == (status == "warn")
+
+
 def test_packages_of_other_extras_and_machines_are_not_asked_for():
     assert doctor.packages(["no-such-package; extra == 'test'"]) == []
     assert doctor.packages(["no-such-package; python_version < '3'"]) == []
 
 
 def test_devices_that_do_not_start_are_wrong(monkeypatch):
-    import jax
-
     def broken():
         raise RuntimeError("Unable to initialize backend 'tpu'")
 
@@ -107,6 +168,15 @@ def test_rendering_that_fails_or_hangs_is_told_with_its_fix(monkeypatch):
     assert "libegl1" in finding.fix and "MUJOCO_GL=egl" in finding.fix
     monkeypatch.setattr(doctor, "RENDER", "import time; time.sleep(60)")
     assert "no answer" in only(doctor.rendering(timeout=0.2)).text
+
+
+@pytest.mark.parametrize("name", ["win32", "darwin"])
+def test_no_advice_for_debian_on_other_systems(name, monkeypatch):
+    monkeypatch.setattr(doctor, "RENDER", "raise ImportError('no OpenGL')")
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    finding = only(doctor.rendering(name=name))
+    assert "no OpenGL" in finding.text and "egl" not in finding.text
+    assert "apt-get" not in finding.fix and "graphics driver" in finding.fix
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="signals of Linux")
@@ -157,6 +227,28 @@ def test_changed_and_missing_data_are_wrong(tmp_path):
     assert finding.status == "wrong" and finding.fix
     assert "a.npz is not the file that was shipped" in finding.text
     assert "b.npz is missing" in finding.text
+
+
+@pytest.mark.parametrize("part", doctor.SHIPPED)
+def test_every_shipped_manifest_is_checked(part, tmp_path, monkeypatch):
+    monkeypatch.setattr(ogbench, "shipped_data", lambda: tmp_path)
+    for name in doctor.SHIPPED:
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "agent.safetensors").write_bytes(b"as shipped")
+        add_to_manifest(tmp_path / name, "agent.safetensors", "by hand")
+    finding = only(doctor.shipped_data())
+    assert finding.status == "ok" and "4 files" in finding.text
+    (tmp_path / part / "agent.safetensors").write_bytes(b"as ship")
+    finding = only(doctor.shipped_data())
+    file = tmp_path / part / "agent.safetensors"
+    assert finding.status == "wrong" and f"{file} is not the file" in finding.text
+    (tmp_path / part / MANIFEST).unlink()
+    assert f"no manifest.json in {tmp_path / part}" in only(doctor.shipped_data()).text
+
+
+def test_the_shipped_manifests_are_all_that_there_are():
+    root = ogbench.shipped_data()
+    assert {root / name for name in doctor.SHIPPED} == {m.parent for m in root.rglob(MANIFEST)}
 
 
 def test_a_download_that_was_cut_is_told(tmp_path):

@@ -126,8 +126,14 @@ def grade(
         unread: files and folders that it may not read, beside the course's own.
 
     Raises:
+        ConfigError: this is Windows.
         DataError: the file is no notebook.
     """
+    check(
+        hasattr(os, "killpg"),
+        "submissions are graded on Linux and macOS, whose processes can be limited; on Windows, "
+        "install Linux in WSL (wsl --install), and grade there",
+    )
     exercises = notebooks.exercises(source)
     cells = read_cells(submission)
     ours = {cell.source.strip() for cell in notebooks.parsed(source).cells}

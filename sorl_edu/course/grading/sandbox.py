@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -97,12 +96,15 @@ def _kill_group(leader: int) -> None:
 
 
 def _resident(pid: int) -> int:
-    """Bytes of a process in memory; 0 where /proc doesn't tell."""
+    """Bytes of a process in memory; 0 if it has ended."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        if sys.platform == "linux":
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE")
+        ps = subprocess.run(["ps", "-o", "rss=", "-p", f"{pid}"], capture_output=True, text=True)
+        return int(ps.stdout) * 1024
     except (OSError, IndexError, ValueError):
         return 0
-    return pages * resource.getpagesize()
 
 
 class _Printed:
@@ -178,6 +180,8 @@ def lock(folder: Path, unread: Sequence[Path]) -> None:
     What a submission does of this raises PermissionError, with a message for its author. Nor can it
     write a file of over 100 MB, or dump its memory.
     """
+    import resource  # POSIX only: the rest of this module can be imported on Windows, too
+
     resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 2**20,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     folder = os.path.realpath(folder)
