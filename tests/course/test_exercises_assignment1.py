@@ -1,4 +1,4 @@
-"""Assignment 1's checks: answers written otherwise, the notebook's blanks, and training."""
+"""Assignment 1's checks: other right answers, the notebook's blanks, and training."""
 
 from pathlib import Path
 
@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sorl_edu import shortcut
 from sorl_edu.course import notebooks
 from sorl_edu.course.exercises import assignment1 as exercises
+from sorl_edu.course.exercises import shortcut_training
 from sorl_edu.flow_matching import flow_matching_loss, integrate
+from sorl_edu.shortcut import at_step_size, self_consistency_target
 
 SOURCE = Path(__file__).parents[2] / "notebooks/assignments/A1_shortcut_models.py"
-M = exercises.M
+M = shortcut_training.M
 
 
 def cosine_path(noise, actions, t):
@@ -25,22 +26,21 @@ def cosine_path(noise, actions, t):
 
 def heun(field, obs, noise, steps):
     def step(a, i):
-        t, h = jnp.full((len(a), 1), i / steps), jnp.full((len(a), 1), 1 / steps)
-        v1 = field(obs, a, t, h)
-        tried = a + v1 / steps
-        return (a + tried + field(obs, tried, t + h, h) / steps) / 2, None
+        t = jnp.full((len(a), 1), i / steps)
+        tried = a + field(obs, a, t) / steps
+        return (a + tried + field(obs, tried, t + 1 / steps) / steps) / 2, None
 
     return jax.lax.scan(step, noise, jnp.arange(steps))[0]
 
 
-def target(target_field, obs, a_t, t, h1, h2):
-    middle = a_t + h1 * target_field(obs, a_t, t, h1)
-    end = middle + h2 * target_field(obs, middle, t + h1, h2)
+def target(target_shortcut, obs, a_t, t, h1, h2):
+    middle = a_t + h1 * target_shortcut(obs, a_t, t, h1)
+    end = middle + h2 * target_shortcut(obs, middle, t + h1, h2)
     return jax.lax.stop_gradient(end - a_t) / (h1 + h2)
 
 
-def loss(field, target_field, obs, actions, key):
-    """One k for the whole batch, and one call of the learning field."""
+def loss(shortcut, target_shortcut, obs, actions, key):
+    """One k for the whole batch, and one call of the learning shortcut."""
     keys = jax.random.split(key, 6)
     k = jax.random.randint(keys[0], (), 2, M + 1)
     j = jax.random.randint(keys[1], (), 1, k)
@@ -49,8 +49,8 @@ def loss(field, target_field, obs, actions, key):
     flow_t = jax.random.randint(keys[3], column.shape, 0, M) / M
     noise, flow_noise = (jax.random.normal(key, actions.shape) for key in keys[4:])
     a_t, flow_a_t = (1 - t) * noise + t * actions, (1 - flow_t) * flow_noise + flow_t * actions
-    wanted = target(target_field, obs, a_t, t, column * j / M, column * (k - j) / M)
-    answers = field(
+    wanted = target(target_shortcut, obs, a_t, t, column * j / M, column * (k - j) / M)
+    answers = shortcut(
         jnp.concatenate([obs, obs]),
         jnp.concatenate([a_t, flow_a_t]),
         jnp.concatenate([t, flow_t]),
@@ -60,8 +60,8 @@ def loss(field, target_field, obs, actions, key):
     return 2 * jnp.mean(errors**2)
 
 
-def flow_alone(field, target_field, obs, actions, key):
-    return flow_matching_loss(field, obs, actions, key, step_size=1 / M)[0]
+def flow_alone(shortcut, target_shortcut, obs, actions, key):
+    return flow_matching_loss(at_step_size(shortcut, 1 / M), obs, actions, key)[0]
 
 
 def blank_of(number):
@@ -75,10 +75,10 @@ def blank_of(number):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    def trained(*args, **kwargs):
-        pytest.fail("it has been trained")
+    def train(*args, **kwargs):
+        pytest.fail("it was trained")
 
-    monkeypatch.setattr(exercises, "trained", trained)
+    monkeypatch.setattr(shortcut_training, "train", train)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -95,7 +95,7 @@ def test_a_right_answer_passes_however_it_is_written(exercise, answer, seed):
 
 
 @pytest.mark.parametrize("name", ["cosine_path", "heun", "target", "loss"])
-def test_a_blank_is_asked_to_be_filled_before_anything_is_trained(name, no_training):
+def test_a_blank_is_reported_before_anything_is_trained(name, no_training):
     exercise = getattr(exercises, name)
     feedback = exercise(blank_of(exercise.number))
     assert feedback.status == "empty"
@@ -107,7 +107,7 @@ def test_a_loss_that_returns_nothing_is_a_blank(answer, no_training):
     assert exercises.loss(answer).status == exercises.ready(answer).status == "empty"
 
 
-# What the answers are, from outside of the code.
+# The solutions, compared with truths from outside.
 
 
 def test_the_cosine_path_keeps_the_variance_and_ends_where_it_should():
@@ -123,7 +123,7 @@ def test_the_cosine_path_keeps_the_variance_and_ends_where_it_should():
 
 
 def test_heun_is_of_order_two_and_euler_of_order_one():
-    def field(obs, a, t, h):  # da/dt = t - a
+    def field(obs, a, t):  # da/dt = t - a
         return t - a
 
     start, obs = jnp.array([[0.3, -1.2]]), jnp.zeros((1, 1))
@@ -152,7 +152,7 @@ def test_equal_parts_are_lesson_2():
 
     np.testing.assert_allclose(
         exercises.target.solution(field, obs, a_t, t, h1, h1),
-        shortcut.self_consistency_target(field, obs, a_t, t, h1),
+        self_consistency_target(field, obs, a_t, t, h1),
         rtol=1e-6,
     )
 
@@ -160,26 +160,26 @@ def test_equal_parts_are_lesson_2():
 # The loss.
 
 
-def beyond(field, target_field, obs, actions, key):
+def beyond(shortcut, target_shortcut, obs, actions, key):
     column = jnp.ones((len(actions), 1))
-    return field(obs, actions, 0.75 * column, 0.5 * column).mean()
+    return shortcut(obs, actions, 0.75 * column, 0.5 * column).mean()
 
 
-def between(field, target_field, obs, actions, key):
+def between(shortcut, target_shortcut, obs, actions, key):
     column = jnp.ones((len(actions), 1))
-    return field(obs, actions, 0 * column, column / 8).mean()
+    return shortcut(obs, actions, 0 * column, column / 8).mean()
 
 
-def number_for_column(field, target_field, obs, actions, key):
-    return field(obs, actions, jnp.zeros((len(actions), 1)), 0.5).mean()
+def number_for_column(shortcut, target_shortcut, obs, actions, key):
+    return shortcut(obs, actions, jnp.zeros((len(actions), 1)), 0.5).mean()
 
 
-def per_row(field, target_field, obs, actions, key):
-    return (flow_alone(field, target_field, obs, actions, key) * obs)[:, 0]
+def per_row(shortcut, target_shortcut, obs, actions, key):
+    return (flow_alone(shortcut, target_shortcut, obs, actions, key) * obs)[:, 0]
 
 
-def with_metrics(field, target_field, obs, actions, key):
-    return flow_matching_loss(field, obs, actions, key, step_size=1 / M)
+def with_metrics(shortcut, target_shortcut, obs, actions, key):
+    return flow_matching_loss(at_step_size(shortcut, 1 / M), obs, actions, key)
 
 
 @pytest.mark.parametrize(
@@ -187,44 +187,42 @@ def with_metrics(field, target_field, obs, actions, key):
     [
         (beyond, "a jump of 0.5 starts at t = 0.75 and leads past t = 1"),
         (between, "a jump of 0.125, which is none of 1/12, 2/12, ..., 12/12"),
-        (number_for_column, "takes h as a column, (batch, 1) = (256, 1), and was given the shape"),
+        (number_for_column, "takes h as a column, (batch, 1) = (256, 1), and got the shape"),
         (per_row, "should be one number, and has the shape (256,)"),
         (with_metrics, "it is a tuple"),
         (lambda *case: (flow_alone(*case), None), "it is a tuple"),
     ],
 )
-def test_a_loss_that_cannot_be_right_is_told_why_before_it_is_trained(answer, said, no_training):
+def test_a_loss_that_cannot_be_right_is_explained_before_it_is_trained(answer, said, no_training):
     for feedback in (exercises.loss(answer), exercises.ready(answer)):
         assert feedback.status == "wrong" and said in feedback.text
 
 
-def test_a_loss_that_can_be_trained_is_told_so():
+def test_a_loss_that_can_be_trained_is_ready():
     assert exercises.ready(loss) and exercises.ready(flow_alone)
 
 
 @pytest.mark.slow
 def test_flow_matching_alone_does_not_reach_the_goal():
-    """Nor half of it; that shortcuts do is tested by the grader, in test_assignments.py."""
+    """Nor the baseline. test_assignments.py shows that shortcuts reach it."""
     assert exercises.loss(flow_alone, seed=5).status == "wrong"
 
 
-def test_what_is_no_network_of_the_assignment_is_refused_in_words():
+def test_parameters_of_another_network_are_refused_in_words():
     seeds = exercises.loss.seeds(0)
-    assert "can't be measured" in exercises.loss.judge([[np.zeros(3)]] * 3, 0).text
-    params = exercises.NETWORK.init(
-        jax.random.key(0), jnp.zeros((1, 1)), jnp.zeros((1, 2)), jnp.zeros((1, 1)), jnp.ones((1, 1))
-    )
+    assert "can't be measured" in exercises.loss.grade([[np.zeros(3)]] * 3, 0).text
+    params = shortcut_training.init(jax.random.key(0))
     leaves = [np.full_like(leaf, np.nan) for leaf in jax.tree.leaves(params)]
-    assert "NaN" in exercises.loss.judge([leaves] * len(seeds), 0).text
+    assert "NaN" in exercises.loss.grade([leaves] * len(seeds), 0).text
 
 
 def test_an_unseen_distribution_depends_on_its_seed_and_on_nothing_else():
-    one, other = exercises.unseen(3, 4000), exercises.unseen(3, 4000, draw=1)
-    np.testing.assert_array_equal(one, exercises.unseen(3, 4000))
+    one, other = shortcut_training.unseen(3, 4000), shortcut_training.unseen(3, 4000, draw=1)
+    np.testing.assert_array_equal(one, shortcut_training.unseen(3, 4000))
     assert np.abs(one - other).max() > 0.1  # other points ...
     np.testing.assert_allclose(one.mean(0), other.mean(0), atol=0.05)  # ... of the same clouds
     np.testing.assert_allclose(np.cov(one.T), np.cov(other.T), atol=0.05)
-    assert np.abs(one.mean(0) - exercises.unseen(4, 4000).mean(0)).max() > 0.05
+    assert np.abs(one.mean(0) - shortcut_training.unseen(4, 4000).mean(0)).max() > 0.05
 
 
 def test_the_notebook_says_what_the_check_asks_for():

@@ -1,43 +1,43 @@
 """Checks of assignment 2: pessimism, a best-of-N target, an agent that learns, a comparison.
 
-The agent is measured, not compared: it is trained on PointMaze with the student's TD target, three
-seeds at once, and what it learned is evaluated in the maze, in a process where the student's code
-never ran.
+The agent is measured. It is trained on PointMaze with the student's TD target and three seeds, and
+evaluated in the maze, by a grader in another process than the one in which the student's code ran.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from scipy import stats
 
 from sorl_edu.agents import SORL
+from sorl_edu.agents.agent import encode, without
 from sorl_edu.agents.presets import preset
-from sorl_edu.agents.sorl import encode
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, is_blank, with_gradient
-from sorl_edu.course.exercises.measured import Measured, restored
+from sorl_edu.course.exercises.measured import Measured, tree_like
 from sorl_edu.course.shipped import ENVIRONMENT
 from sorl_edu.datasets.ogbench import OfflineDataset, load
-from sorl_edu.datasets.transitions import Batch
 from sorl_edu.errors import check
 from sorl_edu.evaluation import evaluate
+from sorl_edu.inference import score
+from sorl_edu.temporal_difference import Batch, Critic
 from sorl_edu.training import init_seeds, seed_keys, seed_state, train_seeds
 
 # ---------------------------------------------------------------------------------- A2.1 pessimism
 
 
-def _pessimistic(q: Array, kappa: float) -> Array:
+def _pessimistic(q: Float[Array, "ensemble *batch"], kappa: float) -> Array:
     return q.mean(0) - kappa * q.std(0)
 
 
-def _ensembles(key: PRNGKeyArray) -> list[tuple[Array, float]]:
-    """(q, kappa): the values of E critics for B actions (E, B), where E may be B; or of N x B."""
+def _pessimistic_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
+    """(q, kappa): the values of E critics, (E, B), once with E = B, and once (E, N, B)."""
     keys = jax.random.split(key, 3)
     return [
         (jax.random.normal(keys[0], (2, 5)), 0.5),
@@ -47,21 +47,21 @@ def _ensembles(key: PRNGKeyArray) -> list[tuple[Array, float]]:
 
 
 pessimistic = Exercise(
-    "A2.1",
-    _pessimistic,
-    _ensembles,
+    number="A2.1",
+    solution=_pessimistic,
+    cases=_pessimistic_cases,
     right="Right. With two critics and kappa = 1 this is their minimum: can you see why?",
     misconceptions=(
         Misconception(
             "optimistic",
-            "you add what the critics disagree by. That prefers actions that nobody has tried; "
-            "without an environment to try them in, nothing ever corrects it.",
+            "you add the disagreement of the critics. This prefers actions that nobody has tried, "
+            "and without an environment to try them in, nothing ever corrects it.",
             lambda q, kappa: q.mean(0) + kappa * q.std(0),
         ),
         Misconception(
             "variance for deviation",
-            "you subtract the variance. It has the square of Q's unit, so kappa would mean "
-            "something else for every scale of the rewards.",
+            "you subtract the variance. It has the square of Q's unit, so kappa would have another "
+            "meaning for every scale of the rewards.",
             lambda q, kappa: q.mean(0) - kappa * q.var(0),
         ),
         Misconception(
@@ -71,12 +71,12 @@ pessimistic = Exercise(
         ),
         Misconception(
             "minimum for every kappa",
-            "you take the minimum, which is one kappa only: 1, and with two critics only.",
+            "you take the minimum, which is right for one kappa only, 1, and for two critics only.",
             lambda q, kappa: q.min(0),
         ),
         Misconception(
             "kappa forgotten",
-            "you subtract one deviation, whatever kappa is.",
+            "you subtract one deviation for every kappa.",
             lambda q, kappa: q.mean(0) - q.std(0),
         ),
     ),
@@ -85,32 +85,36 @@ pessimistic = Exercise(
 # -------------------------------------------------------------------------- A2.2 a best-of-N target
 
 
-def _next_values(
-    critic: Callable, batch: Batch, candidates: Array, m: Array, kappa: float, order=None
-) -> Array:
-    """Pessimistic Q'(o', a^(n), m) of every candidate, (N, B)."""
-    n, b, _ = candidates.shape
-    obs = jnp.broadcast_to(batch.next_observations, (n, *batch.next_observations.shape))
-    obs = obs.reshape(n * b, -1) if order is None else order(batch.next_observations, n)
-    flat = candidates.reshape(n * b, -1)
-    return _pessimistic(critic(obs, flat, jnp.tile(m, (n, 1))), kappa).reshape(n, b)
+def _values(
+    critic: Critic,
+    obs: Float[Array, "batch obs"],
+    candidates: Float[Array, "candidates batch action"],
+    kappa: float,
+) -> Float[Array, "candidates batch"]:
+    """The pessimistic value of every candidate."""
+    return score(lambda obs, actions: _pessimistic(critic(obs, actions), kappa), obs, candidates)
 
 
-def _target_with(
-    values: Callable = _next_values,
+def _best_of_n_target_with(
+    *,
+    values: Callable = _values,
     best: Callable = lambda v: v.max(0),
     bootstrap: Callable = lambda batch, discount: discount**batch.horizons * batch.masks,
     stop: Callable = jax.lax.stop_gradient,
 ) -> Callable:
-    def target(critic, batch, candidates, m, discount, kappa):
-        v = best(values(critic, batch, candidates, m, kappa))
+    """The target with other values of the candidates, another choice, or another bootstrap."""
+
+    def target(
+        critic: Critic, batch: Batch, candidates: Array, discount: float, kappa: float
+    ) -> Array:
+        v = best(values(critic, batch.next_observations, candidates, kappa))
         return stop(batch.rewards + bootstrap(batch, discount) * v)
 
     return target
 
 
-def _transitions(key: PRNGKeyArray) -> list[tuple]:
-    """(batch, candidates, m, discount, kappa), with tasks that end and returns of several steps."""
+def _best_of_n_target_cases(key: PRNGKeyArray) -> list[tuple]:
+    """(batch, candidates, discount, kappa), with tasks that end and returns of several steps."""
     cases = []
     for n, b, discount, kappa in ((4, 6, 0.9, 0.5), (5, 5, 0.8, 1.0)):
         key, *keys = jax.random.split(key, 6)
@@ -122,90 +126,90 @@ def _transitions(key: PRNGKeyArray) -> list[tuple]:
             horizons=1.0 + jnp.arange(b) % 4,
             next_observations=jax.random.normal(keys[3], (b, 3)),
         )
-        candidates = jax.random.normal(keys[4], (n, b, 2))
-        cases.append((batch, candidates, jnp.full((b, 1), 2.0), discount, kappa))
+        cases.append((batch, jax.random.normal(keys[4], (n, b, 2)), discount, kappa))
     return cases
 
 
-def _critic(scale: Array, obs: Array, action: Array, m: Array) -> Array:
-    """Three critics in closed form that disagree, (3, B)."""
-    base = (obs[:, :2] * action).sum(-1) + jnp.sin(3 * action[:, 0]) / m[:, 0]
-    return scale * jnp.stack([base, base + jnp.cos(4 * action[:, 1]), 1.5 * base - obs[:, 2]])
+def _critics(scale: Array, obs: Array, actions: Array) -> Float[Array, "3 batch"]:
+    """Three critics in closed form that disagree."""
+    base = (obs[:, :2] * actions).sum(-1) + jnp.sin(3 * actions[:, 0]) / 2
+    return scale * jnp.stack([base, base + jnp.cos(4 * actions[:, 1]), 1.5 * base - obs[:, 2]])
 
 
-def _target_and_gradient(answer: Callable, *case) -> tuple:
-    """The target, and how it changes with a parameter of the critic: not at all, if stopped."""
+def _target_and_gradient(answer: Callable, *case: Any) -> tuple:
+    """The target, and its gradient by a parameter of the critics: 0 if the target is stopped."""
 
     def with_scale(scale: Array) -> Array:
-        return answer(lambda *inputs: _critic(scale, *inputs), *case)
+        return answer(lambda obs, actions: _critics(scale, obs, actions), *case)
 
     return with_gradient(with_scale, jnp.ones(()))
 
 
-def _greedy_critics(critic, batch, candidates, m, kappa):
-    """Each critic's own best candidate, and only then pessimism, (1, B)."""
+def _values_of_mixed_rows(critic: Critic, obs: Array, candidates: Array, kappa: float) -> Array:
+    """The candidates in one order, the observations in another."""
     n, b, _ = candidates.shape
-    obs = jnp.tile(batch.next_observations, (n, 1))
-    q = critic(obs, candidates.reshape(n * b, -1), jnp.tile(m, (n, 1))).reshape(-1, n, b)
+    rows = jnp.repeat(obs, n, axis=0), candidates.reshape(n * b, -1)
+    return _pessimistic(critic(*rows), kappa).reshape(n, b)
+
+
+def _values_by_critic(critic: Critic, obs: Array, candidates: Array, kappa: float) -> Array:
+    """Each critic's own best candidate, and only then pessimism, (1, B)."""
+    q = jax.vmap(critic, in_axes=(None, 0), out_axes=1)(obs, candidates)
     return _pessimistic(q.max(1), kappa)[None]
 
 
 best_of_n_target = Exercise(
-    "A2.2",
-    _target_with(),
-    _transitions,
+    number="A2.2",
+    solution=_best_of_n_target_with(),
+    cases=_best_of_n_target_cases,
     probe=_target_and_gradient,
-    right="Right: the best candidate by the pessimistic value, nothing after the end, no gradient.",
+    right="Right: the best candidate by its pessimistic value, nothing after the end, no gradient.",
     misconceptions=(
         Misconception(
             "missing stop-gradient",
             "the numbers are right, and a gradient flows through your target. A target is "
             "something to reach, not something to move.",
-            _target_with(stop=lambda y: y),
+            _best_of_n_target_with(stop=lambda y: y),
         ),
         Misconception(
             "bootstrapping through the end",
-            "you expect a value after the task has ended, where mask is 0.",
-            _target_with(bootstrap=lambda batch, discount: discount**batch.horizons),
+            "your target adds a value after the task has ended, where mask is 0.",
+            _best_of_n_target_with(bootstrap=lambda batch, discount: discount**batch.horizons),
         ),
         Misconception(
             "discounted once",
             "you discount the next value by gamma. The rewards are sums over k = horizons "
-            "transitions, so that it lies k transitions ahead: gamma^k.",
-            _target_with(bootstrap=lambda batch, discount: discount * batch.masks),
+            "transitions, so the next value lies k transitions ahead: gamma^k.",
+            _best_of_n_target_with(bootstrap=lambda batch, discount: discount * batch.masks),
         ),
         Misconception(
             "average for best",
-            "you average over the candidates. That is the value of the policy as it is; you want "
-            "that of the policy with best-of-N.",
-            _target_with(best=lambda v: v.mean(0)),
+            "you average over the candidates, which gives the value of the policy alone. The "
+            "target needs the value of the policy with best-of-N.",
+            _best_of_n_target_with(best=lambda v: v.mean(0)),
         ),
         Misconception(
             "observations and candidates mixed up",
-            "your rows pair a candidate with another observation's. Candidates (N, B, A), made "
-            "flat, have all B observations of candidate 1 first: repeat o' in that order.",
-            _target_with(
-                values=lambda *inputs: _next_values(
-                    *inputs, order=lambda obs, n: jnp.repeat(obs, n, axis=0)
-                )
-            ),
+            "your rows pair a candidate with another row's observation. Flattened candidates "
+            "(N, B, A) hold candidate 1 for all B observations first: repeat o' in that order.",
+            _best_of_n_target_with(values=_values_of_mixed_rows),
         ),
         Misconception(
-            "each critic chooses for itself",
+            "a choice for each critic",
             "you take each critic's best candidate, and are pessimistic afterwards. The values "
             "then belong to different actions, and each critic's errors are picked: choose one "
             "action, by the pessimistic value.",
-            _target_with(values=_greedy_critics),
+            _best_of_n_target_with(values=_values_by_critic),
         ),
         Misconception(
             "first candidate",
             "you use the first candidate only.",
-            _target_with(best=lambda v: v[0]),
+            _best_of_n_target_with(best=lambda v: v[0]),
         ),
         Misconception(
             "no pessimism",
-            "you average the critics, and kappa is not used.",
-            _target_with(values=lambda *inputs: _next_values(*inputs[:-1], 0.0)),
+            "you average the critics without subtracting kappa deviations.",
+            _best_of_n_target_with(values=lambda *inputs: _values(*inputs[:-1], 0.0)),
         ),
     ),
 )
@@ -218,69 +222,74 @@ SETTING = {"steps": 4, "candidates": 8}
 
 @lru_cache(maxsize=1)
 def dataset() -> OfflineDataset:
-    """The shipped PointMaze data, with the rewards that OGBench's environment gives."""
+    """The shipped PointMaze data, with the rewards of OGBench's environment."""
     return load(ENVIRONMENT)
 
 
-def hyperparameters() -> dict:
-    """What an answer is called with: the preset, made to learn faster."""
-    return asdict(preset("pointmaze", learning_rate=1e-3, tau=0.02, q_weight=5000.0))
+def hyperparameters() -> dict[str, Any]:
+    """The arguments of the student's class: the preset, changed to learn faster."""
+    changes = {"optimizer.learning_rate": 1e-3, "tau": 0.02, "q_weight": 5000.0}
+    return dict(vars(preset("pointmaze", **changes)))
 
 
-def _train(answer: Callable, seeds: Sequence[int]) -> list[PyTree]:
-    """The networks that the answer's agent learns, for each seed."""
+def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTree]:
+    """What the answer's agent has learned, for each seed."""
     agent, keys = answer(**hyperparameters()), seed_keys(seeds)
     check(isinstance(agent, SORL), f"your class should be a kind of SORL; it makes {agent!r}")
     state, data = agent.init(keys[0], dataset().train), agent.prepare(dataset().train)
-    first = agent.td_target(state, encode(state.encoder, data.sample(keys[0], 8)), keys[0], steps=2)
-    if is_blank(first):  # a blank, which is not trained
-        return [first]
-    state = train_seeds(agent, dataset().train, updates=UPDATES, keys=keys).state
-    learned = {"field": state.field, "critic": state.critic}
-    return [seed_state(learned, i) for i in range(len(seeds))]
+    batch = encode(state.encoder, data.sample(keys[0], 8))
+    target = agent.td_target(state, batch, keys[0], steps=2)
+    if is_blank(target):
+        return [target]
+    state = train_seeds(agent, dataset().train, updates=updates, keys=keys).state
+    return [seed_state(_to_act(state), i) for i in range(len(seeds))]
 
 
-def _evaluate(made: Sequence[PyTree], seeds: Sequence[int]) -> list[float]:
-    """Success of SORL with these networks, from the same starts for every seed."""
+def _measure(products: Sequence[PyTree], seeds: Sequence[int], updates: int) -> list[float]:
+    """Success of SORL with what was learned, from the same starts for every seed."""
     agent = SORL(**hyperparameters())
-    states = init_seeds(agent, seed_keys(seeds), dataset().train)
+    states = _to_act(init_seeds(agent, seed_keys(seeds), dataset().train))
     success = []
-    for i, networks in enumerate(made):
-        state = seed_state(states, i)
-        learned = restored(networks, {"critic": state.critic, "field": state.field})
-        episodes, _ = evaluate(
-            agent, state.replace(**learned), ENVIRONMENT, episodes=STARTS, seed=seeds[0], **SETTING
-        )
+    for i, product in enumerate(products):
+        state = tree_like(product, seed_state(states, i))
+        episodes, _ = evaluate(agent, state, ENVIRONMENT, episodes=STARTS, seed=seeds[0], **SETTING)
         success.append(float(episodes.success.mean()))
     return success
 
 
+def _to_act(state: PyTree) -> PyTree:
+    return without(state, "moments", "target")
+
+
 learned = Measured(
-    "A2.3",
-    _train,
-    _evaluate,
+    number="A2.3",
+    produce=_produce,
+    measure=_measure,
     quantity="success in the maze",
-    goal=0.6,  # a training mostly succeeds or fails whole: two of three are enough
+    goal=0.6,  # a training mostly succeeds or fails as a whole: two of three are enough
     baseline=0.2,
+    size=UPDATES,
     prepare=dataset,
 )
 
-# -------------------------------------------------------------------- A2.4 is it any better, then?
+# --------------------------------------------------------------------------- A2.4 is it any better?
+
+Table = Float[Array | np.ndarray, "seed episode"]
 
 
-def _difference(ours: Array, theirs: Array) -> tuple:
-    """(mean, low, high) of paired differences, Student's 95% interval over seeds."""
-    per_seed = (ours - theirs).mean(1)
+def _difference(new: Table, old: Table) -> tuple:
+    per_seed = (new - old).mean(1)
     return _interval(per_seed, stats.t.ppf(0.975, len(per_seed) - 1))
 
 
-def _interval(values: Array, factor: float, ddof: int = 1) -> tuple:
+def _interval(values: Array | np.ndarray, factor: float, ddof: int = 1) -> tuple:
+    """The mean, and the ends of its interval."""
     half = factor * values.std(ddof=ddof) / np.sqrt(len(values))
     return values.mean(), values.mean() - half, values.mean() + half
 
 
-def _results(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
-    """Success of two agents, (S, E) each: S seeds, from the same E starts."""
+def _difference_cases(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
+    """(new, old): success of two agents, (S, E) each: S seeds, from the same E starts."""
     cases = []
     for seeds, episodes in ((3, 20), (5, 12)):
         key, *keys = jax.random.split(key, 5)
@@ -296,54 +305,49 @@ def _results(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
 
 
 difference = Exercise(
-    "A2.4",
-    _difference,
-    _results,
+    number="A2.4",
+    solution=_difference,
+    cases=_difference_cases,
     probe=lambda answer, *case: jnp.asarray(answer(*case)),
-    right="Right: what varies from one training to the next is what another seed would change.",
+    right="Right: another seed would change what varies from one training to the next.",
     misconceptions=(
         Misconception(
             "every episode a sample",
-            "you treat all episodes as independent. Those of one seed share one training: your "
-            "interval is too narrow by far, and a lucky seed becomes a discovery.",
-            lambda ours, theirs: _interval(
-                (ours - theirs).ravel(), stats.t.ppf(0.975, ours.size - 1)
-            ),
+            "you treat all episodes as independent. The episodes of one seed share one training: "
+            "your interval is far too narrow, and a lucky seed becomes a discovery.",
+            lambda new, old: _interval((new - old).ravel(), stats.t.ppf(0.975, new.size - 1)),
         ),
         Misconception(
             "the normal's 1.96",
             "1.96 is right for many seeds. With a handful the deviation itself is uncertain: "
             "Student's factor for 3 seeds is 4.3.",
-            lambda ours, theirs: _interval((ours - theirs).mean(1), stats.norm.ppf(0.975)),
+            lambda new, old: _interval((new - old).mean(1), stats.norm.ppf(0.975)),
         ),
         Misconception(
             "deviation divided by S",
-            "your deviation divides by S. From a sample it is S - 1 (ddof=1).",
-            lambda ours, theirs: _interval(
-                (ours - theirs).mean(1), stats.t.ppf(0.975, len(ours) - 1), ddof=0
+            "your deviation divides by S. That of a sample divides by S - 1 (ddof=1).",
+            lambda new, old: _interval(
+                (new - old).mean(1), stats.t.ppf(0.975, len(new) - 1), ddof=0
             ),
         ),
         Misconception(
-            "spread of seeds for that of the mean",
-            "you forgot to divide by the root of S: that is how seeds differ, and not how "
-            "uncertain their mean is.",
-            lambda ours, theirs: _interval(
-                (ours - theirs).mean(1),
-                stats.t.ppf(0.975, len(ours) - 1) * np.sqrt(len(ours)),
+            "spread of the seeds for the error of their mean",
+            "you forgot to divide by the root of S: your interval says how much seeds differ, and "
+            "not how uncertain their mean is.",
+            lambda new, old: _interval(
+                (new - old).mean(1), stats.t.ppf(0.975, len(new) - 1) * np.sqrt(len(new))
             ),
         ),
         Misconception(
             "over starts instead of seeds",
-            "you average over the seeds first, and count starts. That says how another maze start "
-            "would do with these very agents; the question is about another training.",
-            lambda ours, theirs: _interval(
-                (ours - theirs).mean(0), stats.t.ppf(0.975, ours.shape[1] - 1)
-            ),
+            "you average over the seeds first, and count starts. Your interval is about another "
+            "start in the maze for these very agents; the question is about another training.",
+            lambda new, old: _interval((new - old).mean(0), stats.t.ppf(0.975, new.shape[1] - 1)),
         ),
         Misconception(
-            "theirs minus ours",
-            "your sign is turned: positive should mean that ours is better.",
-            lambda ours, theirs: _difference(theirs, ours),
+            "old minus new",
+            "your sign is reversed: a positive difference should mean that the new one is better.",
+            lambda new, old: _difference(old, new),
         ),
     ),
 )

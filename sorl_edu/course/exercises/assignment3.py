@@ -1,9 +1,9 @@
 """Checks of assignment 3: what more candidates would buy, and how to spend a fixed budget.
 
-The second is a game (`play`). A robot must put a cube where it belongs; a *controller* decides
-before every action how many inference steps m and candidates N to spend on it, and has a fixed
-budget of network evaluations for each episode. It decides and nothing else: the game has the agent,
-the environment and the account.
+The second is a game (`play`). A robot must put a cube where it belongs. Before every action a
+*controller* decides how many inference steps m and candidates N to spend on it, within a fixed
+budget of network evaluations for each episode. It only decides: the game has the agent, the
+environment and the account.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from sorl_edu.agents.agent import Agent, State
+from sorl_edu.agents.agent import Agent, State, propose
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises.exercise import Exercise, Misconception
 from sorl_edu.course.exercises.measured import Measured
-from sorl_edu.environments.make import make_env
-from sorl_edu.environments.rollout import make_environments, rollout
+from sorl_edu.environments.make import MOST_AT_ONCE, make_env
+from sorl_edu.environments.rollout import Moment, make_environments, rollout
 from sorl_edu.errors import check
 from sorl_edu.inference import network_evaluations
 from sorl_edu.progress import progress_bar
@@ -32,16 +32,16 @@ from sorl_edu.progress import progress_bar
 # ------------------------------------------------------------ A3.1 what more candidates would buy
 
 
-def _expected_best(q: Array, n: int) -> Array:
-    """The mean of the largest of n, over all subsets of n of the K rows.
+def _expected_best(q: Float[Array, "K batch"], n: int) -> Array:
+    """The mean of the largest of n values, over all subsets of n of the K rows.
 
-    The i-th smallest is the largest of C(i - 1, n - 1) of the C(K, n) subsets.
+    The i-th smallest value is the largest of C(i - 1, n - 1) of the C(K, n) subsets.
     """
     return _weighted(jnp.sort(q, axis=0), _shares(len(q), n))
 
 
 def _shares(k: int, n: int) -> np.ndarray:
-    """Of all subsets of n of k, the share of which the i-th smallest is the largest."""
+    """The share of all subsets of n of k values whose largest is the i-th smallest."""
     return np.array([math.comb(i, n - 1) / math.comb(k, n) for i in range(k)])
 
 
@@ -49,8 +49,8 @@ def _weighted(q: Array, weight: np.ndarray) -> Array:
     return (q * weight[:, None]).sum(0)
 
 
-def _values(key: PRNGKeyArray) -> list[tuple[Array, int]]:
-    """(q, n): values of K candidates at B observations, (K, B), of which n are to be drawn."""
+def _expected_best_cases(key: PRNGKeyArray) -> list[tuple[Array, int]]:
+    """(q, n): values of K candidates at B observations, (K, B), and the size of the subsets."""
     keys = jax.random.split(key, 3)
     shapes = ((8, 3, 1), (8, 3, 3), (12, 12, 5))
     return [
@@ -66,31 +66,31 @@ def _with_replacement(q: Array, n: int) -> Array:
 
 
 expected_best = Exercise(
-    "A3.1",
-    _expected_best,
-    _values,
+    number="A3.1",
+    solution=_expected_best,
+    cases=_expected_best_cases,
     right="Right: every subset of n counts once, and none had to be drawn.",
     misconceptions=(
         Misconception(
             "the first n only",
-            "you take the best of the first n candidates. That is one subset of many: the answer "
-            "is right on average, and throws away what the other candidates say.",
+            "you take the best of the first n candidates. They are one subset of many: the answer "
+            "is right on average, and ignores the information in the other candidates.",
             lambda q, n: q[:n].max(0),
         ),
         Misconception(
             "the best of all",
-            "you take the best of all K candidates, whatever n is.",
+            "you take the best of all K candidates for every n.",
             lambda q, n: q.max(0),
         ),
         Misconception(
             "drawn with replacement",
-            "your weights, (i/K)^n - ((i-1)/K)^n, let the same candidate be drawn twice. N "
+            "your weights, (i/K)^n - ((i-1)/K)^n, allow the same candidate to be drawn twice. N "
             "candidates are N different draws from the policy, so subsets have no repetition.",
             _with_replacement,
         ),
         Misconception(
             "smallest for largest",
-            "you sort the other way round, and get the expected worst of n.",
+            "you sort in the opposite order, and get the expected worst of n.",
             lambda q, n: -_expected_best(-q, n),
         ),
         Misconception(
@@ -99,8 +99,8 @@ expected_best = Exercise(
             lambda q, n: _weighted(jnp.sort(q, axis=1), _shares(len(q), n)),
         ),
         Misconception(
-            "subsets of n - 1 all told",
-            "you divide by another number than C(K, n), so that your weights don't sum to one.",
+            "divided by the number of subsets of n - 1",
+            "you divide by another number than C(K, n), so your weights don't sum to one.",
             lambda q, n: _expected_best(q, n) * math.comb(len(q), n) / math.comb(len(q), n - 1),
         ),
     ),
@@ -109,37 +109,37 @@ expected_best = Exercise(
 # -------------------------------------------------------------------- A3.2 the best use of a budget
 
 BUDGET = 4
-"""Network evaluations for each action of an episode, on average over its time limit."""
+"""Network evaluations per action, on average over an episode's time limit."""
 
 STEPS, CANDIDATES = (1, 2, 4, 8), (1, 2, 4, 8, 16, 32)
 EPISODES = 8
 TASKS, UNSEEN_TASKS = (1, 2), (3, 4, 5)
-"""Of cube-single: those to develop on, and those to be graded on."""
+"""Tasks of cube-single: students develop on the first, and are graded on the others."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What a controller knows of B episodes, which run side by side, before their next action."""
+    """What a controller knows about B simultaneous episodes before their next action."""
 
     t: int
     """Actions taken so far."""
     limit: int
-    """Actions after which an episode has failed."""
+    """The number of actions after which an episode has failed."""
     spare: Float[np.ndarray, " batch"]
-    """Network evaluations that may be spent; one for each action to come is set aside."""
+    """Network evaluations left to spend, beside one reserved for each action to come."""
     q: Float[np.ndarray, " batch"]
-    """Value of the last action; NaN where the critic was not asked (N = 1, and at first)."""
+    """Value of the last action; NaN if the critic did not evaluate it (N = 1, or t = 0)."""
     spread: Float[np.ndarray, " batch"]
-    """Standard deviation of the last candidates' values; NaN where the critic was not asked."""
+    """Standard deviation of the last candidates' values; NaN likewise."""
 
 
-# From a situation to (m, N): numbers, or one for each episode.
+# From a situation to (m, N): numbers, or arrays with one for each episode.
 Controller = Callable[[Situation], tuple[int | np.ndarray, int | np.ndarray]]
 
 
 @dataclass
 class Player:
-    """A policy for `evaluation.rollout` that asks a controller what to spend on each action."""
+    """A policy for `rollout`: a controller chooses m and N of each action, within the budget."""
 
     agent: Agent
     state: State
@@ -147,22 +147,29 @@ class Player:
     limit: int
     budget: float = BUDGET
     played: list[np.ndarray] = field(default_factory=list)
-    """(B, 2) for each action: the m and N that were played, after what can't be paid is (1, 1)."""
+    """m and N of each action, (B, 2); an unaffordable choice is replaced by (1, 1)."""
+    time: int = 0
 
-    def __call__(self, obs: Array | np.ndarray, key: PRNGKeyArray) -> np.ndarray:
-        batch, t = len(obs), len(self.played)
-        if t == 0:
+    def on_step(self, moment: Moment) -> None:
+        """Moves on to the next action; to be called by `rollout`."""
+        self.time = moment.time + 1
+
+    def __call__(
+        self, obs: Float[Array | np.ndarray, "batch obs"], key: PRNGKeyArray
+    ) -> np.ndarray:
+        batch = len(obs)
+        if self.time == 0:
             self._spare = np.full(batch, (self.budget - 1.0) * self.limit)
             self._q = self._spread = np.full(batch, np.nan)
-        situation = Situation(t, self.limit, self._spare.copy(), self._q, self._spread)
-        setting = self._affordable(*_allowed(self.controller(situation), batch))
+        situation = Situation(self.time, self.limit, self._spare.copy(), self._q, self._spread)
+        setting = self._affordable(*_choice(self.controller(situation), batch))
         self.played.append(setting)
         self._spare = self._spare - (costs(setting) - 1)
         actions = np.zeros((batch, self.state.action_dim), np.float32)
         q, spread = np.full(batch, np.nan), np.full(batch, np.nan)
         for m, n in np.unique(setting, axis=0):
             rows = (setting == (m, n)).all(1)
-            proposal = _propose(self.agent, self.state, obs, key, int(m), int(n))
+            proposal = propose(self.agent, self.state, obs, key, steps=int(m), candidates=int(n))
             actions[rows] = np.asarray(proposal.action)[rows]
             if n > 1:
                 values = np.asarray(proposal.q)[:, rows]
@@ -179,39 +186,35 @@ class Player:
 def play(
     controller: Controller, task: int, *, seed: int = 0, episodes: int = EPISODES
 ) -> tuple[pd.DataFrame, Int[np.ndarray, "time batch 2"]]:
-    """Lets a controller spend the budget in episodes of a task of cube-single, side by side.
+    """Plays simultaneous episodes of a task of cube-single, with a controller in charge.
 
     Args:
         controller: from a `Situation` to (m, N), where m is 1, 2, 4 or 8 and N 1, 2, 4, ... 32.
         task: 1 to 5.
-        seed: of the starts and of the candidates.
-        episodes: B.
+        seed: seed of start states and action noise.
+        episodes: B, at most 16.
 
     Returns:
-        a row per episode, as `evaluation.rollout` has them, and with the network evaluations that
-        were spent; and what was played, m and N of each action, those after an episode's end too.
+        a row per episode, as `rollout` returns it, with the network evaluations spent; and m and N
+        of each action, also after an episode's end.
 
     Raises:
-        ConfigError: the controller asks for another m or N.
+        ConfigError: the controller chooses another m or N; too many episodes.
     """
+    check(episodes <= MOST_AT_ONCE, f"a game has at most {MOST_AT_ONCE} episodes, not {episodes}")
     agent, state, info = shipped.robot("cube", task)
     limit = make_environments(info.environment, episodes)[0].spec.max_episode_steps
     player = Player(agent, state, controller, limit)
-    table, _ = rollout(player, info.environment, episodes=episodes, seed=seed)
+    table, _ = rollout(
+        player, info.environment, episodes=episodes, seed=seed, on_step=player.on_step
+    )
     played = np.stack(player.played)
     ran = np.arange(len(played))[:, None] < table.length.to_numpy()
     return table.assign(evaluations=(costs(played) * ran).sum(0)), played
 
 
-@partial(jax.jit, static_argnums=(0, 4, 5))
-def _propose(
-    agent: Agent, state: State, obs: Array | np.ndarray, key: PRNGKeyArray, m: int, n: int
-):
-    return agent.propose(state, obs, key, steps=m, candidates=n)
-
-
-def _allowed(decision: object, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """A controller's decision, one for each episode."""
+def _choice(decision: object, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """A controller's decision as two arrays, m and N of each episode."""
     check(
         isinstance(decision, tuple) and len(decision) == 2,
         f"a controller returns two things, (m, N), and not {decision!r}",
@@ -238,47 +241,49 @@ def _tasks(seeds: Sequence[int]) -> tuple[int, ...]:
     return TASKS if list(seeds) == spend.seeds(0) else UNSEEN_TASKS
 
 
-def _decide(controller: Callable, seeds: Sequence[int]) -> list[list[np.ndarray]]:
-    """What a controller played: for each seed, an array for each task."""
-    unknown = np.full(EPISODES, np.nan)
-    first = Situation(0, 200, np.full(EPISODES, 200.0 * (BUDGET - 1)), unknown, unknown)
-    _allowed(controller(first), EPISODES)  # a blank, or a mistake, is told before the games
-    made: list[list[np.ndarray]] = [[] for _ in seeds]
+def _produce(controller: Callable, seeds: Sequence[int], episodes: int) -> list[list[np.ndarray]]:
+    """m and N that a controller played: for each seed, an array for each task."""
+    unknown = np.full(episodes, np.nan)
+    first = Situation(0, 200, np.full(episodes, 200.0 * (BUDGET - 1)), unknown, unknown)
+    _choice(controller(first), episodes)  # a blank or a mistake is reported before the games
+    products: list[list[np.ndarray]] = [[] for _ in seeds]
     games = progress_bar(_games(seeds), total=len(seeds) * len(_tasks(seeds)), unit="game")
     for i, task in games:
-        made[i].append(play(controller, task, seed=seeds[i])[1])
-    return made
+        products[i].append(play(controller, task, seed=seeds[i], episodes=episodes)[1])
+    return products
 
 
-def _replay(made: Sequence, seeds: Sequence[int]) -> list[float]:
-    """Success when the same is played again, where the controller never was.
+def _measure(products: Sequence, seeds: Sequence[int], episodes: int) -> list[float]:
+    """Success when the same decisions are played again, without the controller.
 
-    A game is the same for the same seed, so that what was decided is all that must be handed over.
+    A game depends on its seed and on the decisions alone, so the decisions are enough.
     """
-    decided = [iter(jax.tree.leaves(played)) for played in made]
+    decisions = [iter(jax.tree.leaves(product)) for product in products]
     success: list[list[float]] = [[] for _ in seeds]
     for i, task in _games(seeds):
-        again = partial(_as_played, np.asarray(next(decided[i])))
-        success[i].append(play(again, task, seed=seeds[i])[0].success.mean())
+        replay = partial(_replay, np.asarray(next(decisions[i])))
+        table, _ = play(replay, task, seed=seeds[i], episodes=episodes)
+        success[i].append(table.success.mean())
     return [float(np.mean(of_seed)) for of_seed in success]
 
 
 def _games(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The games of a check: the index of a seed, and a task, whose environments are made once."""
+    """The index of a seed and a task for each game, task by task, to reuse its environments."""
     return ((i, task) for task in _tasks(seeds) for i in range(len(seeds)))
 
 
-def _as_played(played: Int[np.ndarray, "time batch 2"], situation: Situation) -> tuple:
+def _replay(played: Int[np.ndarray, "time batch 2"], situation: Situation) -> tuple:
     return tuple(played[situation.t].T)
 
 
 spend = Measured(
-    "A3.2",
-    _decide,
-    _replay,
+    number="A3.2",
+    produce=_produce,
+    measure=_measure,
     quantity="success",
     goal=0.62,
     baseline=0.5,
+    size=EPISODES,
     runs=5,
     prepare=lambda: make_env("cube-single-singletask-v0"),
 )
