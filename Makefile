@@ -1,5 +1,5 @@
-# Each target first makes .venv, if it isn't there, and installs what it needs into it. A stamp says
-# what is installed: .demo the package alone, .lab also what notebooks need, .all also tests and nbgrader.
+# Each target first makes .venv unless it exists, and installs what it needs into it. A stamp tells
+# what is installed: .demo the package alone, .lab also JupyterLab, .all also the tests and nbgrader.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
-.PHONY: help demo lab notebooks check test test-colab test-all mutation bench claims course-data robots
+.PHONY: help demo lab notebooks check test test-lowest test-colab test-all goals mutation bench claims \
+  course-data robots style fast-tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-demo: $(PACKAGE) ## train SORL on OGBench PointMaze, evaluate and draw it, in runs/demo/ (minutes)
+demo: $(PACKAGE) ## train SORL on OGBench PointMaze, evaluate it, draw it, in runs/demo/ (minutes)
 	$(BIN)/python -m sorl_edu.experiments.demo
 
 lab: $(LAB) ## open JupyterLab on the first notebook
@@ -23,55 +24,65 @@ notebooks: $(LAB) ## write the notebooks from their text, and check both
 	$(BIN)/sorl-edu course sync
 	$(BIN)/sorl-edu course check
 
-# The tests of the lessons, of what they run on, and of the notebooks' tool: those that take seconds.
-CHECKED := $(foreach name,flow_matching shortcut temporal_difference inference networks transitions \
-  presets toy exercise_core hostile_files,tests/test_$(name).py)
+PYTEST := $(BIN)/python -m pytest -n 2
+# Tests of the lessons and of everything that an agent needs: training, files, the command line.
+FAST := tests/lessons tests/agents tests/training tests/cli tests/datasets/test_transitions.py \
+  tests/system/test_programs.py
 
-check: $(VENV)/.all ## check style, pairing of the notebooks, and what can be tested in a minute
+style: $(VENV)/.all
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
+	$(BIN)/lint-imports
+
+check: style ## check style, imports, pairing of the notebooks, lessons and agents (a minute)
 	$(BIN)/sorl-edu course check
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(CHECKED)
+	$(PYTEST) -m "not slow" tests/lessons tests/agents tests/datasets/test_transitions.py
 
-# Files start in the order of their names, which has the long ones early. xdist's own order, by the
-# number of tests, has the few long ones of the assignments last, when the other process is done.
-test: $(VENV)/.all ## check the style and run the tests
-	$(BIN)/python -m ruff check
-	$(BIN)/python -m ruff format --check
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: style ## check style and imports, and run the tests
+	$(PYTEST) --durations=25 $(OPTIONS)
 
-# Colab's Python, where it is installed. Its versions are also the lowest that pyproject.toml admits.
-# nbgrader has no place there: it needs a newer IPython.
+fast-tests: $(VENV)/.all
+	$(PYTEST) --durations=25 $(FAST)
+
+test-lowest: ## test the core with the lowest versions that pyproject.toml admits, in .venv-lowest
+	@$(MAKE) --no-print-directory fast-tests VENV=.venv-lowest EXTRAS=test \
+	  CONSTRAINTS=tests/constraints-lowest.txt
+
+# Colab's Python, where it is installed. nbgrader has no place there: it needs a newer IPython.
 COLAB_VENV ?= .venv-colab
 COLAB_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python) $(PYTHON))
 
-test-colab: ## the same with the versions that Google Colab has, in .venv-colab
+test-colab: ## run the tests with the versions that Google Colab has, in .venv-colab
 	@$(MAKE) --no-print-directory test VENV=$(COLAB_VENV) PYTHON=$(COLAB_PYTHON) EXTRAS=lab,test \
 	  CONSTRAINTS=tests/constraints-colab.txt
 
-test-all: ## both on every Python from 3.11 to 3.13 that is installed (hours)
+test-all: ## run test and test-colab on every Python from 3.11 to 3.13 that is installed (hours)
 	@for minor in 11 12 13; do for python in python3.$$minor $$HOME/.pyenv/versions/3.$$minor.*/bin/python; do \
 	  if "$$python" -c '' 2>/dev/null; then \
 	    $(MAKE) test VENV=.venv-3.$$minor PYTHON="$$python" || exit 1; \
 	    $(MAKE) test-colab COLAB_VENV=.venv-colab-3.$$minor COLAB_PYTHON="$$python" || exit 1; \
 	    break; fi; done; done
 
-mutation: $(VENV)/.all ## put faults into copies of the library: do the tests notice each? (minutes)
+goals: $(VENV)/.all ## measure what assignments and studies must reach, at full length (before a release)
+	$(PYTEST) -m goals --durations=0
+
+mutation: $(VENV)/.all ## put faults into copies of the library, each of which a test must find (minutes)
 	$(BIN)/python tests/mutation.py
 
-bench: $(VENV)/.all ## measure the speed of library, notebooks and sliders, beside what is promised
+bench: $(VENV)/.all ## measure the speed of library, notebooks and sliders, beside the promises
 	$(BIN)/python -m sorl_edu.experiments.bench --course
 
-claims: $(PACKAGE) ## run the studies behind the course's claims (hours; goes on where it stopped)
+claims: $(PACKAGE) ## run the studies behind the course's claims (hours; resumes)
 	$(BIN)/python -m sorl_edu.experiments.claims
 
-course-data: $(PACKAGE) ## train and measure what the notebooks show (1.5 hours; goes on, too)
+course-data: $(PACKAGE) ## train and measure the agents that the notebooks show (1.5 hours; resumes)
 	$(BIN)/python -m sorl_edu.experiments.course
+	$(BIN)/python -m sorl_edu.course.main_widget
 
-robots: $(LAB) ## collect robots' data, train and measure agents on them (hours; goes on, too)
+robots: $(LAB) ## collect robots' data, train and measure agents on them (hours; resumes)
 	$(BIN)/python -m sorl_edu.experiments.robots
 
-# From Python 3.13 on, ogbench is not among the requirements: pyproject.toml says why.
+# From Python 3.13 on, ogbench is not among the requirements; pyproject.toml has the reason.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 define install
 @$(@D)/bin/python $(PIP_INSTALL) --no-compile $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.$(1)'

@@ -3,7 +3,12 @@
 The import hook must be in place before anything imports `sorl_edu`.
 """
 
+import json
+import re
+import statistics
 import sys
+from collections import defaultdict
+from pathlib import Path
 
 import jax
 import jaxtyping
@@ -11,13 +16,13 @@ from beartype import BeartypeConf, beartype
 
 
 def checked(function):
-    """beartype, but for `__init__`: JAX rebuilds pytree classes with other leaves than arrays."""
+    """beartype, except for `__init__`: JAX rebuilds pytree classes with leaves of other types."""
     if function.__name__ == "__init__":
         return function
-    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
+    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))  # an int may be a float
 
 
-# Most of the time goes into compiling small programs that run once.
+# Small programs that run once take most of the time to compile.
 jax.config.update("jax_disable_most_optimizations", True)
 
 assert "sorl_edu" not in sys.modules, "sorl_edu was imported before its annotations are checked"
@@ -31,22 +36,76 @@ from sorl_edu.datasets.transitions import Transitions  # noqa: E402
 from sorl_edu.files import write_csv  # noqa: E402
 
 MEASURED = pytest.StashKey[list[tuple[str, float, str]]]()
+GROUP_SECONDS: dict[str, float] = defaultdict(float)
+DURATIONS = Path(__file__).with_name("durations.json")
 
 
 def pytest_addoption(parser):
     parser.addoption("--measured", metavar="FILE", help="write what was measured to a CSV")
+    parser.addoption(
+        "--write-durations",
+        action="store_true",
+        help=f"write each group's seconds to {DURATIONS.name}, which orders the next run",
+    )
+
+
+# ------------------------------------------------------------------------- which test runs when
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each process takes the next group of tests when it is done with one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    config.option.loadscopereorder = False  # groups are in the order of their tests
+    return Groups(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Goals run on request only; in several processes, the longest group runs first."""
+    if "goals" not in config.option.markexpr:
+        goals = [item for item in items if item.get_closest_marker("goals")]
+        config.hook.pytest_deselected(items=goals)
+        items[:] = [item for item in items if item not in goals]
+    if hasattr(config, "workerinput"):
+        seconds = json.loads(DURATIONS.read_text())
+        usual = statistics.median(seconds.values())
+        items.sort(key=lambda item: -seconds.get(group(item.nodeid), usual))
+
+
+def group(nodeid: str) -> str:
+    """The tests that one process runs in a row: those of a file, or of one notebook in a file."""
+    file, _, test = nodeid.partition("::")
+    notebook = re.search(r"\[((\d\d|A\d)_\w+)\]$", test)
+    return f"{file}:{notebook[1]}" if notebook else file
+
+
+def pytest_runtest_logreport(report):
+    GROUP_SECONDS[group(report.nodeid)] += report.duration
+
+
+# ----------------------------------------------------------------------------- what is measured
 
 
 @pytest.fixture(scope="session")
 def measured(pytestconfig):
-    """Tells a number at the end, `measured(what, value, unit)`. No test fails of one."""
+    """Reports a number at the end, `measured(what, value, unit)`, which fails no test."""
     rows = pytestconfig.stash.setdefault(MEASURED, [])
     return lambda what, value, unit: rows.append((what, float(value), unit))
 
 
 def pytest_sessionfinish(session):
-    if hasattr(session.config, "workeroutput"):  # one of pytest-xdist's processes hands it on
+    if hasattr(session.config, "workeroutput"):  # a process of pytest-xdist passes its rows on
         session.config.workeroutput["measured"] = session.config.stash.get(MEASURED, [])
+    elif session.config.getoption("--write-durations"):
+        known = json.loads(DURATIONS.read_text()) | GROUP_SECONDS
+        lasting = {name: round(seconds) for name, seconds in known.items() if seconds >= 1}
+        ordered = dict(sorted(lasting.items(), key=lambda entry: (-entry[1], entry[0])))
+        DURATIONS.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -65,9 +124,12 @@ def pytest_terminal_summary(terminalreporter, config):
         write_csv(pd.DataFrame(rows, columns=["what", "measured", "unit"]), file)
 
 
+# ------------------------------------------------------------------------------------- fixtures
+
+
 @pytest.fixture(scope="module", autouse=True)
-def compiled_programs_go():
-    """Each file's are given back after it: all together they take many gigabytes."""
+def compiled_programs_end():
+    """A file's compiled programs are freed after it: together, all take many gigabytes."""
     yield
     jax.clear_caches()
 

@@ -18,8 +18,15 @@ from sorl_edu.course.grading.grade import read_cells
 from sorl_edu.datasets import ogbench
 from sorl_edu.errors import CheckpointError, DataError
 from sorl_edu.files import MANIFEST, add_to_manifest, read_manifest
-from sorl_edu.training import RESUME_FILE, train
-from sorl_edu.training.checkpoints import FORMAT, AgentInfo, load_agent, read_metadata, save_agent
+from sorl_edu.training import train
+from sorl_edu.training.checkpoints import (
+    FORMAT,
+    TRAINING_STATE,
+    AgentInfo,
+    load_agent,
+    read_metadata,
+    save_agent,
+)
 
 TASK = "pointmaze-medium-navigate-singletask-v0"
 FUZZED = settings(
@@ -109,8 +116,10 @@ HOSTILE_METADATA = {
     "a width that fills the memory": {"observation_dim": 10**15},
     "a width that is no number": {"action_dim": "2"},
     "a width below one": {"action_dim": -1},
-    "a network that fills the memory": {"config": {"field_hidden": [10**12]}},
-    "a network of words": {"config": {"field_hidden": ["a"]}},
+    "a network that fills the memory": {
+        "config": {"field": {"hidden": [10**12], "layer_norm": False}}
+    },
+    "a network of words": {"config": {"field": {"hidden": ["a"], "layer_norm": False}}},
     "a number in place of a text": {"info": {"environment": 5}},
     "a list in place of an object": {"info": []},
     "a code object": {"agent": "os.system"},
@@ -142,7 +151,7 @@ def test_a_training_state_that_describes_no_training_is_refused(hostile, tmp_pat
         return train(TINY, transitions, updates=updates, key=key, progress=False, **options)
 
     run(2)
-    file = tmp_path / RESUME_FILE
+    file = tmp_path / TRAINING_STATE
     metadata = read_metadata(file) | hostile if hostile else {}
     header = {"format": FORMAT, "metadata": json.dumps(metadata)}
     save_file(load_file(file), file, metadata=header)
