@@ -31,7 +31,7 @@ from sorl_edu.flow_matching import Field, euler_step, integrate, interpolate
 Shortcut = Callable[[Array, Array, Array, Array], Array]
 
 
-def check_denoise_steps(denoise_steps: int) -> None:
+def check_denoise_steps(denoise_steps: int | np.integer) -> None:
     """Raises ConfigError unless M is a power of two, at least 2 (1 leaves nothing to shorten)."""
     check(
         is_power_of_two(denoise_steps) and denoise_steps >= 2,
@@ -40,7 +40,9 @@ def check_denoise_steps(denoise_steps: int) -> None:
     )
 
 
-def check_backprop_steps(max_backprop_steps: int, denoise_steps: int) -> None:
+def check_backprop_steps(
+    max_backprop_steps: int | np.integer, denoise_steps: int | np.integer
+) -> None:
     """Raises ConfigError unless M_BTT is a power of two, at most M."""
     check(
         is_power_of_two(max_backprop_steps) and max_backprop_steps <= denoise_steps,
@@ -65,7 +67,7 @@ def at_step_size(shortcut: Shortcut, h: float) -> Field:
 
 def levels_in_batch(batch: int, denoise_steps: int) -> np.ndarray:
     """The level j of the large step 2h = 1/2^j for each row: even over 0 .. L-1, the rest on 0."""
-    count = denoise_steps.bit_length() - 1
+    count = int(denoise_steps).bit_length() - 1
     share, rest = divmod(batch, count)
     return np.concatenate([np.zeros(rest, int), np.repeat(np.arange(count), share)])
 

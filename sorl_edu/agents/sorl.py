@@ -194,7 +194,7 @@ class SORL:
         A gradient belongs inside `function`: differentiating the switch itself would hand every
         branch's residuals through it, those of all 15 steps, whichever m was drawn.
         """
-        levels = range(self.max_backprop_steps.bit_length())
+        levels = range(int(self.max_backprop_steps).bit_length())
         level = jax.random.randint(shared_key, (), 0, len(levels))
         return partial(jax.lax.switch, level, [partial(function, steps=2**j) for j in levels])
 

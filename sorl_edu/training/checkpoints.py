@@ -33,8 +33,12 @@ TRAINING_STATE = "training_state.safetensors"
 
 
 def as_json(value: Any) -> Any:
-    """`value` as JSON gives it back (tuples become lists)."""
-    return json.loads(json.dumps(value))
+    """`value` as JSON gives it back: tuples become lists, and NumPy's numbers plain ones."""
+    return json.loads(_dumps(value))
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, default=lambda number: number.item())
 
 
 def _named_leaves(tree: PyTree) -> dict[str, jax.Array | jax.ShapeDtypeStruct]:
@@ -49,7 +53,7 @@ def save_tree(file: str | Path, tree: PyTree, metadata: dict) -> None:
         OSError: the file can't be written; an older one is untouched.
     """
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree).items()}
-    header = {"format": FORMAT, "metadata": json.dumps(metadata)}
+    header = {"format": FORMAT, "metadata": _dumps(metadata)}
     with atomic_write(file) as beside:
         try:
             save_file(arrays, beside, metadata=header)

@@ -169,7 +169,8 @@ class Training:
         checkpoint = TrainingCheckpoint(self.checkpoint_dir, self.identity())
         state = init_seeds(agent, self.keys, _as_tasks(self.data)[0])
         state, done, rows, before = checkpoint.resume(state, self.updates)
-        history, tasks = History(rows), jnp.asarray(self.tasks or [0] * len(self.keys), jnp.int32)
+        history = History(rows)
+        tasks = jnp.asarray([0] * len(self.keys) if self.tasks is None else self.tasks, jnp.int32)
         (state, keys, tasks), (data, held_out) = shard((state, self.keys, tasks), (data, held_out))
 
         def save(state: State) -> None:

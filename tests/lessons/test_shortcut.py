@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorl_edu.errors import ConfigError
-from sorl_edu.flow_matching import integrate
+from sorl_edu.flow_matching import integrate, integrate_path
 from sorl_edu.shortcut import (
+    at_step_size,
+    check_backprop_steps,
     check_denoise_steps,
     check_steps,
     jump_gap,
@@ -45,7 +47,7 @@ def loss_of(field, target_field=None, *, rows=66, M=8, seed=0):
         OBS[:rows],
         ACTIONS[:rows],
         jax.random.key(seed),
-        denoise_steps=M,
+        M,
     )
     assert metrics["consistency_loss"] is loss
     return loss
@@ -68,7 +70,7 @@ def test_the_exact_shortcut_is_consistent_and_others_are_not(M):
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
 def test_the_exact_shortcut_carries_noise_to_the_same_data_in_any_number_of_steps(steps):
     noise = jax.random.normal(jax.random.key(0), (66, 2))
-    a_1 = integrate(exact_shortcut, OBS, noise, steps)
+    a_1 = integrate(at_step_size(exact_shortcut, 1 / steps), OBS, noise, steps)
     np.testing.assert_allclose(a_1, MU + SIGMA * noise, atol=1e-5)
 
 
@@ -154,12 +156,21 @@ def test_only_the_online_field_gets_a_gradient():
 
 
 def report(obs, a_t, t, h):
+    """A field whose velocity is (t, h): the path shows what it was fed."""
     return jnp.concatenate([t, h], axis=-1)
 
 
+@pytest.mark.parametrize("h", [1.0, 0.125])
+def test_at_one_step_size_the_field_is_fed_it_at_every_time(h):
+    path = integrate_path(at_step_size(report, h), OBS, jnp.zeros((66, 2)), 4)
+    velocity = 4 * np.diff(path, axis=0)
+    np.testing.assert_allclose(velocity[..., 0], np.tile([[0], [0.25], [0.5], [0.75]], 66))
+    np.testing.assert_array_equal(velocity[..., 1], np.full((4, 66), h))
+
+
 @pytest.mark.parametrize("steps", [1, 2, 8, 16, 32])
-def test_beyond_M_the_step_shrinks_and_the_field_is_told_one_over_M(steps):
-    # From 0, the mean of what the field is told: of t, (m - 1) / 2m, and of h.
+def test_beyond_M_the_step_shrinks_and_the_field_is_fed_one_over_M(steps):
+    # From 0, the mean of what the field is fed: of t, (m - 1) / 2m, and of h.
     a = sample_from(report, OBS, jnp.zeros((66, 2)), steps, denoise_steps=8)
     np.testing.assert_allclose(
         a, np.tile([(steps - 1) / (2 * steps), 1 / min(steps, 8)], (66, 1)), atol=1e-6
@@ -205,12 +216,24 @@ def test_M_must_be_a_power_of_two_and_leave_something_to_shorten(M):
         loss_of(exact_shortcut, M=M)
 
 
+@pytest.mark.parametrize(
+    ("most", "M", "message"),
+    [(-1, 8, "got -1"), (0, 8, "got 0"), (3, 8, "got 3"), (16, 8, "M = 8.*got 16")],
+)
+def test_M_BTT_must_be_a_power_of_two_and_at_most_M(most, M, message):
+    with pytest.raises(ConfigError, match=rf"M_BTT.*power of two.*{message}"):
+        check_backprop_steps(most, M)
+
+
 @pytest.mark.parametrize("steps", [-1, 0, 3, 12])
 def test_inference_steps_must_be_a_power_of_two(steps):
     with pytest.raises(ConfigError, match=f"power of two.*got {steps}"):
         check_steps(steps)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 64])
+@pytest.mark.parametrize("steps", [1, 2, 64, np.int32(8), np.int64(8), np.uint8(128)])
 def test_powers_of_two_are_taken(steps):
     check_steps(steps)
+    check_backprop_steps(steps, steps)
+    if steps > 1:
+        check_denoise_steps(steps)

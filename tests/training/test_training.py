@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -14,29 +14,37 @@ import pandas as pd
 import pytest
 
 from sorl_edu.agents import SORL, FlowBC
+from sorl_edu.agents.agent import Encoder, Network, Optimizer
 from sorl_edu.errors import CheckpointError, ConfigError
 from sorl_edu.training import (
-    RESUME_FILE,
     NonFiniteLoss,
     Run,
     checkpoints,
-    learning_curve,
+    loop,
+    seed_keys,
     seed_state,
     train,
     train_seeds,
-    updates_per_second,
 )
+from sorl_edu.training.checkpoints import TRAINING_STATE
 
 TINY = SORL(
-    field_hidden=(8,),
-    critic_hidden=(8,),
     denoise_steps=2,
     max_backprop_steps=2,
     batch_size=16,
-    learning_rate=1e-3,
     n_step=2,
+    field=Network((8,)),
+    critic=Network((8,), layer_norm=True),
+    optimizer=Optimizer(learning_rate=1e-3),
 )
+CLONING = FlowBC(batch_size=16, field=Network((8,)), encoder=Encoder(normalize=True))
 KEYS = jax.random.split(jax.random.key(7), 2)
+
+
+def curve_of(history, metric, split="train"):
+    """One metric of a history: updates by seeds."""
+    rows = history[(history.metric == metric) & (history.split == split)]
+    return rows.pivot(index="update", columns="seed", values="value")
 
 
 def assert_same(one, other):
@@ -70,7 +78,9 @@ def test_a_seed_learns_beside_others_what_it_learns_alone(transitions, alone):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
     kernels = [
         np.abs(a - b).max()
-        for a, b in zip(jax.tree.leaves(first.field), jax.tree.leaves(second.field), strict=True)
+        for a, b in zip(
+            jax.tree.leaves(first.field.params), jax.tree.leaves(second.field.params), strict=True
+        )
         if a.ndim > 1
     ]
     assert min(kernels) > 0.1  # another key is another start
@@ -92,17 +102,14 @@ def test_the_history_is_tidy_and_has_the_losses_of_both_splits(alone):
     assert set(history.split) == {"train", "validation"}
 
 
-def test_learning_lowers_the_losses_of_both_splits(alone):
+def test_learning_lowers_the_losses_of_both_splits(transitions):
+    agent = replace(CLONING, optimizer=Optimizer(learning_rate=1e-2))
+    options = {"updates": 300, "log_every": 100, "validation": transitions, "progress": False}
+    history = train(agent, transitions, key=KEYS[0], **options).history
     for split in ("train", "validation"):
-        curve = learning_curve(alone.history, "flow_loss", split)[0]
-        assert curve.index.tolist() == [25, 50, 75, 100]
-        assert curve[100] < curve[25]
-    with pytest.raises(ConfigError, match="no train metric 'loss'; there are consistency_loss"):
-        learning_curve(alone.history, "loss")
-
-
-def test_speed_is_updates_of_all_seeds_over_seconds(alone):
-    assert updates_per_second(alone) == pytest.approx(100 / alone.seconds)
+        curve = curve_of(history, "flow_loss", split)[0]
+        assert curve.index.tolist() == [100, 200, 300]
+        assert curve[300] < curve[100]
 
 
 class Interrupted(Exception):
@@ -121,18 +128,17 @@ def test_an_interrupted_run_goes_on_to_the_same_end(transitions, alone, tmp_path
     options = {"validation": transitions, "checkpoint_every": 25, "checkpoint_dir": tmp_path}
     with pytest.raises(Interrupted):
         tiny_run(transitions, on_log=interrupt_at(75), **options)
-    assert checkpoints.read_metadata(tmp_path / RESUME_FILE)["updates"] == 50
+    assert checkpoints.read_metadata(tmp_path / TRAINING_STATE)["updates"] == 50
     resumed = tiny_run(transitions, **options)
     assert_same(resumed.state, alone.state)
     pd.testing.assert_frame_equal(resumed.history, alone.history, check_exact=True)
 
 
-CLONING = FlowBC(field_hidden=(8,), batch_size=16, normalize_observations=True)
-
 CHILD = """
 import sys, time
 import jax, numpy as np
 from sorl_edu.agents import FlowBC
+from sorl_edu.agents.agent import Encoder, Network, Optimizer
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.training import train
 
@@ -159,7 +165,7 @@ def test_a_killed_run_goes_on_to_the_same_end(transitions, tmp_path):
     )
     try:
         deadline = time.monotonic() + 300
-        while not (folder / RESUME_FILE).exists():
+        while not (folder / TRAINING_STATE).exists():
             assert child.poll() is None, child.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -167,7 +173,7 @@ def test_a_killed_run_goes_on_to_the_same_end(transitions, tmp_path):
         child.send_signal(signal.SIGKILL)
         child.communicate()
     assert child.returncode == -signal.SIGKILL
-    assert checkpoints.read_metadata(folder / RESUME_FILE)["updates"] in (25, 50)
+    assert checkpoints.read_metadata(folder / TRAINING_STATE)["updates"] in (25, 50)
 
     def run(**options):
         key = jax.random.key(7)
@@ -184,7 +190,7 @@ def test_a_killed_run_goes_on_to_the_same_end(transitions, tmp_path):
     uninterrupted = run()
     assert_same(resumed.state, uninterrupted.state)
     pd.testing.assert_frame_equal(resumed.history, uninterrupted.history, check_exact=True)
-    assert checkpoints.read_metadata(folder / RESUME_FILE)["updates"] == 100
+    assert checkpoints.read_metadata(folder / TRAINING_STATE)["updates"] == 100
 
 
 # A cheap agent whose every number is known: it counts, and averages what it is given.
@@ -209,7 +215,8 @@ class Counter:
         count = state["count"] + 1
         bad = count == self.bad_update
         if self.bad_seed is not None:
-            bad &= (state["key"] == jax.random.key_data(KEYS[self.bad_seed])).all()
+            key = jax.random.fold_in(KEYS[self.bad_seed], loop.INIT)
+            bad &= (state["key"] == jax.random.key_data(key)).all()
         metrics = {
             # In alphabetical order, in which JAX returns a dictionary, the first to turn bad is
             # neither first nor last.
@@ -230,8 +237,6 @@ class Counter:
     def propose(self, state, obs, key, *, steps, candidates):
         raise NotImplementedError
 
-    act = propose
-
 
 def count(data, updates=250, *, agent=None, keys=KEYS, **options):
     options = {"log_every": 50, "progress": False} | options
@@ -241,7 +246,7 @@ def count(data, updates=250, *, agent=None, keys=KEYS, **options):
 def test_history_values_are_means_since_the_last_row(transitions):
     run = count(transitions, 230)
     assert run.state["count"].tolist() == [230, 230]
-    curve = learning_curve(run.history, "b_count")
+    curve = curve_of(run.history, "b_count")
     assert curve.index.tolist() == [50, 100, 150, 200, 230]
     np.testing.assert_allclose(curve[0], [25.5, 75.5, 125.5, 175.5, 215.5])
     np.testing.assert_allclose(curve[1], curve[0])
@@ -249,11 +254,11 @@ def test_history_values_are_means_since_the_last_row(transitions):
 
 def test_the_shared_key_is_shared_and_the_others_are_not(transitions):
     history = count(transitions, 50).history
-    assert np.ptp(learning_curve(history, "d_shared").loc[50]) == 0
-    assert np.ptp(learning_curve(history, "e_own").loc[50]) > 1e-3
-    assert np.ptp(learning_curve(history, "f_reward").loc[50]) > 1e-3  # own batches, too
+    assert np.ptp(curve_of(history, "d_shared").loc[50]) == 0
+    assert np.ptp(curve_of(history, "e_own").loc[50]) > 1e-3
+    assert np.ptp(curve_of(history, "f_reward").loc[50]) > 1e-3  # own batches, too
     # Fresh draws at every update: the mean of 50 uniforms, not one of them.
-    means = learning_curve(count(transitions, 50, log_every=1).history, "e_own")[0]
+    means = curve_of(count(transitions, 50, log_every=1).history, "e_own")[0]
     assert means.nunique() == 50
     assert abs(means.mean() - 0.5) < 5 / np.sqrt(12 * 50)
 
@@ -268,7 +273,7 @@ def test_a_metric_that_is_not_finite_stops_the_run(transitions, tmp_path, value)
     # The last good state comes with the error, and is in the checkpoint.
     assert error.state_update < 130
     assert error.state["count"].tolist() == [error.state_update] * 2
-    file = tmp_path / RESUME_FILE
+    file = tmp_path / TRAINING_STATE
     assert checkpoints.read_metadata(file)["updates"] == error.state_update
     kept = checkpoints.load_tree(file, error.state)
     assert kept["count"].tolist() == [error.state_update] * 2
@@ -292,13 +297,13 @@ def test_an_infinite_state_is_not_taken_for_the_last_good_one(transitions, tmp_p
     with pytest.raises(NonFiniteLoss, match="a parameter became NaN or infinite at update 100 "):
         count(transitions, agent=Overflowing(), **options)
     like = {"count": jnp.zeros(2, jnp.int32), "weight": jnp.ones(2)}
-    kept = checkpoints.load_tree(tmp_path / RESUME_FILE, like)
+    kept = checkpoints.load_tree(tmp_path / TRAINING_STATE, like)
     assert kept["weight"].tolist() == [1, 1] and kept["count"].tolist() == [50, 50]
 
 
 def test_a_run_that_blows_up_is_stopped(transitions):
-    wild = FlowBC(field_hidden=(8,), learning_rate=1e30, grad_clip_norm=0.0)
-    with pytest.raises(NonFiniteLoss, match=r"NaN or infinite at update.*Lower learning_rate"):
+    wild = FlowBC(field=Network((8,)), optimizer=Optimizer(1e30, grad_clip_norm=0.0))
+    with pytest.raises(NonFiniteLoss, match=r"NaN or infinite at update.*Lower the learning rate"):
         train(wild, transitions, updates=25, key=KEYS[0], log_every=25, progress=False)
 
 
@@ -337,7 +342,7 @@ def test_a_resumed_run_does_what_is_left(transitions, interrupted):
     )
     assert logged == [(150, [150] * 2), (200, [200] * 2), (250, [250] * 2)]
     pd.testing.assert_frame_equal(run.history, count(transitions).history, check_exact=True)
-    assert [p.name for p in interrupted.iterdir()] == [RESUME_FILE]
+    assert [p.name for p in interrupted.iterdir()] == [TRAINING_STATE]
     # Asked again, the finished run has nothing left to do; asked for more, it goes on.
     again = count(transitions, checkpoint_dir=interrupted, checkpoint_every=50)
     pd.testing.assert_frame_equal(run.history, again.history, check_exact=True)
@@ -352,14 +357,14 @@ def test_a_resumed_run_does_what_is_left(transitions, interrupted):
         ({"keys": KEYS[::-1]}, "keys"),
         ({"keys": KEYS[:1]}, "keys"),
         ({"log_every": 25}, "log_every"),
-        ({"agent": FlowBC(field_hidden=(8,))}, "agent"),
+        ({"agent": FlowBC(field=Network((8,)))}, "agent"),
     ],
 )
 def test_another_run_is_not_resumed(transitions, interrupted, change, named):
-    before = (interrupted / RESUME_FILE).read_bytes()
+    before = (interrupted / TRAINING_STATE).read_bytes()
     with pytest.raises(CheckpointError, match=f"another run: its.*{named}.*Choose another"):
         count(transitions, checkpoint_dir=interrupted, checkpoint_every=50, **change)
-    assert (interrupted / RESUME_FILE).read_bytes() == before
+    assert (interrupted / TRAINING_STATE).read_bytes() == before
 
 
 def test_other_data_of_the_same_size_is_another_run(transitions, interrupted):
@@ -374,10 +379,59 @@ def test_fewer_updates_than_the_checkpoint_has_are_refused(transitions, interrup
 
 
 def test_a_damaged_checkpoint_is_refused(transitions, interrupted):
-    file = interrupted / RESUME_FILE
+    file = interrupted / TRAINING_STATE
     file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(CheckpointError, match="damaged"):
         count(transitions, checkpoint_dir=interrupted, checkpoint_every=50)
+
+
+def test_the_state_that_is_logged_can_be_kept(transitions):
+    kept = []
+    options = {"log_every": 25, "on_log": lambda update, state: kept.append((update, state))}
+    run = tiny_run(transitions, **options)
+    assert [update for update, _ in kept] == [25, 50, 75, 100]
+    for _, state in kept:  # a donated one would say "Array has been deleted"
+        assert np.isfinite(np.asarray(jax.tree.leaves(state.field.params)[0])).all()
+    assert_same(seed_state(kept[-1][1], 0), run.state)
+
+
+def words(keys):
+    """Keys as tuples of their words."""
+    return {tuple(word) for word in np.asarray(jax.random.key_data(keys)).reshape(-1, 2).tolist()}
+
+
+@pytest.mark.parametrize(
+    "keys", [seed_keys(range(100)), jax.random.split(jax.random.key(0), 8)], ids=["seeds", "split"]
+)
+def test_no_two_draws_of_a_run_share_a_key(keys):
+    updates = jnp.arange(400)
+
+    @jax.jit
+    @jax.vmap
+    def streams(key):
+        initial = jax.random.fold_in(key, loop.INIT)
+        initial = jnp.concatenate([initial[None], jax.random.split(initial, 3)])
+        training, validation = (
+            jax.vmap(loop.draws, (None, None, 0))(key, stream, updates)
+            for stream in (loop.TRAINING, loop.VALIDATION)
+        )
+        return key, initial, training[:2], validation[:2], (training[2], validation[2])
+
+    key, initial, training, validation, shared = streams(keys)
+    groups = [words(key), words(initial), *map(words, (*training, *validation))]
+    groups += [words(of_all[0]) for of_all in shared]  # the same for all seeds
+    for of_all in shared:
+        assert len(words(of_all)) == 400
+    assert sum(map(len, groups)) == len(set().union(*groups))
+
+
+def test_the_shared_draws_of_seed_0_say_nothing_about_its_batches():
+    key, updates = jax.random.key(0), jnp.arange(400)
+    batch_keys, _, shared = jax.vmap(loop.draws, (None, None, 0))(key, loop.TRAINING, updates)
+    rows = jax.vmap(lambda k: jax.random.randint(k, (16,), 0, 1000)[0])(batch_keys)
+    levels = jax.vmap(lambda k: jax.random.randint(jax.random.split(k)[0], (), 0, 4))(shared)
+    agree = int((rows % 4 == levels).sum())
+    assert abs(agree - 100) < 5 * np.sqrt(400 * 3 / 16)
 
 
 def test_cores_are_devices_if_asked_before_jax_starts():
