@@ -52,12 +52,12 @@ def aggregate(values: Float[Array, "ensemble *batch"], how: Aggregation) -> Floa
     return values.mean(0) if how == "mean" else values.min(0)
 
 
-def check_aggregation(how: Aggregation) -> None:
+def check_aggregation(how: str) -> None:
     """Raises ConfigError unless an ensemble can be aggregated so."""
     check(how in ("mean", "min"), f"aggregation must be 'mean' or 'min', got {how!r}")
 
 
-def check_critic_settings(discount: float, tau: float, aggregation: Aggregation) -> None:
+def check_critic_settings(discount: float, tau: float, aggregation: str) -> None:
     """Raises ConfigError for settings with which TD learning is not defined."""
     check(0 <= discount <= 1, f"discount must be in [0, 1], got {discount}")
     check(0 < tau <= 1, f"tau must be in (0, 1], got {tau}")

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sorl_edu.datasets.transitions import Batch, Transitions
+from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError
 from sorl_edu.temporal_difference import (
+    Batch,
     aggregate,
+    check_critic_settings,
     n_step_returns,
     polyak_average,
-    steps_column,
+    q_loss,
     td_loss,
     td_target,
 )
@@ -27,7 +29,7 @@ def one_hot(states):
 
 
 def tabular(table):
-    def critic(obs, actions, steps):
+    def critic(obs, actions):
         right = (actions[:, 0] > 0).astype(int)
         return table[:, obs.argmax(-1), right]
 
@@ -39,16 +41,14 @@ def fit(batch, policy_actions, *, discount, aggregation="mean", tau=0.5):
 
     def update(_, tables):
         online, target = tables
-        steps = steps_column(1, len(batch.rewards))
         y = td_target(
             tabular(target),
             batch,
             policy_actions(batch.next_observations),
-            steps,
             discount=discount,
             aggregation=aggregation,
         )
-        grad = jax.grad(lambda q: td_loss(tabular(q), batch, y, steps)[0])(online)
+        grad = jax.grad(lambda q: td_loss(tabular(q), batch, y)[0])(online)
         online = online - grad * online.shape[0] * len(batch.rewards) / 2  # onto y, in one step
         return online, polyak_average(target, online, tau)
 
@@ -76,7 +76,7 @@ def test_a_chain_has_its_known_value(discount, mask, n):
         masks=[1, 1, 1, mask, 1, 1, 1],
         terminals=[0, 0, 0, 0, 1, 0, 1],
     )
-    batch = (data := n_step_returns(data, n, discount)).at(data.starts)
+    batch = data.with_n_step_returns(n, discount).at(data.starts)
     q = fit(batch, go_right, discount=discount)
 
     resting = RESTING_REWARD / (1 - discount)
@@ -128,50 +128,61 @@ def one_row(**changes) -> Batch:
 
 @pytest.mark.parametrize(("aggregation", "next_q"), [("mean", 15.0), ("min", 10.0)])
 def test_a_target_by_hand(aggregation, next_q):
-    def critic(obs, actions, steps):  # 10 and 20 at o' = 7, a' = -1, m = 4
-        q = obs[:, 0] * 10 + actions[:, 0] * 62 + steps[:, 0] / 2
+    def critic(obs, actions):  # 10 and 20 at o' = 7, a' = -1
+        q = obs[:, 0] * 10 + actions[:, 0] * 60
         return jnp.stack([q, q + 10])
 
-    y = td_target(
-        critic,
-        one_row(),
-        jnp.array([[-1.0]]),
-        steps_column(4, 1),
-        discount=0.5,
-        aggregation=aggregation,
-    )
+    next_actions = jnp.array([[-1.0]])
+    y = td_target(critic, one_row(), next_actions, discount=0.5, aggregation=aggregation)
     np.testing.assert_allclose(y, 2 + 0.5**3 * next_q)
-    y = td_target(
-        critic, one_row(masks=jnp.array([0.0])), -jnp.ones((1, 1)), steps_column(4, 1), discount=0.5
-    )
+    ended = one_row(masks=jnp.array([0.0]))
+    y = td_target(critic, ended, next_actions, discount=0.5, aggregation=aggregation)
     np.testing.assert_allclose(y, 2)
 
 
 def test_the_loss_by_hand():
-    def critic(obs, actions, steps):
+    def critic(obs, actions):
         return jnp.array([[1.0, 4.0], [3.0, 4.0]])
 
     batch = one_row(observations=jnp.zeros((2, 1)), actions=jnp.zeros((2, 1)))
-    loss, metrics = td_loss(critic, batch, jnp.array([1.0, 2.0]), steps_column(1, 2))
+    loss, metrics = td_loss(critic, batch, jnp.array([1.0, 2.0]))
     assert loss == metrics["critic_loss"] == (0 + 4 + 4 + 4) / 4
     assert metrics["q_data"] == 3 and metrics["target_mean"] == 1.5
 
 
 def test_targets_pass_no_gradient_to_policy_or_target_critic():
     def loss(policy, target, online):
-        steps = steps_column(1, 1)
-        y = td_target(
-            lambda o, a, m: target * (o + a).T,
-            one_row(),
-            policy * jnp.ones((1, 1)),
-            steps,
-            discount=0.9,
-        )
-        return td_loss(lambda o, a, m: online + (o + a).T, one_row(), y, steps)[0]
+        next_actions = policy * jnp.ones((1, 1))
+        y = td_target(lambda o, a: target * (o + a).T, one_row(), next_actions, discount=0.9)
+        return td_loss(lambda o, a: online + (o + a).T, one_row(), y)[0]
 
     to_policy, to_target, to_online = jax.grad(loss, argnums=(0, 1, 2))(0.5, 0.4, 0.3)
     assert to_policy == 0 and to_target == 0
     assert abs(to_online) > 1
+
+
+def test_the_loss_of_a_policy_by_hand():
+    def critic(obs, actions):  # the members' mean is 3 a + (1, -7): at a = (1, -1), 4 and -10
+        q = 3 * actions[:, 0] + obs[:, 0]
+        return jnp.stack([q + 2, q - 2])
+
+    obs, actions = jnp.array([[1.0], [-7.0]]), jnp.array([[1.0], [-1.0]])
+    loss, metrics = q_loss(critic, obs, actions)
+    np.testing.assert_allclose(loss, 3 / 7)  # minus the mean, -3, over the mean size, 7
+    assert metrics["q_loss"] is loss
+    np.testing.assert_allclose(metrics["q_policy"], -3)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_the_gradient_of_a_policy_climbs_q_at_a_length_that_rewards_do_not_change(scale):
+    def critic(obs, actions):
+        q = scale * (3 * actions[:, 0] + obs[:, 0])
+        return jnp.stack([q + 2 * scale, q - 2 * scale])
+
+    obs, actions = jnp.array([[1.0], [-7.0]]), jnp.array([[1.0], [-1.0]])
+    gradient = jax.grad(lambda a: q_loss(critic, obs, a)[0])(actions)
+    # dL/da = -(1/2) 3 / 7, with the size of Q (7) a constant: descent goes up Q.
+    np.testing.assert_allclose(gradient, [[-3 / 14]] * 2, rtol=1e-6)
 
 
 def test_aggregation():
@@ -206,7 +217,7 @@ def test_n_step_returns_by_hand():
         masks=[1, 1, 1, 1, 1, 1, 1, 0, 1, 1],
         terminals=[0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
     )
-    returns = n_step_returns(data, 3, 0.5)
+    returns = data.with_n_step_returns(3, 0.5)
     batch = returns.at(returns.starts)
     np.testing.assert_array_equal(returns.starts, [0, 1, 2, 3, 5, 6, 7, 8])
     np.testing.assert_allclose(
@@ -219,15 +230,13 @@ def test_n_step_returns_by_hand():
     np.testing.assert_array_equal(batch.next_observations[:, 0], [3, 4, 4, 4, 8, 8, 8, 9])
     np.testing.assert_array_equal(batch.observations[:, 0], [0, 1, 2, 3, 5, 6, 7, 8])
     # What the bootstrap is worth: gamma^k mask Q'(o').
-    y = td_target(
-        lambda o, a, m: 0 * o.T + 16, batch, batch.actions, steps_column(1, 8), discount=0.5
-    )
+    y = td_target(lambda o, a: 0 * o.T + 16, batch, batch.actions, discount=0.5)
     np.testing.assert_allclose(y, [5, 8, 12, 16, 3, 4, 4, 16])
 
 
 def test_one_step_returns_are_the_rewards():
     data = trajectories([1, 2, 3, 4], [1, 0, 1, 1], [0, 0, 0, 1])
-    once = n_step_returns(data, 1, 0.9)
+    once = data.with_n_step_returns(1, 0.9)
     for ours, theirs in zip(
         jax.tree.leaves(once.at(data.starts)), jax.tree.leaves(data.at(data.starts)), strict=True
     ):
@@ -259,8 +268,7 @@ def test_n_step_returns_agree_with_a_loop(rewards, masks, terminals, n, discount
     if all(terminals):
         terminals[0] = False
     data = trajectories(rewards, masks, terminals)
-    returns = n_step_returns(data, n, discount)
-    batch = returns.at(returns.starts)
+    batch = data.with_n_step_returns(n, discount).at(data.starts)
     known = np.array(list(brute_force(data, n, discount)))
     np.testing.assert_allclose(batch.rewards, known[:, 0], atol=1e-4)
     np.testing.assert_array_equal(batch.masks, known[:, 1])
@@ -268,12 +276,36 @@ def test_n_step_returns_agree_with_a_loop(rewards, masks, terminals, n, discount
 
 
 @pytest.mark.parametrize("n", [0, -1])
-def test_n_below_one_is_refused(n, transitions):
+def test_n_below_one_is_refused(n):
+    rows = jnp.ones(3)
     with pytest.raises(ConfigError, match=f"n_step must be at least 1, got {n}"):
-        n_step_returns(transitions, n, 0.9)
+        n_step_returns(rows, rows, rows > 0, n, 0.9)
 
 
-def test_an_unknown_aggregation_is_refused(transitions, monkeypatch):
+def test_the_last_row_of_a_trajectory_has_no_horizon():
+    last = jnp.array([False, False, True, False, True])
+    returns, masks, horizons = n_step_returns(jnp.arange(5.0), jnp.ones(5), last, 2, 0.5)
+    np.testing.assert_array_equal(horizons, [2, 1, 0, 1, 0])
+    np.testing.assert_allclose(np.asarray(returns)[[0, 1, 3]], [0.5, 1, 3])
+    np.testing.assert_array_equal(masks, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"discount": 1.01}, r"discount must be in \[0, 1\], got 1.01"),
+        ({"discount": float("nan")}, "discount"),
+        ({"tau": 0.0}, r"tau must be in \(0, 1\], got 0.0"),
+        ({"tau": 1.5}, "tau"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(wrong, message):
+    check_critic_settings(**(sound := {"discount": 1.0, "tau": 1.0, "aggregation": "min"}))
+    with pytest.raises(ConfigError, match=message):
+        check_critic_settings(**(sound | wrong))
+
+
+def test_an_unknown_aggregation_is_refused():
     # Past the annotation, which would refuse it first here.
     unchecked = getattr(aggregate, "__wrapped__", aggregate)
     with pytest.raises(ConfigError, match="'mean' or 'min', got 'max'"):
