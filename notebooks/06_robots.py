@@ -62,9 +62,11 @@ from IPython.display import Image
 from matplotlib.figure import Figure
 
 from sorl_edu import evaluation, plotting
+from sorl_edu.agents.agent import propose
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import robots as exercises
 from sorl_edu.datasets.collect import collect
+from sorl_edu.environments.make import make_env, parse_name, reset
 from sorl_edu.experiments import benchmark
 from sorl_edu.widgets import ScalingExplorer
 
@@ -87,8 +89,8 @@ matplotlib.rcParams.update(plotting.STYLE)
 
 # %%
 TASK = "cube-single-play-singletask-task2-v0"
-env = evaluation.make_environments(TASK, 1)[0]
-evaluation.start(env, seed=0)
+env = make_env(parse_name(TASK)[1])
+o = jnp.asarray(reset(env, seed=0))[None]  # (B, S) = (1, 28)
 goal = env.unwrapped.cur_task_info["goal_xyzs"][0]  # where the cube should be: x, y, z in metres
 
 with tempfile.TemporaryDirectory() as folder:
@@ -164,11 +166,12 @@ agent, state, info = shipped.robot("cube", 2)
 tried, rows = {}, []
 for m in (1, 8):
     for n in (1, 8, 32):
-        episodes, track = evaluation.evaluate(
+        episodes, recording = evaluation.evaluate(
             agent, state, TASK, steps=m, candidates=n, episodes=16, record=True
         )
+        track = recording.observations  # (episode, time, S), NaN after the end
         tried[m, n] = episodes, track
-        height = track[:, :, 21] / 10  # of the cube, in metres: (episode, time), NaN after the end
+        height = track[:, :, 21] / 10  # of the cube, in metres: (episode, time)
         lifted = (height > height[:, :1] + 0.04).any(axis=1).mean()
         rows.append({"m": m, "N": n, "lifted": lifted, "arrived": episodes.success.mean()})
 pd.DataFrame(rows).round(2)
@@ -195,9 +198,8 @@ pd.DataFrame(rows).round(2)
 # **Predict, then run.** Where in its cloud will the best of 8 lie, and where the best of 256?
 
 # %%
-o = jnp.asarray(evaluation.start(env, seed=0))[None]  # (B, S) = (1, 28)
 key = jax.random.key(0)
-proposals = {m: agent.propose(state, o, key, steps=m, candidates=256) for m in (1, 8)}
+proposals = {m: propose(agent, state, o, key, steps=m, candidates=256) for m in (1, 8)}
 
 colors = {1: plotting.BLUE, 8: plotting.ORANGE}
 figure = Figure(figsize=(10, 2.8), layout="constrained")
@@ -278,10 +280,9 @@ episodes, track = tried[8, 8]
 promise = exercises.promise.solution
 
 
-@jax.jit
 def expected(o):
     """The mean value of eight candidates: (B,)."""
-    return agent.propose(state, o, key, steps=8, candidates=8).q.mean(0)
+    return propose(agent, state, o, key, steps=8, candidates=8).q.mean(0)
 
 
 figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -570,8 +571,8 @@ plotting.sweep_lines(evaluation.summarize(scene))
 
 # %%
 plan = benchmark.Plan(tasks=("cube-single-play",), seeds=1, steps=(8,), candidates=(8,))
-((env_of_suite, numbers),) = plan.environments()
-guess = benchmark.estimate(plan, env_of_suite, numbers, updates=10)
+(experiment,) = plan.experiments()
+guess = benchmark.estimate(experiment, updates=10)
 print(
     f"{guess.updates_per_second:.3g} updates/s of all five: {guess.training / 3600:.0f} h of "
     f"training, at most {guess.evaluation / 3600:.1f} h of evaluation"

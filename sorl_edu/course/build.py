@@ -20,7 +20,7 @@ from sorl_edu.course import notebooks
 from sorl_edu.course.grading.grade import check_of, hidden_seed, parts_of_check
 from sorl_edu.course.notebooks import ExerciseCells, WrittenPart
 from sorl_edu.errors import UnknownName, check
-from sorl_edu.files import appearing
+from sorl_edu.files import atomic_write
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -72,7 +72,7 @@ def build(
             contents[".py"] = jupytext.writes(made, fmt="py:percent")
         for suffix, content in contents.items():
             files.append(to / f"{source.name}{suffix}")
-            with appearing(files[-1]) as beside:
+            with atomic_write(files[-1]) as beside:
                 beside.write_text(content, encoding="utf-8")
     return files
 
@@ -98,7 +98,7 @@ def _solution(notebook: NotebookNode, text: str, secret: str) -> None:
 
 
 def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
-    """Says after each check what is right, what is usual, and what it is worth."""
+    """Adds after each check its solution, the usual mistakes, and the points."""
     import nbformat
 
     _student(notebook, text, secret)
@@ -108,7 +108,7 @@ def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
             f"point(s), has {exercise.difficulty} of 3 stars and should take {exercise.minutes} "
             "minutes. A solution, and what the check looks for:",
             f"```python\n{exercise.solution.rstrip()}\n```",
-            check_of(exercise).looks_for(),
+            check_of(exercise).describe(),
         ]
         cell = nbformat.v4.new_markdown_cell("\n\n".join(note), metadata={"tags": ["instructor"]})
         notebook.cells.insert(at + 1, cell)

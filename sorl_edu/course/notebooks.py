@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sorl_edu.errors import ConfigError, check
-from sorl_edu.files import appearing
+from sorl_edu.files import atomic_write
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -535,6 +535,6 @@ def _write(path: Path, text: str) -> list[Path]:
     """Writes a file whole, if its content would change; returns it if so."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return []
-    with appearing(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
     return [path]

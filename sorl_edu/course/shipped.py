@@ -1,15 +1,15 @@
-"""What the course ships in data/course/, by the name of its arm in `studies/course.py`.
+"""The agents and measurements in data/course/ and data/robots/, by the name of their experiment.
 
-    agent, state, info = course_data.agent("sorl")
-    episodes = course_data.episodes("sorl")           # what evaluation.sweep would return
+    agent, state, info = shipped.agent("sorl")
+    episodes = shipped.episodes("sorl")           # as evaluation.sweep returns them
 
-Every file was made by `make course-data`; data/course/manifest.json has the command of each.
+`make course-data` and `make robots` make the files; a manifest.json beside them has the command of
+each. The experiments are `experiments.course.EXPERIMENTS` and `experiments.robots.EXPERIMENTS`.
 """
 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -17,70 +17,62 @@ import numpy as np
 import pandas as pd
 
 from sorl_edu.agents import Agent
-from sorl_edu.agents.agent import State
+from sorl_edu.agents.agent import State, without
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.errors import UnknownName, check
+from sorl_edu.plotting.mazes import Trajectories
 from sorl_edu.training import checkpoints
 from sorl_edu.training.checkpoints import AgentInfo
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 
-
-_RETRAINED: dict[str, Path] = {}  # arms that `retrain` made, and where
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """Where an agent went at one setting: (episode, time, 2) in metres, NaN after the end."""
-
-    positions: np.ndarray
-    success: np.ndarray  # (episode,)
+_RETRAINED: dict[str, Path] = {}  # the folder of each experiment that `retrain` ran
 
 
-def retrain(*arms: str, folder: str | Path = "runs/course_data", **changes) -> None:
-    """Trains arms of the course again; from then on, this module reads yours.
+def retrain(*names: str, folder: str | Path = "runs/course_data", **changes) -> None:
+    """Runs experiments of the course again; from then on, this module reads their results.
 
     Args:
-        arms: their names in `studies/course.py`.
-        folder: where they go.
-        changes: fields of `Arm` to change, as in seeds=2, to be done sooner.
+        names: of experiments in `experiments.course.EXPERIMENTS`.
+        folder: where the results are written.
+        changes: fields of `Experiment` to change, as in seeds=range(2), to be done sooner.
 
     Raises:
-        UnknownName: no such arm.
+        UnknownName: no such experiment.
     """
     from sorl_edu.experiments import course
 
-    for name in arms:
-        if name not in course.ARMS:
-            raise UnknownName("arm of the course", name, course.ARMS)
-    for name in arms:
-        arm = replace(course.ARMS[name], **changes)
-        course.run_arm(name, Path(folder) / "runs", Path(folder), arm)
-        _RETRAINED[name] = Path(folder)
+    folder = Path(folder)
+    for name in names:
+        if name not in course.EXPERIMENTS:
+            raise UnknownName("experiment of the course", name, course.EXPERIMENTS)
+    for name in names:
+        course.make(name, folder / "runs", folder, **changes)
+        _RETRAINED[name] = folder
 
 
 def names() -> list[str]:
-    """The arms that are shipped."""
+    """The experiments that are shipped."""
     return sorted(file.stem for file in _folder().glob("*.safetensors") if not _is_part(file))
 
 
 def agent(name: str) -> tuple[Agent, State, AgentInfo]:
-    """One training seed's agent, ready to act."""
+    """The agent of one training seed, ready to act."""
     return checkpoints.load_agent(_file(name, ".safetensors"))
 
 
 def history(name: str) -> pd.DataFrame:
-    """The losses of all training seeds, as `training.Run` has them."""
+    """The losses of all training seeds, as `training.Run` holds them."""
     return pd.read_csv(_file(name, "_history.csv"))
 
 
 def episodes(name: str) -> pd.DataFrame:
-    """All training seeds over steps x N from the same starts, as `evaluation.sweep` returns it."""
+    """All seeds over steps x N from the same starts, as `evaluation.sweep` returns them."""
     return pd.read_csv(_file(name, "_episodes.csv"))
 
 
 def values(name: str) -> pd.DataFrame:
-    """What each seed's critic promises at the start: training_seed, steps, q."""
+    """Mean Q of each seed's critic at the start of the task: training_seed, steps, q."""
     return pd.read_csv(_file(name, "_values.csv"))
 
 
@@ -90,7 +82,7 @@ def milliseconds() -> pd.DataFrame:
 
 
 def trajectories(name: str) -> dict[tuple[int, int], Trajectories]:
-    """Where one seed's agent went from the task's start, by (steps, candidates)."""
+    """Positions of one seed's agent from the start of the task, by (steps, candidates)."""
     found = {}
     with np.load(_file(name, "_trajectories.npz"), allow_pickle=False) as file:
         for key in file.files:
@@ -102,37 +94,33 @@ def trajectories(name: str) -> dict[tuple[int, int], Trajectories]:
 
 
 def snapshots(name: str) -> tuple[tuple[int, ...], list[State]]:
-    """One seed's agent while it learned: the updates, and its state after each."""
+    """One seed's agent while it learns: numbers of updates, and its state after each."""
     file = _file(name, "_snapshots.safetensors")
     updates = tuple(checkpoints.read_metadata(file)["updates"])
     _, state, _ = agent(name)
-    like = {"field": state.field, "critic": state.critic}
-    stacked = checkpoints.load_tree(
-        file,
-        jax.tree.map(lambda x: jax.ShapeDtypeStruct((len(updates), *x.shape), x.dtype), like),
+    like = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((len(updates), *leaf.shape), leaf.dtype),
+        without(state, "moments", "target"),
     )
-    trees = [jax.tree.map(operator.itemgetter(i), stacked) for i in range(len(updates))]
-    return updates, [state.replace(**tree) for tree in trees]
+    states = checkpoints.load_tree(file, like)
+    return updates, [jax.tree.map(operator.itemgetter(i), states) for i in range(len(updates))]
 
 
 def robot(name: str, task: int) -> tuple[Agent, State, AgentInfo]:
-    """The first training seed's agent of a robot's arm, for one of its tasks."""
+    """The first training seed's agent of a robot's experiment, for one of its tasks."""
     return checkpoints.load_agent(robot_file(f"{name}_task{task}.safetensors"))
 
 
 def robot_results(name: str, folder: Path | None = None) -> pd.DataFrame:
-    """Success of a robot's arm: a row per (training_seed, task, updates, steps, candidates).
+    """`experiments.robots.results`: success by (training_seed, task, updates, steps, candidates).
 
-    Success, return and length are means over some episodes (the column of that name), whose starts
-    belong to the task and the updates. `episode` numbers these, so that arms and settings pair.
-
-    Args:
-        name: an arm of `studies/robot_agents.py`.
-        folder: where its CSV is; data/robots/ unless given.
+    Raises:
+        UnknownName: there are no such results.
     """
-    table = pd.read_csv(robot_file(f"{name}.csv", folder)).rename(columns={"seed": "training_seed"})
-    evaluation = table.updates.rank(method="dense").astype(int)
-    return table.assign(episode=10 * table.task + evaluation)
+    from sorl_edu.experiments import robots
+
+    robot_file(f"{name}.csv", folder)
+    return robots.results(name, folder)
 
 
 def robot_file(file: str, folder: Path | None = None) -> Path:
@@ -158,7 +146,7 @@ def _is_part(file: Path) -> bool:
 
 def _file(name: str, ending: str) -> Path:
     if name not in names():
-        raise UnknownName("arm of the course", name, names())
+        raise UnknownName("experiment of the course", name, names())
     file = _RETRAINED.get(name, _folder()) / f"{name}{ending}"
-    check(file.exists(), f"'{name}' has no {file.name}: that is kept for some arms only")
+    check(file.exists(), f"'{name}' has no {file.name}: that is kept for some experiments only")
     return file

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from sorl_edu import agents
+from sorl_edu.agents import Agent
 from sorl_edu.course import notebooks
 from sorl_edu.datasets import toy
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDE = (ROOT / "notebooks" / "INSTRUCTORS.md").read_text()
+GUIDE = (ROOT / "notebooks" / "INSTRUCTORS.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 
 
@@ -30,9 +31,19 @@ def space(tmp_path_factory):
         registry.update(before)
 
 
-def test_each_extension_has_under_forty_lines():
-    assert len(BLOCKS) == 4
-    assert max(block.count("\n") for block in BLOCKS) < 40
+def test_each_extension_has_at_most_forty_lines():
+    assert len(BLOCKS) == 5
+    assert max(block.count("\n") for block in BLOCKS) <= 40
+
+
+def test_the_agent_from_scratch_is_the_tested_file_has_the_contract_and_learns(space):
+    file = ROOT / "tests" / "agents" / "minimal_agent.py"
+    assert BLOCKS[0] == file.read_text(encoding="utf-8")
+    agent, history = space["Regression"](), space["history"]
+    assert isinstance(agent, Agent) and type(agent).__mro__[1:] == (object,)
+    losses = history[history.metric == "loss"].value
+    assert losses.iloc[-1] < losses.iloc[0]
+    assert len(space["episodes"]) == 4
 
 
 def test_the_agent_learns_from_trajectories_that_succeed(space):
@@ -43,7 +54,7 @@ def test_the_agent_learns_from_trajectories_that_succeed(space):
     for start in np.random.default_rng(0).choice(np.asarray(kept), 50):
         end = ends[np.searchsorted(ends, start)]
         assert ((goals >= start) & (goals <= end)).any()
-    assert len(space["episodes"]) == 4
+    assert len(space["filtered"]) == 4
 
 
 def test_the_distribution_is_known_by_its_name(space):

@@ -267,7 +267,7 @@ def _feedback(exercise, request: dict, folder: Path, outcome: sandbox.Outcome) -
                 case = int(key.split("/")[0])
                 given += [[] for _ in range(case + 1 - len(given))]
                 given[case].append(arrays[key])
-            return check_of(exercise).judge(given, request["seed"])
+            return check_of(exercise).grade(given, request["seed"])
     except Exception as error:  # whatever a submission has put in place of what the worker writes
         return Feedback("wrong", f"What it handed over can't be read: {type(error).__name__}")
     last = outcome.output.strip().splitlines()[-1:] or ["nothing"]

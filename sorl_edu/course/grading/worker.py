@@ -21,7 +21,7 @@ import numpy as np
 
 import sorl_edu
 from sorl_edu.course.grading import sandbox
-from sorl_edu.files import appearing
+from sorl_edu.files import atomic_write
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
             reason = f"there is no `{one['answer']}` in the notebook"
             _say(folder, number, "wrong", ". ".join([reason, *stopped]))
             continue
-        feedback, given = checks[number].attempt(answer, one["seed"])
+        feedback, given = checks[number].run(answer, one["seed"])
         if feedback is not None:
             _say(folder, number, feedback.status, feedback.text)
             continue
@@ -72,12 +72,12 @@ def main() -> None:
         if size > sandbox.MAX_BYTES:
             _say(folder, number, "wrong", f"It returns {size:,} bytes, far more than is asked for.")
             continue
-        with appearing(folder / f"{number}.npz") as beside, open(beside, "wb") as file:
+        with atomic_write(folder / f"{number}.npz") as beside, open(beside, "wb") as file:
             np.savez(file, **arrays)
 
 
 def _say(folder: Path, number: str, status: str, text: str) -> None:
-    with appearing(folder / f"{number}.json") as beside:
+    with atomic_write(folder / f"{number}.json") as beside:
         beside.write_text(json.dumps({"status": status, "text": text}))
 
 
