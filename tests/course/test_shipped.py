@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from sorl_edu.course import shipped
+from sorl_edu.course import main_widget, shipped
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.errors import ConfigError, UnknownName
-from sorl_edu.experiments.course import ARMS
-from sorl_edu.files import file_sha256
+from sorl_edu.experiments.course import EXPERIMENTS, SHOWN
+from sorl_edu.files import file_sha256, read_manifest
 
 
 def test_every_file_is_in_the_manifest_with_its_command_and_checksum():
@@ -19,7 +19,8 @@ def test_every_file_is_in_the_manifest_with_its_command_and_checksum():
     assert files == manifest.keys()
     for name, entry in manifest.items():
         assert entry["sha256"] == file_sha256(folder / name), name
-        assert "sorl_edu.experiments.course" in entry["command"]
+        program = "course.main_widget" if name == "main_widget.png" else "experiments.course"
+        assert f"python -m sorl_edu.{program}" in entry["command"]
 
 
 def test_shipped_data_stay_within_twenty_five_megabytes():
@@ -28,21 +29,22 @@ def test_shipped_data_stay_within_twenty_five_megabytes():
 
 
 def test_every_arm_is_shipped_with_the_configuration_that_the_study_has():
-    assert shipped.names() == sorted(ARMS)
-    for name, arm in ARMS.items():
+    assert shipped.names() == sorted(EXPERIMENTS)
+    for name, experiment in EXPERIMENTS.items():
         agent, _, info = shipped.agent(name)
-        assert (agent, info.updates, info.seed) == (arm.agent, arm.updates, arm.shown)
+        assert agent == experiment.agent
+        assert (info.updates, info.seed) == (experiment.updates, SHOWN.get(name, 0))
         episodes = shipped.episodes(name)
-        cells = arm.seeds * len(arm.steps) * len(arm.candidates) * arm.episodes
-        assert len(episodes) == cells
-        assert shipped.history(name).seed.nunique() == arm.seeds
+        seeds, settings = len(experiment.seeds), len(experiment.settings)
+        assert len(episodes) == seeds * settings * experiment.episodes
+        assert shipped.history(name).seed.nunique() == seeds
 
 
 def test_snapshots_end_with_the_shipped_agent():
     updates, states = shipped.snapshots("sorl")
     _, state, info = shipped.agent("sorl")
     assert updates[-1] == info.updates
-    leaf = lambda s: np.asarray(s.critic["params"]["VmapMLP_0"]["Dense_0"]["kernel"])  # noqa: E731
+    leaf = lambda s: np.asarray(s.critic.params["params"]["VmapMLP_0"]["Dense_0"]["kernel"])  # noqa: E731
     np.testing.assert_array_equal(leaf(states[-1]), leaf(state))
     assert not np.array_equal(leaf(states[0]), leaf(state))
 
@@ -61,7 +63,7 @@ def test_trajectories_end_at_the_goal_where_they_succeed():
 def test_unknown_names_and_missing_parts_are_refused_in_words():
     with pytest.raises(UnknownName, match="Did you mean"):
         shipped.agent("sorll")
-    with pytest.raises(ConfigError, match="kept for some arms only"):
+    with pytest.raises(ConfigError, match="kept for some experiments only"):
         shipped.trajectories("minimum")
     with pytest.raises(UnknownName):
         shipped.retrain("nothing like it")
@@ -71,11 +73,29 @@ def test_retraining_makes_what_the_lessons_then_read(tmp_path):
     before = shipped.episodes("minimum")
     try:
         shipped.retrain(
-            "minimum", folder=tmp_path, seeds=2, updates=1000, episodes=1, steps=(1,),
-            candidates=(1,),
-        )  # fmt: skip
+            "minimum",
+            folder=tmp_path,
+            seeds=range(2),
+            updates=1000,
+            episodes=1,
+            settings=((1, 1),),
+        )
         assert len(shipped.episodes("minimum")) == 2
         assert shipped.agent("minimum")[2].updates == 1000
     finally:
         shipped._RETRAINED.clear()
     assert len(shipped.episodes("minimum")) == len(before)
+
+
+def test_results_of_robots_say_whose_they_are():
+    assert set(shipped.robot_results("cube").agent) == {"cube"}
+    with pytest.raises(UnknownName, match="Did you mean"):
+        shipped.robot_results("cubee")
+
+
+def test_the_main_widget_is_drawn_as_its_entry_says(tmp_path):
+    main_widget.main(["--out", str(tmp_path)])
+    made = read_manifest(tmp_path)["main_widget.png"]
+    entry = read_manifest(shipped_data() / "course")["main_widget.png"]
+    assert made["command"] == entry["command"]
+    assert (tmp_path / "main_widget.png").read_bytes().startswith(b"\x89PNG")
