@@ -1,4 +1,4 @@
-"""Best-of-N against order statistics, and what the critic and the budget are told."""
+"""Best-of-N against order statistics; policy and verifier know nothing of each other."""
 
 import jax
 import jax.numpy as jnp
@@ -11,27 +11,28 @@ from sorl_edu import inference
 from sorl_edu.errors import ConfigError
 from sorl_edu.inference import (
     best_of_n,
+    candidate_noise,
     check_budget,
     choose,
     draw_candidates,
     network_evaluations,
     propose,
     score,
+    take,
 )
 
 SIGMA = 0.1
 ROWS = 2000
 
 
-def gaussian_field(obs, a_t, t, h):
-    """In one step, a_0 -> mu(o) + sigma a_0, with mu(o) the observation's first two entries."""
-    return obs[:, :2] + SIGMA * a_t - a_t
+def gaussian(obs, noise):
+    """a = mu(o) + sigma a_0, with mu(o) the observation's first two entries."""
+    return obs[:, :2] + SIGMA * noise
 
 
-def pointing_critic(obs, actions, steps):
-    """Q = direction(o) . a, where the direction is the observation's last two entries."""
-    q = (obs[:, 2:] * actions).sum(-1)
-    return jnp.stack([q + 1, q - 1])
+def direction(obs, actions):
+    """V = direction(o) . a, where the direction is the observation's last two entries."""
+    return (obs[:, 2:] * actions).sum(-1)
 
 
 def observations(rows=ROWS):
@@ -41,21 +42,11 @@ def observations(rows=ROWS):
     return jnp.asarray(np.c_[mu, np.cos(angle), np.sin(angle)], jnp.float32)
 
 
-def draw(candidates, rows=ROWS, *, key=0, steps=1, field=gaussian_field, critic=pointing_critic):
-    compiled = jax.jit(
-        lambda obs, key: propose(
-            field,
-            critic,
-            obs,
-            key,
-            action_dim=2,
-            steps=steps,
-            candidates=candidates,
-            denoise_steps=8,
-            max_backprop_steps=4,
-        )
+def draw(candidates, rows=ROWS, *, key=0, value=direction):
+    noise = candidate_noise(jax.random.key(key), candidates, rows, 2)
+    return jax.jit(lambda obs, noise: propose(gaussian, value, obs, noise))(
+        observations(rows), noise
     )
-    return compiled(observations(rows), jax.random.key(key))
 
 
 # Expected largest of N standard normals, e.g. H. Leon Harter, Biometrika 48 (1961), table 1.
@@ -90,6 +81,17 @@ def test_what_is_proposed_belongs_together():
     np.testing.assert_array_equal(proposal.action, actions[proposal.chosen, np.arange(40)])
     assert len(set(np.asarray(proposal.chosen).tolist())) > 1
     assert len(np.unique(actions)) == actions.size
+    # Every candidate is its own observation's, from its own noise.
+    noise = np.asarray(candidate_noise(jax.random.key(0), 5, 40, 2))
+    np.testing.assert_allclose(actions, obs[None, :, :2] + SIGMA * noise, atol=1e-6)
+
+
+def test_without_a_verifier_the_first_candidate_is_chosen():
+    proposal = draw(5, 40, value=None)
+    assert proposal.q is None
+    np.testing.assert_array_equal(proposal.actions, draw(5, 40).actions)
+    np.testing.assert_array_equal(proposal.chosen, np.zeros(40))
+    np.testing.assert_array_equal(proposal.action, proposal.actions[0])
 
 
 def test_the_chosen_index_by_hand():
@@ -97,6 +99,7 @@ def test_the_chosen_index_by_hand():
     np.testing.assert_array_equal(choose(q), [1, 0, 1])
     actions = jnp.arange(6.0).reshape(2, 3, 1)
     np.testing.assert_array_equal(best_of_n(actions, q), [[3], [1], [5]])
+    np.testing.assert_array_equal(take(actions, jnp.array([0, 1, 0])), [[0], [4], [2]])
 
 
 def test_a_candidate_is_the_same_whatever_n_is():
@@ -105,31 +108,21 @@ def test_a_candidate_is_the_same_whatever_n_is():
     assert not np.allclose(many.actions, draw(9, 6, key=1).actions)
 
 
-@pytest.mark.parametrize(("steps", "told"), [(1, 1), (2, 2), (4, 4), (8, 4), (32, 4)])
-def test_the_critic_is_told_no_more_steps_than_it_was_trained_for(steps, told):
-    def critic(obs, actions, m):
-        return m.T
-
-    proposal = draw(3, 5, steps=steps, critic=critic)
-    np.testing.assert_array_equal(proposal.q, np.full((3, 5), told))
-
-
-@pytest.mark.parametrize(("steps", "h"), [(1, 1), (4, 1 / 4), (8, 1 / 8), (16, 1 / 8)])
-def test_candidates_take_m_steps_and_the_field_is_told_how_long(steps, h):
-    def report(obs, a_t, t, h):
-        return jnp.concatenate([t, h], axis=-1)
-
-    noise = jnp.zeros((2, 5, 2))
-    actions = draw_candidates(report, observations(5), noise, steps=steps, denoise_steps=8)
-    known = np.broadcast_to([(steps - 1) / (2 * steps), h], (2, 5, 2))
-    np.testing.assert_allclose(actions, known, atol=1e-6)
+def test_candidates_and_their_values_one_at_a_time():
+    obs, noise = observations(6), jax.random.normal(jax.random.key(0), (3, 6, 2))
+    actions = draw_candidates(gaussian, obs, noise)
+    values = score(direction, obs, actions)
+    assert actions.shape == (3, 6, 2) and values.shape == (3, 6)
+    for n in range(3):
+        np.testing.assert_allclose(actions[n], gaussian(obs, noise[n]), atol=1e-6)
+        np.testing.assert_allclose(values[n], direction(obs, actions[n]), atol=1e-6)
 
 
-@pytest.mark.parametrize(("aggregation", "offset"), [("mean", 0), ("min", -1)])
-def test_scores_aggregate_the_ensemble(aggregation, offset):
-    actions = jnp.zeros((3, 5, 2))
-    q = score(pointing_critic, observations(5), actions, steps=1, aggregation=aggregation)
-    np.testing.assert_allclose(q, np.full((3, 5), offset))
+def test_noise_is_standard_normal_and_every_number_its_own():
+    noise = np.asarray(candidate_noise(jax.random.key(3), 20, 1000, 2))
+    assert abs(noise.mean()) < 5 / np.sqrt(noise.size)
+    assert abs(noise.std() - 1) < 5 / np.sqrt(2 * noise.size)
+    assert len(np.unique(noise)) > 0.99 * noise.size
 
 
 def test_forward_passes():
@@ -156,9 +149,14 @@ def test_forward_passes():
 def test_a_budget_that_cannot_be_run_is_refused(steps, candidates, batch, message):
     with pytest.raises(ConfigError, match=message):
         check_budget(steps, candidates, batch)
-    if batch == 1:
-        with pytest.raises(ConfigError, match=message):
-            draw(candidates, 1, steps=steps)
+
+
+@pytest.mark.parametrize("number", [int, np.int32, np.int64])
+def test_a_budget_of_numpys_integers_is_taken(number):
+    check_budget(number(8), number(1))
+    check_budget(number(1), number(32), number(4))
+    with pytest.raises(ConfigError, match="power of two.*got 6"):
+        check_budget(number(6), number(1))
 
 
 def test_the_largest_budget_is_taken():

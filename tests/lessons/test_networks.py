@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.flow_matching import velocity_target
 from sorl_edu.networks import (
     MLP,
@@ -71,23 +70,22 @@ def test_a_shortcut_field_is_fed_the_level():
     )
 
 
-def test_a_velocity_field_ignores_the_step_size():
+def test_a_velocity_field_is_fed_the_time():
     network = VelocityField((), 2)
-    params = jax.jit(network.init)(KEY, OBS, ACTIONS, T, H)
-    velocity = network.apply(params, OBS, ACTIONS, T, H)
+    params = jax.jit(network.init)(KEY, OBS, ACTIONS, T)
+    velocity = network.apply(params, OBS, ACTIONS, T)
     np.testing.assert_allclose(velocity, linear(params, OBS, ACTIONS, T), atol=1e-6)
-    np.testing.assert_array_equal(velocity, network.apply(params, OBS, ACTIONS, T, 0 * H))
 
 
 @pytest.mark.parametrize("sees_steps", [True, False])
 def test_critics_are_fed_the_raw_number_of_steps(sees_steps):
-    network = CriticEnsemble((), ensemble=3, sees_steps=sees_steps)
+    network = CriticEnsemble((), ensemble=3)
     steps = jnp.array([[1.0], [2.0], [4.0], [8.0]])
-    params = jax.jit(network.init)(KEY, OBS, ACTIONS, steps)
+    inputs = [OBS, ACTIONS, steps] if sees_steps else [OBS, ACTIONS]
+    params = jax.jit(network.init)(KEY, *inputs)
     (layer,) = jax.tree.leaves(params, is_leaf=lambda x: "kernel" in x)
-    inputs = np.concatenate([OBS, ACTIONS, steps] if sees_steps else [OBS, ACTIONS], -1)
-    known = np.einsum("bi,eio->eb", inputs, layer["kernel"]) + layer["bias"]
-    np.testing.assert_allclose(network.apply(params, OBS, ACTIONS, steps), known, atol=1e-5)
+    known = np.einsum("bi,eio->eb", np.concatenate(inputs, -1), layer["kernel"]) + layer["bias"]
+    np.testing.assert_allclose(network.apply(params, *inputs), known, atol=1e-5)
 
 
 def test_critics_are_independent():
@@ -102,37 +100,62 @@ def test_critics_are_independent():
     assert np.abs(after[0] - q[0]).min() > 1e-4
 
 
-def observations(values) -> Transitions:
-    rows = len(values)
-    return Transitions.create(
-        values, np.zeros((rows, 1)), np.zeros(rows), np.ones(rows), np.arange(rows) == rows - 1
+def encoder_of(values, *, normalize=True, fourier_features=0):
+    return ObservationEncoder.create(
+        jnp.asarray(values, jnp.float32),
+        KEY,
+        normalize=normalize,
+        fourier_features=fourier_features,
     )
 
 
 def test_normalised_observations_have_mean_zero_and_deviation_one():
     values = np.random.default_rng(0).normal([3, -100, 5], [0.01, 50, 0], (500, 3))
-    encoder = ObservationEncoder.create(
-        observations(values), KEY, normalize=True, fourier_features=0, fourier_scale=1.0
-    )
-    x = np.asarray(encoder(jnp.asarray(values, jnp.float32)))
+    x = np.asarray(encoder_of(values)(jnp.asarray(values, jnp.float32)))
     assert x.shape == (500, 3)
     np.testing.assert_allclose(x.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(x.std(0), [1, 1, 0], atol=1e-3)  # a constant stays one
 
 
-def test_without_normalisation_and_features_the_encoder_changes_nothing(transitions):
-    encoder = ObservationEncoder.create(
-        transitions, KEY, normalize=False, fourier_features=0, fourier_scale=1.0
-    )
+def feature_change(constant, rows, change):
+    """How a column's feature changes with its value, where it was constant over the dataset."""
+    encoder = encoder_of(np.full((rows, 1), constant, np.float32))
+    seen, other = (encoder(jnp.full((1, 1), c, jnp.float32)) for c in (constant, constant + change))
+    return float(seen[0, 0]), float(other[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("constant", "rows"),
+    [
+        *[(25.1, 200_000), (-25.1, 200_000), (0.0, 1000), (1e-8, 1000), (3e8, 1000)],
+        *[(c, 1_000_000) for c in np.linspace(8.05, 15.95, 12)],
+    ],
+)
+def test_a_column_that_does_not_vary_is_not_magnified(constant, rows):
+    # float32 sums a million rows with an error that looks like a deviation of about 1e-6.
+    change = 1e-3 * max(1.0, abs(constant))
+    seen, other = feature_change(constant, rows, change)
+    assert abs(seen) <= 1e-2 * max(1.0, abs(constant))
+    assert other - seen == pytest.approx(change, rel=0.05)
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1000.0, 0.5), (-25.1, 0.01), (0.0, 1e-3)])
+def test_a_column_that_varies_little_about_a_large_mean_is_still_normalised(mean, deviation):
+    values = np.random.default_rng(0).normal(mean, deviation, (10_000, 1))
+    x = np.asarray(encoder_of(values)(jnp.asarray(values, jnp.float32)))
+    assert x.std() == pytest.approx(1, rel=0.02) and abs(x.mean()) < 0.05
+
+
+def test_without_normalisation_and_features_the_encoder_changes_nothing():
+    encoder = encoder_of(np.random.default_rng(0).normal(5, 3, (50, 3)), normalize=False)
     np.testing.assert_array_equal(encoder(OBS), OBS)
 
 
-def test_fourier_features(transitions):
-    encoder = ObservationEncoder.create(
-        transitions, KEY, normalize=True, fourier_features=400, fourier_scale=0.5
-    )
+def test_fourier_features():
+    values = np.random.default_rng(0).normal(2, 3, (50, 3))
+    encoder = encoder_of(values, fourier_features=400)
     assert encoder.frequencies.shape == (3, 400)
-    assert encoder.frequencies.std() == pytest.approx(0.5, rel=0.1)
+    assert encoder.frequencies.std() == pytest.approx(1, rel=0.1)
     features = np.asarray(encoder(OBS), float)
     x = (np.asarray(OBS) - encoder.mean) / encoder.std
     sine, cosine = features[:, 3:403], features[:, 403:]
