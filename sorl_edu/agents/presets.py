@@ -6,7 +6,7 @@
 
 Source of the published ones: the paper's table of hyper-parameters and the command lines of its
 released code (arXiv 2505.22866). They were tuned with one Adam over all four networks, which this
-library splits (see the README), so they are a starting point and not an equivalent.
+library splits (see DESIGN.md), so they are a starting point and not an equivalent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`make bench`: the speed of library, notebooks and sliders here, beside the README's promises.
+"""`make bench`: the speed of library, notebooks and sliders here, beside DESIGN.md's promises.
 
 Ratios matter more than times: an update's share of the matrix-product ceiling is measured in the
 same run as the ceiling, and several seeds in turns with one. Writes runs/bench/speed.csv. The tests

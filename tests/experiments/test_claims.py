@@ -1,4 +1,4 @@
-"""The README's claims follow from the shipped episodes, with the statistics computed anew."""
+"""The claims of data/claims/README.md follow from the shipped episodes, computed anew."""
 
 import json
 
@@ -87,7 +87,7 @@ def test_the_statistics_are_those_of_a_paired_t_test():
                 )
 
 
-# What the README reports as not found: a change here is news, and changes the README.
+# What data/claims/README.md reports as not found: a change here changes that page.
 NOT_FOUND = {
     "8 steps of the course's agent take fewer steps to the goal than 1",
     "on narrow data, with little self-consistency, 8 steps succeed more often than 1",
