@@ -16,6 +16,7 @@ from sorl_edu.cli import doctor
 from sorl_edu.course.grading import sandbox
 from sorl_edu.course.grading.grade import read_cells
 from sorl_edu.datasets import ogbench
+from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import CheckpointError, DataError
 from sorl_edu.files import MANIFEST, add_to_manifest, read_manifest
 from sorl_edu.training import train
@@ -81,7 +82,9 @@ def dataset(tmp_path_factory):
     """A maze's files of a hundred rows."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    rows = {"observations": rng.uniform(0, 20, (100, 2)), "actions": rng.uniform(-1, 1, (100, 2))}
+    start = maze_geometry(TASK).start
+    positions = start + rng.uniform(-1, 1, (100, 2))  # in the free cell around it
+    rows = {"observations": positions, "actions": rng.uniform(-1, 1, (100, 2))}
     rows |= {"qpos": rows["observations"], "qvel": np.zeros((100, 2))}
     rows["terminals"] = np.arange(100) % 50 == 49
     for name in ("pointmaze-medium-navigate-v0.npz", "pointmaze-medium-navigate-v0-val.npz"):
