@@ -69,10 +69,10 @@ import jax
 from sorl_edu.course.exercises.exercise import Exercise, Misconception
 
 half = Exercise(
-    "1.1",
-    lambda x: x / 2,
-    lambda key: [(x,) for x in jax.random.normal(key, (3,))],
-    (
+    number="1.1",
+    solution=lambda x: x / 2,
+    cases=lambda key: [(x,) for x in jax.random.normal(key, (3,))],
+    misconceptions=(
         Misconception("doubled", "halving makes smaller.", lambda x: 2 * x),
         Misconception("sign turned", "keep the sign.", lambda x: -x / 2),
     ),

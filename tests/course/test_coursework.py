@@ -85,14 +85,20 @@ high(level)
 # %% [markdown] tags=["written-1.4"]
 # *Your words.*
 """
-CHECKS = """double = Exercise("1.2", lambda x: 2 * x, half.cases, half.misconceptions[1:])
+CHECKS = """double = Exercise(
+    number="1.2",
+    solution=lambda x: 2 * x,
+    cases=half.cases,
+    misconceptions=half.misconceptions[1:],
+)
 high = Measured(
-    "1.3",
-    lambda answer, seeds: [jax.numpy.asarray(answer(seed)) for seed in seeds],
-    lambda made, seeds: [float(jax.tree.leaves(one)[0]) for one in made],
+    number="1.3",
+    produce=lambda answer, seeds, size: [jax.numpy.asarray(answer(seed)) for seed in seeds],
+    measure=lambda products, seeds, size: [float(jax.tree.leaves(one)[0]) for one in products],
     quantity="level",
     goal=1.0,
     baseline=0.5,
+    size=1,
 )
 """
 
@@ -181,7 +187,7 @@ def test_versions_differ_in_the_blanks_and_in_nothing_else(lesson, tmp_path):
     for exercise, note in zip(notebooks.exercises(lesson.text()), notes, strict=True):
         assert exercise.solution.strip() in note.source
         assert f"{exercise.points:g} point(s)" in note.source
-        assert check_of(exercise).looks_for() in note.source
+        assert check_of(exercise).describe() in note.source
 
 
 def test_nbgraders_version_hides_its_cases(root, tmp_path):
