@@ -108,12 +108,16 @@ def preset(name: str, **changes: Any) -> Agent:
 
 
 def _changed(settings: Any, path: list[str], value: Any) -> Any:
-    known = [field.name for field in fields(settings)] if is_dataclass(settings) else []
-    if path[0] not in known:
-        raise UnknownName("hyper-parameter", path[0], known)
-    if len(path) > 1:
-        value = _changed(getattr(settings, path[0]), path[1:], value)
-    return replace(settings, **{path[0]: value})
+    name, *inner = path
+    known = [field.name for field in fields(settings)]
+    if name not in known:
+        raise UnknownName("hyper-parameter", name, known)
+    if inner:
+        part = getattr(settings, name)
+        if not is_dataclass(part):
+            raise UnknownName("hyper-parameter", ".".join(path), known)
+        value = _changed(part, inner, value)
+    return replace(settings, **{name: value})
 
 
 def preset_for(dataset: str) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from sorl_edu.agents import AGENTS, SORL, FlowBC, agent_class
+from sorl_edu.agents.agent import Encoder, Network, Optimizer
 from sorl_edu.agents.presets import COURSE, PRESETS, PUBLISHED, preset, preset_for
 from sorl_edu.errors import ConfigError, UnknownName
 
@@ -29,11 +30,12 @@ def test_published_values(name):
     assert (agent.q_weight, agent.q_aggregation, agent.discount) == PAPER[name]
     assert (agent.flow_weight, agent.consistency_weight) == (10, 10)
     assert (agent.denoise_steps, agent.max_backprop_steps) == (8, 8)
-    assert agent.field_hidden == agent.critic_hidden == (512,) * 4
-    assert agent.critic_layer_norm and not agent.field_layer_norm
-    assert (agent.learning_rate, agent.grad_clip_norm, agent.tau) == (1e-4, 1, 0.005)
-    assert (agent.batch_size, agent.critics, agent.n_step) == (256, 2, 1)
-    assert agent.normalize_q_loss and agent.critic_sees_steps
+    assert agent.field == Network((512,) * 4, layer_norm=False)
+    assert agent.critic == Network((512,) * 4, layer_norm=True)
+    assert agent.encoder == Encoder(normalize=False, fourier_features=0)
+    assert agent.optimizer == Optimizer(learning_rate=1e-4, grad_clip_norm=1)
+    assert (agent.tau, agent.batch_size, agent.n_step) == (0.005, 256, 1)
+    assert agent.critic_sees_steps
 
 
 def test_a_change_is_made_and_the_preset_stays():
@@ -44,8 +46,21 @@ def test_a_change_is_made_and_the_preset_stays():
 def test_the_course_compares_agents_on_equal_terms():
     sorl, cloning = preset("pointmaze"), preset("pointmaze-bc")
     assert isinstance(sorl, SORL) and isinstance(cloning, FlowBC)
-    for name in ("field_hidden", "fourier_features", "learning_rate", "batch_size"):
+    for name in ("field", "encoder", "optimizer", "batch_size"):
         assert getattr(sorl, name) == getattr(cloning, name)
+
+
+def test_a_setting_of_a_part_is_changed_and_the_others_stay():
+    before = preset("pointmaze")
+    changes = {"encoder.fourier_features": 32, "field.hidden": (128, 128)}
+    agent = preset("pointmaze", consistency_weight=1.0, **changes)
+    assert agent.consistency_weight == 1
+    assert agent.encoder == Encoder(normalize=True, fourier_features=32)
+    assert agent.field == Network((128, 128), layer_norm=before.field.layer_norm)
+    assert (agent.critic, agent.optimizer) == (before.critic, before.optimizer)
+    assert preset("pointmaze") == before
+    two = preset("pointmaze", **{"field.hidden": (4,), "field.layer_norm": True})
+    assert two.field == Network((4,), layer_norm=True)
 
 
 @pytest.mark.parametrize(
@@ -63,16 +78,39 @@ def test_a_name_like_no_other_gives_all_that_are_known():
 
 @pytest.mark.parametrize(
     ("wrong", "near"),
-    [("q_weigth", "q_weight"), ("denoise_step", "denoise_steps"), ("gamma", "Known: .*discount")],
+    [
+        ("q_weigth", "'q_weigth'.*q_weight"),
+        ("denoise_step", "'denoise_step'.*denoise_steps"),
+        ("gamma", "'gamma'. Known: .*discount"),
+        ("feild.hidden", "'feild'. Did you mean field"),
+        ("field.hiden", "'hiden'. Did you mean hidden"),
+        ("optimizer.lr", "'lr'. Known: grad_clip_norm, learning_rate"),
+        ("field.hidden.first", "'hidden.first'. Did you mean hidden"),
+        ("q_weight.value", "'q_weight.value'. Did you mean q_weight"),
+        ("field.", "''. Known: hidden, layer_norm"),
+        ("field_hidden", "'field_hidden'"),
+    ],
 )
 def test_an_unknown_hyper_parameter_gives_the_nearest(wrong, near):
-    with pytest.raises(UnknownName, match=f"unknown hyper-parameter '{wrong}'.*{near}"):
+    with pytest.raises(UnknownName, match=f"unknown hyper-parameter.*{near}"):
         preset("pointmaze", **{wrong: 1})
 
 
-def test_a_value_out_of_range_is_refused():
-    with pytest.raises(ConfigError, match="tau"):
-        preset("pointmaze", tau=2.0)
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("tau", 2.0, "tau must be in"),
+        ("field.hidden", (64, 0), r"hidden must name.*at least 1, got \(64, 0\)"),
+        ("critic.hidden", (), "hidden must name at least one width"),
+        ("optimizer.learning_rate", 0.0, "learning_rate must be positive"),
+        ("optimizer.learning_rate", float("nan"), "learning_rate must be positive"),
+        ("optimizer.grad_clip_norm", -1.0, "grad_clip_norm must be 0 or more"),
+        ("encoder.fourier_features", -1, "fourier_features must be 0 or more, got -1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(setting, value, message):
+    with pytest.raises(ConfigError, match=message):
+        preset("pointmaze", **{setting: value})
 
 
 @pytest.mark.parametrize(
