@@ -1,4 +1,4 @@
-"""What several test modules need and no fixture gives."""
+"""Helpers of several test modules."""
 
 import json
 import shutil
@@ -22,10 +22,10 @@ def _has(package: str, least: str = "0") -> bool:
         return False
 
 
-# JupyterLab 4 draws widgets of ipywidgets 8. Colab has 7, and a front end of its own.
+# JupyterLab 4 draws the widgets of ipywidgets 8. Colab has 7, and its own front end.
 HAS_BROWSER = CHROMIUM is not None and _has("playwright") and _has("ipywidgets", "8")
 
-# SORL for the course's maze, so small that it learns nothing and takes no time.
+# SORL for the course's maze, too small to learn anything or to take any time.
 TINY = preset(
     "pointmaze",
     max_backprop_steps=2,
@@ -36,7 +36,7 @@ TINY = preset(
 
 
 def checks_that_do_not_wait(cells: Sequence[dict]) -> list[str]:
-    """Of a notebook that was run with its blanks empty: the checks that didn't say so."""
+    """The checks of a notebook, run with its blanks empty, that don't say that they wait."""
     return [
         cell["source"]
         for cell in cells
@@ -46,7 +46,7 @@ def checks_that_do_not_wait(cells: Sequence[dict]) -> list[str]:
 
 
 def pixels(figure: Figure) -> np.ndarray:
-    """What a figure looks like: (height, width, RGBA)."""
+    """A figure's pixels, (height, width, RGBA)."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.array(canvas.buffer_rgba())
