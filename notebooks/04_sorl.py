@@ -2,11 +2,9 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
+#     notebook_metadata_filter: -jupytext.text_representation
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -26,7 +24,7 @@
 # **Time** about 80 s to run on 2 CPU cores, 60 minutes to read and do.
 
 # %% tags=["setup"]
-# Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.
+# Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
 import importlib.util
 import subprocess
 import sys

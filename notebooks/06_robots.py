@@ -2,11 +2,9 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
+#     notebook_metadata_filter: -jupytext.text_representation
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -18,19 +16,18 @@
 #
 # **You will learn**
 #
-# - what changes when the actions are a robot's: data without a goal, five-dimensional actions, and
-#   rewards that hardly ever come;
-# - to read a critic's values against a clock, and to say how sure a result is;
-# - what more steps and more candidates buy in manipulation, and what limits an agent that two cores
-#   can train;
+# - what is different about robots: data without a goal, five-dimensional actions, and rare rewards;
+# - to compare a critic's values with a clock, and to state how sure a result is;
+# - how more steps and more candidates change success in manipulation, and what limits an agent that two
+#   cores can train;
 # - to run the paper's forty tasks.
 #
-# **You should know** how SORL trains (lesson 4), and the two dials of test time (lesson 5).
+# **You should know** how SORL trains (lesson 4), and the two dimensions of test-time scaling (lesson 5).
 #
 # **Time** about 100 s to run on 2 CPU cores, 60 minutes to read and do.
 
 # %% tags=["setup"]
-# Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.
+# Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -74,24 +71,23 @@ from sorl_edu.widgets import ScalingExplorer
 matplotlib.rcParams.update(plotting.STYLE)
 
 # %% [markdown]
-# The agents below are shipped; `data/robots/manifest.json` has the command that made each, with its
-# seeds, updates and seconds. `make robots` makes them again, which takes hours on 2 cores.
+# The agents below are shipped; `data/robots/manifest.json` has the command, the seeds and the updates of
+# each. `make robots` trains them again, which takes hours on 2 cores.
 #
 # ## What does a robot at play know?
 #
-# An arm with a gripper, and a cube on a table. An action has five numbers: how far to move the hand
-# in x, y and z, how far to turn it, and how far to open or close the gripper. The data are of a
-# robot *at play*: an oracle that is told, over and over, to carry the cube to some random place. It is
-# never told the places that we shall ask for.
+# A robot arm has a gripper, and a cube lies on a table. An action has five numbers: the displacement of the
+# hand in x, y and z, its rotation, and the opening of the gripper. The data show a robot *at play*: an oracle
+# carries the cube to one random place after another. It does not know the goals of our tasks.
 #
-# **Predict, then run.** An episode of play is made here, 1000 actions long. How often does the oracle
-# put the cube down within 4 cm of a place that we have in mind?
+# **Predict, then run.** The next cell collects one episode of play, 1000 actions long. How often does the
+# oracle put the cube down within 4 cm of the goal of task 2?
 
 # %%
 TASK = "cube-single-play-singletask-task2-v0"
 env = make_env(parse_name(TASK)[1])
 o = jnp.asarray(reset(env, seed=0))[None]  # (B, S) = (1, 28)
-goal = env.unwrapped.cur_task_info["goal_xyzs"][0]  # where the cube should be: x, y, z in metres
+goal = env.unwrapped.cur_task_info["goal_xyzs"][0]  # of the cube: x, y, z in metres
 
 with tempfile.TemporaryDirectory() as folder:
     path, _ = collect("cube-single-play-v0", folder, episodes=1, progress=False)
@@ -101,7 +97,7 @@ cube = play["qpos"][:, 14:17]  # x, y, z of the cube, a row for each time
 
 figure = Figure(figsize=(9, 3.2), layout="constrained")
 above, beside = figure.subplots(1, 2, width_ratios=(3, 2))
-above.plot(cube[:, 1], cube[:, 0], color="0.7", label="way of the cube")
+above.plot(cube[:, 1], cube[:, 0], color="0.7", label="path of the cube")
 resting = cube[:, 2] < 0.03
 above.plot(*cube[resting][:, 1::-1].T, ".", color=plotting.BLUE, label="on the table")
 above.add_patch(matplotlib.patches.Circle(goal[1::-1], 0.04, color=plotting.ORANGE, alpha=0.7))
@@ -113,87 +109,88 @@ beside.set(xlabel="time (steps of 0.05 s)", ylabel="height of the cube (m)", yli
 figure
 
 # %% [markdown]
-# Each peak is a pick and a place: about eleven in the episode, each to a new random spot. None is
-# *for* our task, and if the cube lies in the circle, it is by accident: in the million transitions that
-# the agents below learned from, the cube is within 4 cm of this goal in 2% of the rows
-# (`python -m sorl_edu.experiments.dataset_statistics cube-single-play-v0 runs/robots/data_1000` counts them).
-# So the data are full of skill, and empty of our purpose. What offline RL has to do is to keep the one
-# and to add the other.
+# Each peak is a pick and a place, about eleven in the episode, each to a new random spot. None of them
+# serves our task, and if the cube lies in the circle, it is by accident: in the million transitions of the
+# agents' training data, the cube is within 4 cm of this goal in 2% of the rows (counted by
+# `python -m sorl_edu.experiments.dataset_statistics cube-single-play-v0 runs/robots/data_1000`).
+# So the data have plenty of skill, and no purpose of ours. Offline RL has to keep the skill and to add the
+# purpose.
 #
-# ## What does the agent do, in one step and in eight?
+# ## How does the agent act, in one step and in eight?
 #
-# **Predict, then run.** Left, each action is made in one step; right, in eight. Both films are of the
-# same agent, from the same starts, with the same noise, and one candidate. The pale cube is the goal.
-# Which hand will do better?
+# **Predict, then run.** On the left, each action is sampled in one step, on the right in eight. Both videos
+# show the same agent, from the same starts, with the same noise, and one candidate. The pale cube is the
+# goal. Which hand will do better?
 
 # %%
 Image(shipped.robot_file("cube_steps.gif").read_bytes(), format="gif")
 
 # %% [markdown]
-# Neither is good, and they are bad in different ways. On the right is a robot at play: it picks the cube
-# up, carries it off, puts it down somewhere, and again. On the left it goes for the cube and for nowhere
-# else, and fumbles the grasp.
+# Neither is good, and they fail in different ways. On the right is a robot at play: it picks the cube up,
+# carries it away, puts it down somewhere, and starts again. On the left the hand moves to the cube only, and
+# fumbles the grasp.
 #
-# **Predict, then run.** The same agent at eight steps again: left one candidate, right the best of 8.
+# **Predict, then run.** The same agent at eight steps again: one candidate on the left, the best of 8 on the
+# right.
 
 # %%
 Image(shipped.robot_file("cube_candidates.gif").read_bytes(), format="gif")
 
 # %% [markdown]
-# The same skill, now with a purpose: the cube is at the goal after 42, 58 and 53 steps. Watch the value: it
-# hardly moves until the cube is held, and then leaps.
+# The skill is the same, and now it has a purpose. Watch the value: it hardly changes until the hand holds the
+# cube, and then jumps.
 #
-# The next switch films your own: it needs a renderer (Colab has one; `sorl-edu doctor` says what is
-# missing here).
+# The next switch records a video of your own. It needs a renderer (Colab has one; `sorl-edu doctor` says what
+# is missing on your machine).
 
 # %%
-FILM = False  # True takes about a minute
-if FILM:
+RECORD = False  # True takes about a minute
+if RECORD:
     from sorl_edu.plotting.video import film
 
     agent, state, info = shipped.robot("cube", 2)
     film(agent, state, info.environment, "film", steps=(1, 8), candidates=(8, 8), every=2)
 
 # %% [markdown]
-# Three episodes are an anecdote. Here are sixteen at each of six settings, and two numbers for each: in
-# how many episodes the cube is ever lifted (which takes skill), and in how many it arrives (which takes
-# a purpose as well).
+# Three episodes are an anecdote. Here are sixteen at each of six settings, and two numbers for each: the
+# share of episodes in which the cube is lifted at all (which takes skill), and the share in which it arrives
+# at the goal (which takes a purpose as well).
 #
 # **Predict, then run.** Which setting has all the skill and none of the purpose? Will 32 candidates beat 8?
 
 # %%
 agent, state, info = shipped.robot("cube", 2)
-tried, rows = {}, []
+evaluated, rows = {}, []
 for m in (1, 8):
     for n in (1, 8, 32):
         episodes, recording = evaluation.evaluate(
             agent, state, TASK, steps=m, candidates=n, episodes=16, record=True
         )
         track = recording.observations  # (episode, time, S), NaN after the end
-        tried[m, n] = episodes, track
+        evaluated[m, n] = episodes, track
         height = track[:, :, 21] / 10  # of the cube, in metres: (episode, time)
         lifted = (height > height[:, :1] + 0.04).any(axis=1).mean()
         rows.append({"m": m, "N": n, "lifted": lifted, "arrived": episodes.success.mean()})
 pd.DataFrame(rows).round(2)
 
 # %% [markdown]
-# - $m = 8$, $N = 1$ lifts the cube in every episode, and hardly ever takes it to the goal. The longest
-#   way through the flow stays closest to the data: all skill, no purpose.
-# - $m = 8$, $N = 8$ lifts it in fewer, but what it lifts arrives. Eight plausible actions are proposed,
-#   and the critic chooses among plausible ones.
-# - $m = 8$, $N = 32$ is worse again. Among more candidates there is more that the critic *overrates*,
-#   and that is what it chooses.
-# - $m = 1$, $N = 1$ is in between: a single step was trained by Q-maximisation directly, so the critic
-#   has had its say already, in training.
-# - $m = 1$, $N \geq 8$ lets the critic have its say twice, and never lifts the cube at all. These actions
-#   score high and do nothing.
+# - $m = 8$, $N = 1$ lifts the cube in every episode, and hardly ever takes it to the goal. The most steps
+#   stay closest to the data: all skill, no purpose.
+# - $m = 8$, $N = 8$ lifts the cube in fewer episodes, but then takes it to the goal. The flow proposes eight
+#   plausible actions, and the critic chooses among them.
+# - $m = 8$, $N = 32$ is worse again. More candidates contain more actions that the critic *overrates*, and
+#   it chooses these.
+# - $m = 1$, $N = 1$ is in between: Q-maximisation trains a single step directly, so the critic already has
+#   its influence in training.
+# - $m = 1$, $N \geq 8$ gives the critic influence twice, and never lifts the cube at all. These actions have
+#   high values and no effect.
 #
-# So there are two ways to pull an action towards what the critic likes, fewer steps and more candidates,
-# and one optimum in between. An imperfect verifier can be asked too much: it is Goodhart's law, "when a
-# measure becomes a target, it ceases to be a good measure".
+# So there are two ways to move actions towards higher values, fewer steps and more candidates, and an optimum
+# in between. Optimising against an imperfect verifier can go too far. This is Goodhart's law: "when a measure
+# becomes a target, it ceases to be a good measure".
 #
-# What the agent *could* do at its first step is a distribution, now over five numbers: 256 candidates of
-# one step, and of eight, at the same observation.
+# The agent's possible first actions are a distribution, now over five numbers. The next cell draws 256
+# candidates in one step, and in eight, at the same observation.
 #
 # **Predict, then run.** Where in its cloud will the best of 8 lie, and where the best of 256?
 
@@ -223,20 +220,20 @@ figure.legend(
 figure
 
 # %% [markdown]
-# The two clouds are nearly the same. The best of 8 lies where the cloud is, or at its rim. The best of 256
-# is an outlier, most of all in yaw, of which a cube hardly cares: choosing among very many is a search for
-# what is extreme in *any* of five dimensions, the critic's errors included.
+# The two clouds are nearly the same. The best of 8 lies in the cloud, or at its rim. The best of 256 is an
+# outlier, most of all in yaw, which hardly matters for a cube. A choice among very many candidates is a search
+# for extremes in *any* of five dimensions, including the critic's errors.
 #
 # ## What does a value promise?
 #
-# The reward is $-1$ at every step until the cube is there, and the episode ends. So a return is a
-# time in disguise: after $k$ steps it is
+# The reward is $-1$ at every step until the cube is at the goal, where the episode ends. So a return is a time
+# in disguise: an episode of $k$ steps has the return
 #
 # $$Q = -\sum_{i=0}^{k-1} \gamma^i = -\frac{1 - \gamma^k}{1 - \gamma}.$$
 #
 # ### Exercise 6.1 · A value as a time · ★★☆ · 10 min · 1 point
 #
-# Return the number of steps $k$ that a value `q` (an array) promises, for a discount $\gamma$.
+# Return the number of steps $k$ that corresponds to a value `q` (an array) and a discount $\gamma$.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -244,7 +241,7 @@ figure
 #
 # <details><summary>Hint 2</summary>
 #
-# $\gamma^k = 1 + (1 - \gamma)\,Q$. And a logarithm turns a power into a product.
+# $\gamma^k = 1 + (1 - \gamma)\,Q$. A logarithm turns the power into a product.
 #
 # </details>
 # </details>
@@ -270,13 +267,13 @@ exercises.promise(promised_steps)
 #
 # </details>
 #
-# Values below $-1/(1 - \gamma)$ promise nothing at all: the solution gives NaN for them.
+# Values below $-1/(1 - \gamma)$ correspond to no number of steps: the solution returns NaN for them.
 #
-# **Predict, then run.** The sixteen episodes at eight steps and the best of 8, again. At the beginning
-# of each, how many steps does the critic promise? How many does it take?
+# **Predict, then run.** The next cell shows the sixteen episodes at eight steps and the best of 8 again. At the
+# beginning of each, how many steps does the critic promise? How many does it take?
 
 # %%
-episodes, track = tried[8, 8]
+episodes, track = evaluated[8, 8]
 promise = exercises.promise.solution
 
 
@@ -292,52 +289,54 @@ for observations, success in zip(track, episodes.success, strict=True):
     steps = np.where(np.isfinite(observations[:, 0]), steps, np.nan)  # ends with the episode
     axes.plot(steps, color=plotting.GREEN if success else plotting.RED, alpha=0.5, linewidth=1)
 axes.plot([0, 200], [200, 0], color="0.4", linestyle="--")
-axes.set(xlabel="time (steps)", ylabel="steps to go, as Q promises")
+axes.set(xlabel="time (steps)", ylabel="steps to go, by Q")
 axes.plot([], [], color=plotting.GREEN, label="arrived")
-axes.plot([], [], color=plotting.RED, label="did not")
-axes.plot([], [], color="0.4", linestyle="--", label="what is left of an episode")
+axes.plot([], [], color=plotting.RED, label="failed")
+axes.plot([], [], color="0.4", linestyle="--", label="steps left until the time limit")
 axes.legend(fontsize=8)
 figure
 
 # %% [markdown]
-# The critic promises some 400 steps, twice the time there is: "don't hope". And then, within five
-# steps, it changes its mind, as soon as the cube is held. From there it is right to the step.
+# At first the critic promises some 400 steps, twice the time limit. Within five steps of a successful grasp
+# the promise falls, and from there on it is right to the step.
 #
-# Is it wrong before? It values a policy of one or two steps ($M_{BTT} = 2$) and one candidate, which
-# arrives in four episodes of ten: a chance of about 1 in 400 at every step, worth $-80$. It says $-98$.
-# So it is too low, and by design: the target takes the smaller of two critics, at every bootstrap anew,
-# which keeps values from running away, and pushes them down. But a verifier need not know *how* good an
-# action is, only which of 8 is best. Differences of half a unit in a hundred were enough for that.
+# Is the critic wrong before the grasp? It values a policy of one or two steps ($M_{BTT} = 2$) and one
+# candidate, which succeeds in about four episodes of ten: a chance of about 1 in 400 at every step, which is
+# worth $-80$. Its value is $-98$. This is too low, and by design: every bootstrap takes the smaller of two
+# critics, which prevents values from diverging, and lowers them. But a verifier need not know *how* good an
+# action is, only which of 8 is best.
 #
 # ## How sure is a result?
 #
-# Four seeds of five tasks were trained on the same million transitions, and each was tried at every
-# setting from 48 starts: 16 after 80%, 90% and 100% of the updates, as the published protocol has it
-# (with 50). Here is the grid, the mean of the three:
+# Four seeds were trained for each of five tasks on the same million transitions, and evaluated at every setting
+# from 48 starts: 16 after 80%, 90% and 100% of the updates each. (The published protocol has 50.) Here is the
+# grid, the mean of the three evaluations:
 
 # %%
 results = shipped.robot_results("cube")
-ScalingExplorer(results, title="cube-single, five tasks, four seeds: what steps and candidates buy")
+ScalingExplorer(
+    results, title="cube-single, five tasks, four seeds: success over steps and candidates"
+)
 
 # %% [markdown]
-# A ridge, and not a slope. With one candidate few steps are better, with eight or thirty-two many; at one
-# step success falls with N, at two, four and eight it rises and falls. The best of what was tried is eight
-# steps and eight candidates, at 0.71. How much of this would another four seeds repeat? That is what an
-# interval is for.
+# The grid has a ridge. With one candidate few steps are better, with eight or thirty-two candidates many steps
+# are; at one step success falls with N, at two, four and eight steps it rises and falls. The best of these
+# settings is eight steps and eight candidates, at 0.71. How far from this number might another four seeds be?
+# An interval answers this question.
 #
 # ### Exercise 6.2 · An interval over seeds · ★★☆ · 10 min · 1 point
 #
-# `success` is (seeds, tasks, episodes), of zeros and ones. Return the mean, and the half-width of its
-# 95% interval over training seeds; `t` is Student's quantile for that number of seeds.
+# `success` holds zeros and ones, (seeds, tasks, episodes). Return the mean, and the half-width of its 95%
+# interval over training seeds; `t` is Student's quantile for that number of seeds.
 #
 # <details><summary>Hint 1</summary>
 #
-# What is drawn anew when somebody repeats this study: the episodes, the tasks, or the seeds? Average
-# over everything else first.
+# Which of these would differ if somebody repeated this study: the tasks, the episodes of one agent, or the
+# seeds? Average over everything else first.
 #
 # <details><summary>Hint 2</summary>
 #
-# Standard error: `std(ddof=1)` over the square root of their number.
+# The standard error is `std(ddof=1)` over the square root of the number of seeds.
 #
 # </details>
 # </details>
@@ -365,11 +364,11 @@ exercises.interval(interval)
 #
 # </details>
 #
-# The four seeds share their starts, so two settings (or two methods) are compared within a seed, and
-# the differences averaged, as in lesson 5. Behaviour cloning learned from the same data, with the
-# same number of updates.
+# The four seeds share their starts, so two settings (or two methods) are compared within a seed, and the
+# differences are averaged, as in lesson 5. The next cell compares SORL with behaviour cloning on the same
+# data, with the same number of updates.
 #
-# **Predict, then run.** How often will cloning succeed? It imitates a robot at play, perfectly.
+# **Predict, then run.** Suppose that cloning imitates a robot at play perfectly. How often will it succeed?
 
 
 # %%
@@ -392,23 +391,23 @@ compare(
 )
 
 # %% [markdown]
-# Cloning arrives in 8 of 100 episodes: now and then the random place is ours. SORL at eight steps and
-# with one candidate is no better, and that is no accident: flow matching alone holds the smallest step,
-# so eight of them *are* nearly a clone. All that SORL has more comes from its critic, and it comes by two
-# ways: by Q-maximisation into the larger steps (0.38 at $m = 1$), and by choosing (0.71 at $N = 8$).
+# Cloning succeeds in about 8 of 100 episodes: now and then the random place is the goal. SORL at eight steps
+# and with one candidate is no better, for a reason: flow matching alone trains the smallest step, so eight of
+# them *are* nearly a clone. The critic is responsible for the difference, in two ways: through Q-maximisation
+# at the larger steps (0.38 at $m = 1$), and through the choice of a candidate (0.71 at $N = 8$).
 #
 # ### Exercise 6.3 · Choose here, report there · ★★☆ · 10 min · 1 point
 #
-# `chosen_by` and `reported` hold success for (settings, seeds), over different episodes. Return the
-# success of every seed, (seeds,), that an honest report of *the best setting* has.
+# `chosen_by` and `reported` hold success for (settings, seeds), over different episodes. Return the success of
+# every seed, (seeds,), for an honest report of *the best setting*.
 #
 # <details><summary>Hint 1</summary>
 #
-# A setting is chosen once, for all seeds, by one of the tables. Which one?
+# One of the tables chooses one setting for all seeds. Which table?
 #
 # <details><summary>Hint 2</summary>
 #
-# `argmax` of the mean over seeds; then a row of the other table.
+# Take the `argmax` of the mean over seeds; then a row of the other table.
 #
 # </details>
 # </details>
@@ -434,23 +433,24 @@ exercises.report(report)
 #
 # </details>
 #
-# So the setting is chosen on the evaluations after 80% and 90% of the updates, and told of on the last:
-# other agents, other starts.
+# The library does the same: it chooses the setting by the evaluations after 80% and 90% of the updates, and
+# reports it for the last evaluation, which has other agents and other starts.
 
 # %%
 benchmark.best_setting(results.rename(columns={"training_seed": "seed"})).round(1)
 
 # %% [markdown]
-# Eight steps and the best of eight: 70%, give or take 8. All three evaluations would have chosen the same,
-# so choosing was harmless here; it isn't where the settings are many and close.
+# The result is eight steps and the best of eight, at 70% plus or minus 8. All three evaluations would have
+# chosen the same setting, so the choice did no harm here; it does where many settings are close.
 #
-# Our goal was 90%, and this is not it. The published agents have 97%. What is missing, we ask below.
+# Our goal was 90%, which these agents miss. The published agents reach 97%. The section after the next asks for
+# the reasons.
 #
 # ## Do more steps help a robot?
 #
-# Lesson 5 looked for sequential scaling in a maze, and found none. Manipulation is where it should be:
-# the average of two good grasps is no grasp. These agents were trained with $M_{BTT} = 2$: Q-maximisation
-# went through one or two steps, and 4 and 8 are *sequential extrapolation*.
+# Lesson 5 looked for sequential scaling in a maze, and found none. Manipulation is more likely to show it,
+# because the average of two good grasps is no grasp. These agents were trained with $M_{BTT} = 2$:
+# Q-maximisation went through one or two steps, so 4 and 8 steps are *sequential extrapolation*.
 #
 # **Predict, then run.** At which N will 8 steps beat 1?
 
@@ -458,7 +458,7 @@ benchmark.best_setting(results.rename(columns={"training_seed": "seed"})).round(
 plotting.sweep_lines(evaluation.summarize(results))
 
 # %% [markdown]
-# And the differences, paired within each seed:
+# Here are the differences, paired within each seed:
 
 # %%
 for n in (1, 8, 32):
@@ -471,24 +471,24 @@ for m in (1, 2, 4, 8):
     compare(results, {"steps": m, "candidates": 32}, {"steps": m, "candidates": 8})
 
 # %% [markdown]
-# Here it is, and it has a condition. With one candidate eight steps are worse than one, by 0.29: they
-# imitate, and imitation has no purpose. With eight candidates they are better, by 0.50 [0.37, 0.62].
-# Choosing needs candidates that are *plausible*, all of them, so that whichever the critic picks is at
-# least something that a robot does. That is what more steps buy.
+# Sequential scaling exists here, under a condition. With one candidate eight steps are worse than one, by 0.29:
+# they imitate, and imitation has no purpose. With eight candidates they are better, by 0.50 [0.37, 0.62]. A
+# choice needs candidates that are all *plausible*, so that the critic's favourite is at least an action that a
+# robot would take. More steps make candidates plausible.
 #
-# And more candidates have a condition, too. From one to eight they gain 0.62 at eight steps, and lose 0.17
-# at one. From eight to thirty-two they lose everywhere, about 0.2. In lesson 5's empty maze the best of 32
-# helped: there the critic's errors cost little. Here an action that the critic overrates drops the cube.
+# More candidates have a condition, too. From one to eight they gain 0.62 at eight steps, and lose 0.17 at one.
+# From eight to thirty-two they lose at every number of steps, about 0.2. In lesson 5's maze the best of 32
+# helped, because the critic's errors cost little there. Here an overrated action drops the cube.
 #
-# So the two dials of test time are not two budgets to be spent as one likes. Steps make candidates
-# plausible, candidates make actions good, and how many are too many depends on how far the critic can be
-# trusted. Only episodes can tell, other ones than those that are reported.
+# So steps and candidates are not interchangeable. Steps make candidates plausible, candidates make actions
+# good, and the best number of candidates depends on how accurate the critic is. Only episodes can tell, other
+# ones than the reported episodes.
 #
-# ## What is the limit: data, updates or width?
+# ## Which is the limit: data, updates or width?
 #
-# The paper's agents have 13 times as many weights and learn twenty times as long. To see what holds
-# ours back, one thing is changed at a time, in shorter runs of two tasks (1 and 4): a quarter of the data;
-# half the width; and, from the long run, two and a half times the updates.
+# The paper's agents have 13 times as many weights and twenty times as many updates. To find the limits of ours,
+# one thing is changed at a time, in shorter runs of two tasks (1 and 4): a quarter of the data; half the width;
+# and, from the long run, two and a half times the updates.
 #
 # **Predict, then run.** Which of the three matters most?
 
@@ -514,19 +514,20 @@ table = pd.DataFrame(rows, columns=["", "setting", "success"])
 table.pivot(index="", columns="setting", values="success").reindex(arms)
 
 # %% [markdown]
-# Not the data: a quarter of them does as well. The updates, up to a point: from 20,000 to 50,000 success
-# nearly doubles, but between 40,000 and 50,000 nothing was gained (look at `results` by `updates`). And
-# the width: half of it loses half of the success. So what to do next is a wider network, trained for
-# longer, and that is what the published agents are: 4 x 512, a million updates. The last section
-# measures what that takes on this machine.
+# Data are not the limit: a quarter of them does as well. Updates are, up to a point: from 20,000 to 50,000
+# success nearly doubles, but between 40,000 and 50,000 nothing was gained (look at `results` by `updates`).
+# Width is a limit, too: half of it loses half of the success. So the next step is a wider network, trained for
+# longer, as the published agents are: 4 x 512, a million updates. The last section measures how long that takes
+# on this machine.
 #
 # ## A scene
 #
-# More to touch: a cube, a drawer, a window, and two buttons that lock them. Task 1 asks for the drawer
-# and the window to be open. Half a million transitions of play, four seeds, as many updates.
+# A scene has a cube, a drawer, a window, and two buttons that lock them. In task 1 the robot must open the
+# drawer and the window. The data are half a million transitions of play; there are four seeds, with as many
+# updates as before.
 #
-# **Predict, then run.** Two things are to be done now, one after the other. Will choosing by value still
-# do, or does it need a plan?
+# **Predict, then run.** The robot must now do two things, one after the other. Is a choice by value still
+# enough, or does the robot need a plan?
 
 # %%
 Image(shipped.robot_file("scene_candidates.gif").read_bytes(), format="gif")
@@ -536,26 +537,26 @@ scene = shipped.robot_results("scene")
 plotting.sweep_lines(evaluation.summarize(scene))
 
 # %% [markdown]
-# It does. With one candidate, eight steps open both in 6 of 100 episodes, as cloning does; with the best of
-# eight in 79. Again neither more steps nor more candidates do it alone. The value of a state *is* a plan: the
-# drawer that is open is worth more than the one that is shut, so what opens it is chosen first. (Here the
-# reward counts what is not yet done, so that values begin at $-200$ and below.)
+# It is enough. With one candidate, eight steps open both in 6 of 100 episodes; with the best of eight in 79.
+# Again neither more steps nor more candidates suffice alone. The value of a state *is* a plan: an open drawer
+# has a higher value than a closed one, so the agent first chooses actions that open it. (Here the reward counts
+# the parts of the task that are not yet done, so values start at $-200$ and below.)
 #
-# The interval is wide, [0.55, 1.00], though the episodes are as many as for one task of the cube: the seeds
+# The interval is wide, [0.55, 1.00], although there are as many episodes as for one task of the cube: the seeds
 # differ, from 0.60 to 0.94.
 #
 # ## The paper's forty tasks
 #
-# Eight environments of five tasks, eight seeds each, a million updates. One command does it, says
-# beforehand how long it will take where you are, goes on where it was stopped, and ends in a table
-# beside the published one:
+# The paper has eight environments with five tasks each, and trains eight seeds for a million updates. One
+# command runs all of this. It estimates the time on your machine, resumes where it was stopped, and ends with a
+# table beside the published one:
 #
 # ```
 # sorl-edu benchmark --out runs/ogbench --estimate-only
 # sorl-edu benchmark --out runs/ogbench
 # ```
 #
-# On Colab: Runtime, Change runtime type, a GPU; then in a cell
+# On Colab, choose a GPU under Runtime, Change runtime type; then run in a cell
 #
 # ```
 # !pip install "sorl-edu[cuda] @ git+https://github.com/sorl-edu/sorl-edu"
@@ -563,8 +564,8 @@ plotting.sweep_lines(evaluation.summarize(scene))
 # !sorl-edu benchmark --tasks cube-single-play --out /content/drive/MyDrive/ogbench
 # ```
 #
-# The folder is on your Drive, so that the next session goes on with the same command. Tasks and seeds
-# are trained together, and a GPU is hardly busier with forty agents of this size than with one.
+# The folder is on your Drive, so the next session resumes with the same command. Tasks and seeds are trained
+# together, since one agent of this size keeps only a small part of a GPU busy.
 #
 # **Predict, then run.** One seed of cube-single's five tasks, at the paper's size: how many hours
 # would *this* machine need?
@@ -579,49 +580,48 @@ print(
 )
 
 # %% [markdown]
-# What to expect of it: success in percent over eight seeds and five tasks, as published for SORL and
-# for flow Q-learning (FQL).
+# For comparison, here is the published success in percent over eight seeds and five tasks, of SORL and of flow
+# Q-learning (FQL).
 
 # %%
 published = {env.name: dict(env.published) for env in benchmark.SUITES["ogbench-sorl"]}
 pd.DataFrame(published).T
 
 # %% [markdown]
-# We had no GPU to run it on, so whether this library reaches that table is an open question, and
-# yours to answer. It departs from the published code in points that matter to hyper-parameters (lesson
-# 4 lists them).
+# We had no GPU for these runs, so it is an open question whether this library reaches that table. It departs
+# from the published code in points that matter to hyper-parameters (lesson 4 lists them).
 #
 # ## Recap
 #
-# - Data of play are full of skill and have no purpose. Cloning them succeeds in 8 episodes of 100.
-# - Many steps keep a candidate plausible, several candidates let the critic choose, and only together do
-#   they work: 0.71 for the cube, 0.79 for the scene, where either alone stays below 0.4.
-# - A verifier can be asked too much: beyond some N the chosen is what is overrated.
-# - A value can be far too low and still be a good judge. What counts is the order of the candidates.
-# - Say how sure you are: over seeds, paired, with settings that were chosen on other episodes.
+# - Data of play contain skill and no purpose. Cloning them succeeds in 8 episodes of 100.
+# - Many steps keep a candidate plausible, several candidates give the critic a choice, and only both together
+#   work: 0.71 for the cube, 0.79 for the scene, where either alone stays below 0.4.
+# - A verifier can be trusted too far: beyond some N it chooses overrated actions.
+# - A value can be far too low and still choose well. Only the order of the candidates counts.
+# - State how sure you are: over seeds, in pairs, with settings that were chosen on other episodes.
 #
 # ## Three questions
 #
-# <details><summary>1. Behaviour cloning imitates the data perfectly. Why does it so seldom
-# succeed?</summary>
+# <details><summary>1. Suppose that behaviour cloning imitates the data perfectly. Why does it succeed so
+# seldom?</summary>
 #
-# The data are of play: at each moment the cube is on its way to some random place. A perfect imitation
-# goes to random places, too. What is missing is not skill, but a purpose; rewards give it.
+# The data show play: at each moment the robot carries the cube to some random place. A perfect imitation
+# carries it to random places, too. The imitation has the skill and lacks the purpose, which rewards provide.
 #
 # </details>
 #
-# <details><summary>2. A seed is tried on 1000 episodes in place of 50. What happens to the interval over
-# four seeds?</summary>
+# <details><summary>2. Each seed is evaluated on 1000 episodes instead of 50. How does the interval over four
+# seeds change?</summary>
 #
-# Hardly anything. It is made by how seeds differ; episodes only blur each seed's own number, and at 50
-# that blur is small already. More seeds would help.
+# It hardly changes. Differences between the seeds determine its width; more episodes only make each seed's own
+# number more precise, and at 50 it is precise enough. More seeds would help.
 #
 # </details>
 #
 # <details><summary>3. Values say "20 steps to go" and the episode fails. Name two causes.</summary>
 #
-# The critic is wrong where the policy goes: bootstrapping from actions that the data don't hold leaks
-# value. Or it is right about *some* action, one that the policy doesn't take.
+# The critic may be wrong in the states that the policy visits, because bootstrapping from actions outside the
+# data leads to wrong values. Or it may be right about *some* action that the policy doesn't take.
 #
 # </details>
 #
@@ -634,4 +634,4 @@ pd.DataFrame(published).T
 # - Agarwal et al., *Deep Reinforcement Learning at the Edge of the Statistical Precipice*, 2021,
 #   [arXiv 2108.13264](https://arxiv.org/abs/2108.13264): how few seeds mislead.
 # - Lynch et al., *Learning Latent Plans from Play*, 2019,
-#   [arXiv 1903.01973](https://arxiv.org/abs/1903.01973): why data of play are worth having.
+#   [arXiv 1903.01973](https://arxiv.org/abs/1903.01973): what data of play are good for.

@@ -2,11 +2,9 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
+#     notebook_metadata_filter: -jupytext.text_representation
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -18,17 +16,17 @@
 #
 # **You will learn**
 #
-# - to lean against overestimation, and to say by how much;
-# - to learn from the value of the policy that will be *run*, best-of-N and all;
-# - to put your own function into an agent, and train it;
-# - to say of two agents which is better, and how sure you are.
+# - to counter overestimation by a chosen degree of pessimism;
+# - to learn the value of the policy that will be *run*, including best-of-N;
+# - to put a function of your own into an agent, and train it;
+# - to decide which of two agents is better, and how sure you are.
 #
 # **You should know** lessons 3, 4 and 5.
 #
 # **Time** about 20 s to run on 2 CPU cores, 6 hours to do.
 
 # %% tags=["setup"]
-# Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.
+# Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -60,9 +58,10 @@ from scipy import stats
 
 from sorl_edu import plotting
 from sorl_edu.agents import SORL
+from sorl_edu.agents.agent import act
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import assignment2 as exercises
-from sorl_edu.temporal_difference import steps_column
+from sorl_edu.environments.mazes import maze_geometry
 
 # %matplotlib inline
 matplotlib.rcParams.update(plotting.STYLE)
@@ -70,19 +69,19 @@ matplotlib.rcParams.update(plotting.STYLE)
 # %% [markdown]
 # ## Two policies
 #
-# SORL trains one policy and runs another. Its TD target asks what one sample of the policy is worth,
+# SORL trains one policy and runs another. Its TD target contains the value of one sample of the policy,
 #
 # $$ y = r + \gamma^k\, \text{mask} \cdot Q'(o', a', m), \qquad a' \sim \pi(\cdot \mid o', m), $$
 #
 # and at test time the critic chooses the best of N samples. In this assignment the critic learns the value
-# of what is run: best-of-N goes into the target. You write the target, put it into the agent, train it on
-# PointMaze, and find out whether that was a good idea.
+# of the policy that is run: best-of-N becomes part of the target. You write the target, put it into the
+# agent, train it on PointMaze, and find out whether that was a good idea.
 #
-# A maximum over candidates has a price. The critic's errors are its own: among N candidates the one that is
-# *overrated* most is likely to win, and the target then learns from it.
+# A maximum over candidates has a price. Among N candidates the most *overrated* one is likely to win, and
+# the target then learns from its value.
 #
 # **Predict, then run.** A critic whose errors have a deviation of 1 rates N actions that are all worth 0.
-# What does it promise of the best of 16? And two such critics, of which the smaller value counts?
+# What value does it promise for the best of 16? And the smaller value of two such critics?
 
 # %%
 candidates = 2 ** np.arange(7)
@@ -90,8 +89,8 @@ errors = np.random.default_rng(0).normal(size=(2, 20_000, candidates[-1]))  # of
 promises = {
     "one critic": errors[0],
     "mean of two": errors.mean(0),
-    "mean less 0.5 deviations": errors.mean(0) - 0.5 * errors.std(0),
-    "mean less 1 deviation": errors.mean(0) - errors.std(0),
+    "mean - 0.5 deviations": errors.mean(0) - 0.5 * errors.std(0),
+    "mean - 1 deviation": errors.mean(0) - errors.std(0),
 }
 figure = Figure(figsize=(6, 3.2), layout="constrained")
 axes = figure.subplots()
@@ -104,17 +103,17 @@ axes.legend()
 figure
 
 # %% [markdown]
-# The more candidates, the larger the promise, with nothing behind it. Pessimism lowers the curve, and doesn't
-# make it less steep: it can pay for a few candidates, not for any number of them.
+# The more candidates, the larger the promised value, though the true one stays 0. Pessimism lowers the
+# curves, and makes them no less steep: it compensates for a few candidates, not for any number of them.
 #
 # ### Exercise A2.1 · Pessimism by degrees · ★☆☆ · 20 min · 2 points
 #
-# Given the values `q` of E critics for some actions, of shape (E, ...), return the mean over the critics less
-# `kappa` of their standard deviations (that divides by E), of shape (...).
+# Given the values `q` of E critics for some actions, of shape (E, ...), return the mean over the critics
+# minus `kappa` times their standard deviation (which divides by E), of shape (...).
 #
 # <details><summary>Hint 1</summary>
 #
-# The critics are axis 0, and whatever comes after it stays.
+# Axis 0 counts the critics; all other axes remain.
 #
 # </details>
 
@@ -137,16 +136,16 @@ exercises.pessimistic(pessimistic)
 #
 # </details>
 #
-# What does a real critic's disagreement look like? Lesson 4's agent has two critics; here is where in the
-# maze they differ, about the action that the policy takes there.
+# How much do real critics disagree? Lesson 4's agent has two. For each place in the maze, here are the mean
+# and the deviation of their values for the action that the policy takes there.
 
 # %%
 agent, state, info = shipped.agent("sorl")
-geometry = plotting.maze_geometry(info.environment)
+geometry = maze_geometry(info.environment)
 grid, free = geometry.points(per_cell=8)
 inside = jnp.asarray(grid[free])  # (B, 2), metres
-action = agent.act(state, inside, jax.random.key(0), steps=4, candidates=1)
-values = agent.critic(state)(inside, action, steps_column(4, len(inside)))  # (2, B)
+action = act(agent, state, inside, jax.random.key(0), steps=4, candidates=1)
+values = agent.q(state.critic.params, 4)(state.encoder(inside), action)  # (2, B)
 figure = Figure(figsize=(9, 3.6), layout="constrained")
 for axes, (name, shown) in zip(
     figure.subplots(1, 2),
@@ -162,32 +161,32 @@ figure
 # %% [markdown]
 # ## A target for best-of-N
 #
-# ### Exercise A2.2 · What the chosen action is worth · ★★☆ · 90 min · 4 points
+# ### Exercise A2.2 · The value of the chosen action · ★★☆ · 90 min · 4 points
 #
-# You get `critic(obs, action, m)`, which returns (E, rows) for rows of observations, actions and steps;
+# The arguments are `critic(obs, action)`, which returns the values (E, B) of B observations and actions;
 # a `batch` of transitions (`rewards`, `masks`, `horizons`, `next_observations`, as in lesson 3);
-# `candidates` (N, B, A), which are N actions for each of the B next observations; `m`, a (B, 1) column;
-# `discount` and `kappa`. Return
+# `candidates` (N, B, A), which are N actions for each of the B next observations; `discount` and `kappa`.
+# Return
 #
 # $$ y = r + \gamma^k\, \text{mask} \cdot \max_n \big(\operatorname{mean}_i - \kappa \operatorname{std}_i\big)
-#    Q'_i(o', a^{(n)}, m), $$
+#    Q'_i(o', a^{(n)}), $$
 #
-# of shape (B,), without a gradient. The published code of SORL pairs candidates with wrong observations at
-# one place; the check tries whether yours does.
+# of shape (B,), without a gradient. The published code of SORL pairs candidates with wrong observations in
+# one place; the check tests whether yours does.
 #
 # <details><summary>Hint 1</summary>
 #
-# The critic knows rows only. Make N B rows out of the candidates: `candidates.reshape(n * b, -1)`. In which
-# order are they, and so in which order must the observations be repeated?
+# First write a function that returns the pessimistic value of one candidate for each observation, (B,).
 #
 # <details><summary>Hint 2</summary>
 #
-# `jnp.tile(x, (n, 1))` repeats a whole block; `jnp.repeat(x, n, axis=0)` repeats each row. Afterwards
-# `pessimistic(q, kappa).reshape(n, b)` undoes it.
+# `jax.vmap` of that function runs over the N candidates, axis 0, and returns (N, B). Without `vmap`, make
+# N B rows of candidates, and repeat the observations in the same order: `jnp.tile` repeats a whole block,
+# `jnp.repeat` each row.
 #
 # <details><summary>Hint 3</summary>
 #
-# $k$ is `batch.horizons`, one for each row. And `jax.lax.stop_gradient`.
+# $k$ is `batch.horizons`, one for each row. `jax.lax.stop_gradient` stops the gradient.
 #
 # </details>
 # </details>
@@ -195,8 +194,7 @@ figure
 
 
 # %% tags=["exercise-A2.2"]
-def best_of_n_target(critic, batch, candidates, m, discount, kappa):
-    n, b, _ = candidates.shape
+def best_of_n_target(critic, batch, candidates, discount, kappa):
     ...
     return ...
 
@@ -208,12 +206,12 @@ exercises.best_of_n_target(best_of_n_target)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def best_of_n_target(critic, batch, candidates, m, discount, kappa):
-#     n, b, _ = candidates.shape
-#     obs = jnp.tile(batch.next_observations, (n, 1))
-#     q = critic(obs, candidates.reshape(n * b, -1), jnp.tile(m, (n, 1)))
-#     value = pessimistic(q, kappa).reshape(n, b).max(0)
-#     y = batch.rewards + discount**batch.horizons * batch.masks * value
+# def best_of_n_target(critic, batch, candidates, discount, kappa):
+#     def value(actions):
+#         return pessimistic(critic(batch.next_observations, actions), kappa)
+#
+#     best = jax.vmap(value)(candidates).max(0)
+#     y = batch.rewards + discount**batch.horizons * batch.masks * best
 #     return jax.lax.stop_gradient(y)
 # ```
 #
@@ -221,33 +219,32 @@ exercises.best_of_n_target(best_of_n_target)
 #
 # ## An agent of your own
 #
-# `SORL` is a frozen dataclass, and its methods can be replaced one by one in a subclass
-# (`sorl_edu/agents/sorl.py`, from "Inside" on). Yours replaces `td_target`, which gets the whole training
-# `state`, a `batch` whose observations are encoded, a random key, and the number of inference steps that was
-# drawn for this update. Everything else, policy loss and all, stays the library's.
+# `SORL` is a frozen dataclass, and a subclass can replace its methods one by one
+# (`sorl_edu/agents/sorl.py`, from `critic_loss` on). Yours replaces `td_target`, whose arguments are the
+# whole training `state`, a `batch` with encoded observations, a random key, and the number of inference steps
+# that was drawn for this update. All other methods, such as the policy loss, remain the library's.
 #
 # ### Exercise A2.3 · Train it · ★★★ · 150 min · 6 points
 #
-# Complete the class with your target. Useful methods of `self`:
+# Complete the class with your target. Useful parts of `self`:
 #
-# - `self.sample(state, state.field, obs, key, steps)` draws one action for each of the (encoded)
-#   observations;
-# - `self.critic_with(state.target_critic)` is $Q'$ as a function, to hand to your `best_of_n_target`;
+# - `self.sample(state, state.field.params, obs, key, steps=steps)` draws one action for each of the
+#   (encoded) observations;
+# - `self.q(state.critic.target, steps)` is $Q'$ as a function, for your `best_of_n_target`;
 # - `self.discount`, and the two fields of the class.
 #
-# Choose the two numbers, too. The check trains your agent with three seeds at once on the shipped data, for
-# 6000 updates (`exercises.hyperparameters()` has the rest), and lets each one run from 20 starts at 4 steps and
-# N = 8. How this earns points: the mean success over seeds against a goal (all points), or its 95% interval
-# against a baseline (half).
+# Choose the two numbers, too. The check trains your agent with three seeds on the shipped data, for 6000
+# updates (`exercises.hyperparameters()` has the other settings), and runs each one from 20 starts at 4 steps
+# and N = 8. A mean success over the seeds that reaches the goal earns all points; a 95% interval that excludes
+# the baseline earns half of them.
 #
 # <details><summary>Hint 1</summary>
 #
-# Candidates need different noise, so each needs a key of its own: `jax.random.split(key, n)`, and `jax.vmap`
-# over the keys gives (N, B, A).
+# Candidates need different noise, so each needs a key of its own: `jax.random.split(key, n)`.
 #
 # <details><summary>Hint 2</summary>
 #
-# `steps` is a number of Python; the critic wants a column, `steps_column(steps, len(batch.rewards))`.
+# `jax.vmap` over the keys of a function that draws one action for each observation returns (N, B, A).
 #
 # </details>
 # </details>
@@ -277,11 +274,13 @@ exercises.learned(BestOfNSORL)
 #     kappa: float = 0.5
 #
 #     def td_target(self, state, batch, key, *, steps):
-#         draw = lambda k: self.sample(state, state.field, batch.next_observations, k, steps)
+#         def draw(key):
+#             obs = batch.next_observations
+#             return self.sample(state, state.field.params, obs, key, steps=steps)
+#
 #         candidates = jax.vmap(draw)(jax.random.split(key, self.backup_candidates))
-#         m = steps_column(steps, len(batch.rewards))
-#         critic = self.critic_with(state.target_critic)
-#         return best_of_n_target(critic, batch, candidates, m, self.discount, self.kappa)
+#         critic = self.q(state.critic.target, steps)
+#         return best_of_n_target(critic, batch, candidates, self.discount, self.kappa)
 # ```
 #
 # </details>
@@ -289,11 +288,11 @@ exercises.learned(BestOfNSORL)
 # ## Is it any better?
 #
 # Three numbers are a small sample. Was your agent better than SORL with its own target, or luckier? Lesson
-# 5's agent was trained with eight seeds, and each of them ran from the same 20 starts, at many settings. Two
-# of these, at 8 steps: with one candidate, and with the best of 32.
+# 5's agent was trained with eight seeds, and each of them ran from the same 20 starts at many settings. Here
+# are two of these settings, both at 8 steps: one candidate, and the best of 32.
 #
-# **Predict, then run.** Every pair of dots is one training. If you had trained a single seed, and drawn your
-# conclusion from its 20 episodes, how often would it have been another one?
+# **Predict, then run.** Every pair of dots is one training. Suppose that you had trained a single seed, and
+# drawn your conclusion from its 20 episodes. For how many of the seeds would the conclusion be the opposite?
 
 
 # %%
@@ -318,13 +317,13 @@ figure
 # %% [markdown]
 # ### Exercise A2.4 · How sure are you? · ★★☆ · 60 min · 3 points
 #
-# Given `ours` and `theirs`, success by training seed and start, each (S, E), return three numbers: the mean
-# of the paired differences, and the lower and the upper end of its 95% interval over *training seeds*
-# (Student's).
+# Given the success of two agents, `new` and `old`, by training seed and start, each (S, E), return three
+# numbers: the mean of the paired differences, and the lower and the upper end of its 95% interval over
+# *training seeds* (Student's).
 #
 # <details><summary>Hint 1</summary>
 #
-# What is independent of what? Episodes of one seed share an agent. First make one number of each seed.
+# Which samples are independent? The episodes of one seed share an agent. First compute one number per seed.
 #
 # <details><summary>Hint 2</summary>
 #
@@ -336,7 +335,7 @@ figure
 
 
 # %% tags=["exercise-A2.4"]
-def difference(ours, theirs):
+def difference(new, old):
     ...
     return ...
 
@@ -348,35 +347,35 @@ exercises.difference(difference)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def difference(ours, theirs):
-#     d = (ours - theirs).mean(axis=1)
+# def difference(new, old):
+#     d = (new - old).mean(axis=1)
 #     half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
 #     return d.mean(), d.mean() - half, d.mean() + half
 # ```
 #
 # </details>
 #
-# Yours, on the two settings above:
+# Your function, applied to the two settings above:
 
 # %%
 if exercises.difference(difference):
     mean, low, high = difference(best_of_32, single)
-    print(f"N = 32 less N = 1: {mean:+.2f}, 95% interval [{low:+.2f}, {high:+.2f}] over 8 seeds")
+    print(f"N = 32 minus N = 1: {mean:+.2f}, 95% interval [{low:+.2f}, {high:+.2f}] over 8 seeds")
 
 # %% [markdown]
 # ## Handing in
 #
-# Hand in this notebook. The checks above are the grader's, too; it makes other cases, trains with other
-# seeds, and runs what your agent has learned in a maze of its own. An answer may use what the cell of imports
-# imports and your earlier answers, and nothing that the other cells compute.
+# Hand in this notebook. The grader runs the same checks with other cases and other seeds, and evaluates the
+# learned networks in a process where your code never ran. An answer may use the imports and your earlier
+# answers, and nothing that the other cells compute.
 #
-# A trained agent earns all points of A2.3 if its mean success over three seeds reaches the goal, and half if
-# it does not, but its 95% interval lies above the baseline.
+# A trained agent earns all points of A2.3 if its mean success over three seeds reaches the goal, and half of
+# them if it does not, but its 95% interval lies above the baseline.
 #
-# **If you want more.** In this maze SORL's own target reaches the goal, too: `exercises.learned(SORL)` gives a
-# success of 1 with each of the three public seeds. So was it worth the trouble? Success that is 1 for both
-# can't tell. Compare after 3000 updates, or on fewer data, or by the length of the way; train N = 1 and 4 with
-# kappa = 0 and 0.5, five seeds each; and use your `difference`.
+# **If you want more.** In this maze SORL's own target reaches the goal, too: try `exercises.learned(SORL)`.
+# So was it worth the trouble? If both succeed always, success can't tell. Compare after 3000 updates, or on
+# fewer data, or by the length of the episodes; train N = 1 and 4 with kappa = 0 and 0.5, five seeds each; and
+# use your `difference`.
 #
 # ## Further reading
 #

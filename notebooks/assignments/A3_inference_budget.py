@@ -2,11 +2,9 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
+#     notebook_metadata_filter: -jupytext.text_representation
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -18,17 +16,17 @@
 #
 # **You will learn**
 #
-# - to say what more candidates would buy, without drawing them;
+# - to estimate the gain from more candidates without drawing them;
 # - to spend a fixed budget of network evaluations where it matters;
-# - to develop on some tasks and be judged on others;
-# - to report a design: what you tried, what it cost, how sure you are.
+# - to develop on some tasks for success on others;
+# - to report a design: the alternatives, their costs, and how sure you are.
 #
 # **You should know** lessons 5 and 6.
 #
 # **Time** about 40 s to run on 2 CPU cores, 8 hours to do.
 
 # %% tags=["setup"]
-# Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.
+# Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -60,50 +58,53 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from sorl_edu import inference, plotting
+from sorl_edu.agents.agent import propose
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import assignment3 as exercises
 from sorl_edu.course.exercises.assignment3 import BUDGET, CANDIDATES, STEPS, play
-from sorl_edu.environments.rollout import make_environments, start
+from sorl_edu.environments.make import reset
+from sorl_edu.environments.rollout import make_environments
 
 # %matplotlib inline
 matplotlib.rcParams.update(plotting.STYLE)
 
 # %% [markdown]
-# ## What would more candidates buy?
+# ## What would more candidates gain?
 #
-# You have drawn K candidates and know their values. What would the best of n have been worth, on average,
-# for every n up to K? Drawing again and again would answer, and cost more than the candidates. There is no
-# need to: the K values are all that it takes.
+# You have drawn K candidates and know their values. How high is the value of the best of n, on average, for
+# every n up to K? Drawing new candidates many times would answer this, at a high cost. The K values that you
+# have are enough.
 #
-# **Predict, then run.** Here are 32 candidates of lesson 6's robot, at the start of three episodes. At which
-# of the three would you pay for more?
+# **Predict, then run.** Here are the values of 32 candidates of lesson 6's robot, at the start of three
+# episodes. In which of the three would you pay for more candidates?
 
 # %%
 agent, state, info = shipped.robot("cube", 1)
 (env,) = make_environments(info.environment, 1)
-starts = jnp.stack([start(env, seed) for seed in range(3)])  # (B, S)
-proposal = agent.propose(state, starts, jax.random.key(0), steps=2, candidates=32)
+starts = jnp.stack([reset(env, seed) for seed in range(3)])  # (B, S)
+proposal = propose(agent, state, starts, jax.random.key(0), steps=2, candidates=32)
 figure = Figure(figsize=(6, 2.6), layout="constrained")
 axes = figure.subplots()
 for b, q in enumerate(np.asarray(proposal.q).T):
     axes.plot(q - q.mean(), np.full(len(q), b), "|", markersize=14)
-axes.set(xlabel="Q of a candidate, less the mean of its 32", ylabel="episode", yticks=range(3))
+axes.set(xlabel="Q of a candidate, minus the mean of all 32", ylabel="episode", yticks=range(3))
 figure
 
 # %% [markdown]
 # ### Exercise A3.1 · The best of n, out of K · ★★☆ · 90 min · 3 points
 #
-# Given the values `q` of K candidates at B observations, (K, B), return the mean, over *all* subsets of n of
-# the K candidates, of the largest value in the subset; of shape (B,). `n` is a whole number from 1 to K.
+# Given the values `q` of K candidates at B observations, (K, B), return the mean of the largest value in a
+# subset, over *all* subsets of n of the K candidates, of shape (B,). `n` is an integer from 1 to K.
 #
 # <details><summary>Hint 1</summary>
 #
-# Sort. The largest of all is the largest of every subset that it is in; how many are these?
+# Sort the values. The largest is the largest of every subset that contains it. How many such subsets are
+# there?
 #
 # <details><summary>Hint 2</summary>
 #
-# The $i$-th smallest value is the largest of a subset if the other $n - 1$ come from the $i - 1$ below it:
-# $\binom{i-1}{n-1}$ subsets of $\binom{K}{n}$. `comb` from Python's `math` counts.
+# The $i$-th smallest value is the largest of a subset if the other $n - 1$ are among the $i - 1$ below it:
+# $\binom{i-1}{n-1}$ subsets of $\binom{K}{n}$. `comb` from Python's `math` computes these numbers.
 #
 # </details>
 # </details>
@@ -130,7 +131,8 @@ exercises.expected_best(expected_best)
 #
 # </details>
 #
-# With it, from 32 candidates, the whole curve, without the noise of single draws. Where is it steep?
+# Your function computes the whole curve from 32 candidates, without the noise of single draws. Where is it
+# steep?
 
 # %%
 if exercises.expected_best(expected_best):
@@ -148,32 +150,33 @@ if exercises.expected_best(expected_best):
 # ## The game
 #
 # A robot must put a cube where it belongs, in at most 200 actions. Before every action a *controller*, a
-# function of yours, says with how many steps m and candidates N the action is to be found. An action costs its
-# network evaluations, as in lesson 5: N m through the field and, if N > 1, N through each of the two critics.
+# function that you write, chooses the steps m and the candidates N of the action. An action costs its network
+# evaluations, as in lesson 5: N m through the field and, if N > 1, N through each of the two critics.
 #
-# The account holds BUDGET evaluations for each of an episode's 200 actions. It may be spent when you like, but
-# one evaluation for each action to come is set aside: what can't be paid is played at m = N = 1.
+# The account of an episode starts with BUDGET evaluations for each of its 200 actions. You may spend them at
+# any time, except one evaluation reserved for each action to come. A choice that the account can't pay for is
+# replaced by m = N = 1.
 
 # %%
-print(f"{BUDGET} evaluations per action, {200 * BUDGET} per episode. What an action costs:")
+print(f"{BUDGET} evaluations per action, {200 * BUDGET} per episode. The cost of one action:")
 pd.DataFrame(
     {f"N = {n}": [inference.network_evaluations(m, n) for m in STEPS] for n in CANDIDATES},
     index=[f"m = {m}" for m in STEPS],
 )
 
 # %% [markdown]
-# A controller gets a `Situation` of several episodes, which run side by side, and returns m and N: numbers, or
-# one for each episode. It knows
+# A controller gets a `Situation` of B simultaneous episodes, and returns m and N: numbers, or arrays with one
+# number for each episode. A situation has
 #
 # | field | |
 # |---|---|
-# | `t`, `limit` | actions taken, and allowed (200) |
-# | `spare` | (B,) evaluations that may still be spent, beside those set aside |
-# | `q` | (B,) value of the last action; NaN where the critic was not asked |
+# | `t`, `limit` | the number of actions taken, and of actions allowed (200) |
+# | `spare` | (B,) evaluations left to spend, beside the reserved ones |
+# | `q` | (B,) value of the last action; NaN if the critic did not evaluate it |
 # | `spread` | (B,) standard deviation of the last candidates' values; NaN likewise |
 #
-# The plainest controllers always say the same. These three can be paid for to the end; eight episodes are too
-# few to tell them apart:
+# The simplest controllers always make the same choice. The account can pay for each of these three until the
+# end; eight episodes are too few to tell them apart:
 
 # %%
 for m, n in ((1, 1), (2, 1), (4, 1)):
@@ -184,8 +187,8 @@ for m, n in ((1, 1), (2, 1), (4, 1)):
     )
 
 # %% [markdown]
-# `play` also returns what was played, (time, B, 2). Here is a controller that draws luck: at every action and
-# in every episode any m and N. Look at when its money is gone.
+# `play` also returns m and N of every action, (time, B, 2). The next controller draws m and N at random, for
+# every action and every episode. When is its account empty?
 
 # %%
 rng = np.random.default_rng(0)
@@ -208,24 +211,24 @@ figure
 # %% [markdown]
 # ### Exercise A3.2 · Your controller · ★★★ · 300 min · 6 points
 #
-# Develop it with `play` on tasks 1 and 2. The check lets it play three sets of starts on these two; the
-# grader, other starts on tasks 3, 4 and 5, which have other places for the cube and agents of their own. So
-# don't fit what will not carry over.
+# Develop it with `play` on tasks 1 and 2. The check plays five sets of starts on these two; the grader plays
+# other starts on tasks 3, 4 and 5, which have other places for the cube and agents of their own. So don't fit
+# details that only hold on two tasks.
 #
-# Points: all, if the mean success over the sets of starts reaches the goal; half, if its 95% interval lies
-# above the baseline. The leader board has no limit.
+# A mean success over the sets of starts that reaches the goal earns all points; a 95% interval above the
+# baseline earns half of them. The leaderboard has no limit.
 #
-# Rules: your function decides by what the situation says. One that runs games by itself, to look into the
-# future, has no place on the board.
+# Rules: your function decides by the situation alone. A controller that plays games itself, to look into the
+# future, is excluded from the leaderboard.
 #
 # <details><summary>Hint 1</summary>
 #
-# When does an episode that succeeds end? What is money worth that is left over then?
+# When does a successful episode end? What are the evaluations worth that are left over then?
 #
 # <details><summary>Hint 2</summary>
 #
-# Lesson 6: which is better at m = 2 or 4, one candidate or several? And the *second* candidate costs least:
-# what does it buy?
+# In lesson 6, which was better at m = 2 or 4, one candidate or several? What does the *second* candidate
+# cost, and what does it gain?
 #
 # </details>
 # </details>
@@ -243,8 +246,8 @@ exercises.spend(controller)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A plain one, which spends from the first action on, until the money is gone. It looks at nothing that it is
-# told; can you do better with `spare`, `q` and `spread`?
+# This simple controller spends from the first action on, until the account is empty. It ignores the
+# situation; can you do better with `spare`, `q` and `spread`?
 #
 # ```python
 # def controller(situation):
@@ -256,13 +259,13 @@ exercises.spend(controller)
 #
 # ### Exercise A3.3 · Your report · ★★☆ · 120 min · 6 points
 #
-# One page, for somebody who knows lessons 5 and 6 and has not seen your controller. It is graded by hand:
+# One page, for a reader who knows lessons 5 and 6 and has not seen your controller. It is graded by hand:
 #
 # | | 2 points | 1 point | 0 points |
 # |---|---|---|---|
-# | **Design** | what the controller does, and for each part of it why it should help | what it does | neither |
+# | **Design** | how the controller decides, and a reason for each part of it | how it decides | neither |
 # | **Evidence** | at least two alternatives, compared in pairs on the same starts over several seeds, with intervals and costs; a figure | numbers without intervals, or of one seed | none |
-# | **Honesty** | what did not work or could not be told apart, and how much was tried on which tasks before the final choice | one of the two | neither |
+# | **Honesty** | failed and inconclusive attempts, and how much was tried on which tasks before the final choice | one of the two | neither |
 
 # %% [markdown] tags=["written-A3.3"]
 # *Your report.*
@@ -270,16 +273,16 @@ exercises.spend(controller)
 # %% [markdown]
 # ## Handing in
 #
-# Hand in this notebook. The checks above are the grader's, too; it makes other cases, and plays other starts
-# on other tasks. An answer may use what the cell of imports imports and your earlier answers, and nothing that
-# the other cells compute. The grader plays your controller's decisions once more by itself, and counts the
-# outcome of that.
+# Hand in this notebook. The grader runs the same checks with other cases, other starts and other tasks. An
+# answer may use the imports and your earlier answers, and nothing that the other cells compute. The grader
+# plays your controller's decisions a second time, in a process where your code never ran, and counts the
+# success of that game.
 #
 # ## Further reading
 #
 # - Snell et al., *Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling Model
-#   Parameters*, 2024, [arXiv 2408.03314](https://arxiv.org/abs/2408.03314): spending by difficulty.
+#   Parameters*, 2024, [arXiv 2408.03314](https://arxiv.org/abs/2408.03314): compute that depends on the difficulty of a prompt.
 # - Chen et al., *Evaluating Large Language Models Trained on Code*, 2021,
 #   [arXiv 2107.03374](https://arxiv.org/abs/2107.03374): pass@k, the estimator of A3.1 for values 0 and 1.
 # - Graves, *Adaptive Computation Time for Recurrent Neural Networks*, 2016,
-#   [arXiv 1603.08983](https://arxiv.org/abs/1603.08983): a network that decides how long to think.
+#   [arXiv 1603.08983](https://arxiv.org/abs/1603.08983): a network that decides how many steps to compute.

@@ -1,10 +1,10 @@
-"""The notebooks' text and what is made from it: `sorl-edu course sync | check | run`.
+"""Notebooks and their text: `sorl-edu course sync | check | run`.
 
 The source of a lesson is notebooks/NN_name.py (jupytext, py:percent), that of an assignment
-notebooks/assignments/AN_name.py. `sync` stamps the
-repository's address, which stands in pyproject.toml alone, into its badge and its set-up cell, and
-writes the .ipynb beside it, without outputs. `check` says what of this is not up to date, and
-what a notebook lacks. `run` executes the notebooks and measures their time.
+notebooks/assignments/AN_name.py. `sync` stamps the header, the badge and the set-up cell of each
+source, with the repository's address from pyproject.toml, and writes the .ipynb beside it, without
+outputs. `check` lists what is out of date or missing. `run` executes the notebooks and measures
+their time.
 """
 
 from __future__ import annotations
@@ -31,12 +31,34 @@ if TYPE_CHECKING:
 
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 COLAB = "https://colab.research.google.com/github"
+HEADER = """\
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+"""
+"""The top of each source. Its filter keeps the version of jupytext out of a saved lesson."""
+LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
+"""The language_info that JupyterLab writes into a notebook, except for the version of Python."""
 README_MARKS = "<!-- notebooks: written by `sorl-edu course sync` -->", "<!-- end of notebooks -->"
-TIME_LIMIT = 600  # seconds, for a cell
+TIME_LIMIT = 600  # seconds per cell
 
-# Pure Python, so that the same text runs in a notebook, in a script and in a test.
+# Without magics, so that the same text runs in a notebook, in a script and in a test.
 SETUP = """\
-# Installs sorl_edu where it is missing, as on Colab; where it is there, this does nothing.
+# Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -67,6 +89,7 @@ CLOSING = {
     "notebooks": ("Recap", "Three questions", "Further reading"),
     "assignments": ("Handing in", "Further reading"),
 }
+_HEADER = re.compile(r"\A# ---\n.*?^# ---\n", re.MULTILINE | re.DOTALL)
 _BADGE_LINE = re.compile(r"^# \[!\[Open in Colab\].*$", re.MULTILINE)
 _SETUP_CELL = re.compile(r'^# %% tags=\["setup"\][^\n]*\n.*?(?=^# %%|\Z)', re.MULTILINE | re.DOTALL)
 _TIME = re.compile(r"(?<=\*\*Time\*\* about )\d+(?= s to run)")
@@ -74,7 +97,7 @@ _TIME = re.compile(r"(?<=\*\*Time\*\* about )\d+(?= s to run)")
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook by its text."""
+    """A lesson or an assignment, known by its source."""
 
     source: Path
     """notebooks/NN_name.py, or notebooks/assignments/AN_name.py."""
@@ -90,12 +113,12 @@ class Notebook:
 
     @property
     def folder(self) -> str:
-        """What it is by where it is: "notebooks" for a lesson, or "assignments"."""
+        """The name of its folder: "notebooks" for a lesson, or "assignments"."""
         return self.source.parent.name
 
     @property
     def address(self) -> str:
-        """Where its .ipynb is in the repository."""
+        """The path of its .ipynb in the repository."""
         inside = "" if self.folder == "notebooks" else f"{self.folder}/"
         return f"notebooks/{inside}{self.ipynb.name}"
 
@@ -109,24 +132,24 @@ class Notebook:
 
 @dataclass(frozen=True)
 class ExerciseCells:
-    """One exercise, as a student meets it: each field but the number is the text of a cell."""
+    """One exercise: what its heading says, and the code of its cells."""
 
     number: str
     title: str
     difficulty: int
-    """Of three stars."""
+    """The number of stars, at most three."""
     minutes: int
     points: float
     imports: str
     blank: str
     check: str
     solution: str
-    """The code of the folded solution; "" if there is none."""
+    """The code of the folded solution, or ""."""
 
 
 @dataclass(frozen=True)
 class WrittenPart:
-    """A question that is answered in prose, and graded by hand."""
+    """A question whose answer is prose, graded by hand."""
 
     number: str
     title: str
@@ -135,12 +158,12 @@ class WrittenPart:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that did not run."""
+    """An error in an executed notebook."""
 
     cell: int | None
-    """Its index; None for an error that belongs to no one cell."""
+    """The index of its cell; None if it belongs to no single cell."""
     line: str
-    """The line at which it stopped, or its first."""
+    """The line that raised the error, or the cell's first line."""
     error: str
 
     def __str__(self) -> str:
@@ -150,7 +173,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Execution:
-    """What came of executing a notebook from top to bottom."""
+    """The result of executing a notebook from top to bottom."""
 
     notebook: Notebook
     seconds: float
@@ -159,15 +182,15 @@ class Execution:
 
 
 def find(root: Path, names: Sequence[str] = ()) -> list[Notebook]:
-    """Lessons and assignments in their order, or those named by number ("5", "A2"), name or path.
+    """All lessons and assignments in order, or some by number ("5", "A2"), name or path.
 
     Raises:
         ConfigError: `root` is not the repository's folder, or there is no such notebook.
     """
     check(
         (root / "pyproject.toml").is_file(),
-        f"there is no pyproject.toml in '{root}': the notebooks are made in a checkout of the "
-        "repository, not in an installed package",
+        f"there is no pyproject.toml in '{root}': the notebooks belong to a checkout of the "
+        "repository, and an installed package has none",
     )
     folder = root / "notebooks"
     lessons, assignments = folder.glob("[0-9][0-9]_*.py"), folder.glob("assignments/A[0-9]_*.py")
@@ -189,7 +212,7 @@ def repository(root: Path) -> str:
     """The repository's address, from pyproject.toml: https://github.com/OWNER/NAME.
 
     Raises:
-        ConfigError: it isn't there, or isn't such an address.
+        ConfigError: the address is missing, or is no such address.
     """
     with open(root / "pyproject.toml", "rb") as file:
         address = tomllib.load(file)["project"].get("urls", {}).get("Repository", "")
@@ -202,41 +225,44 @@ def repository(root: Path) -> str:
 
 
 def badge(repository: str, notebook: Notebook) -> str:
-    """The line that opens a notebook in Colab."""
+    """The badge that opens a notebook in Colab, in Markdown."""
     owner_and_name = repository.removeprefix("https://github.com/")
     link = f"{COLAB}/{owner_and_name}/blob/main/{notebook.address}"
     return f"[![Open in Colab]({BADGE})]({link})"
 
 
 def stamped(notebook: Notebook, repository: str) -> str:
-    """A notebook's text with its badge and set-up cell."""
+    """A notebook's text with the current header, badge and set-up cell."""
     cell = f'# %% tags=["setup"]\n{SETUP.format(repository=repository)}\n'
-    text = _BADGE_LINE.sub(lambda _: f"# {badge(repository, notebook)}", notebook.text())
+    text = _HEADER.sub(lambda _: HEADER, notebook.text())
+    text = _BADGE_LINE.sub(lambda _: f"# {badge(repository, notebook)}", text)
     return _SETUP_CELL.sub(lambda _: cell, text)
 
 
 def parsed(text: str) -> NotebookNode:
-    """The notebook of a text: no outputs, no widget state, ids that depend on nothing else."""
+    """The notebook of a text, without outputs; it depends on nothing but the text."""
     import jupytext
+    import nbformat
 
     notebook = jupytext.reads(text, fmt="py:percent")
     name_cells(notebook)
     notebook.metadata.get("jupytext", {}).pop("text_representation", None)
+    notebook.metadata["language_info"] = nbformat.from_dict(LANGUAGE)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
 
 
 def name_cells(notebook: NotebookNode) -> None:
-    """Gives each cell an id that depends on what it says, and on nothing else."""
+    """Gives each cell an id that depends on its type and text alone."""
     seen: dict[str, int] = {}
     for cell in notebook.cells:
-        told = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
-        seen[told] = seen.get(told, 0) + 1
-        cell.id = told if seen[told] == 1 else f"{told}-{seen[told]}"
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
 
 
 def as_ipynb(notebook: NotebookNode) -> str:
-    """A notebook's file without outputs: the same bytes for the same cells."""
+    """The content of a notebook's .ipynb without outputs: the same bytes for the same cells."""
     cells = []
     for cell in notebook.cells:
         cell = dict(cell, source=cell.source.splitlines(keepends=True))
@@ -249,10 +275,10 @@ def as_ipynb(notebook: NotebookNode) -> str:
 
 
 def sync(root: Path) -> list[Path]:
-    """Stamps every notebook's text, writes its .ipynb and the README's table.
+    """Stamps every notebook's text, and writes its .ipynb and the README's table.
 
     Returns:
-        The files that changed.
+        the files that changed.
     """
     sources, address = find(root), repository(root)
     changed = []
@@ -266,7 +292,7 @@ def sync(root: Path) -> list[Path]:
 
 
 def problems(root: Path) -> list[str]:
-    """What is not as it should be, a sentence each; none if all is well."""
+    """A sentence for each thing that is out of date or missing."""
     sources, address = find(root), repository(root)
     found = []
     for notebook in sources:
@@ -284,15 +310,15 @@ def problems(root: Path) -> list[str]:
 
 
 def execute(notebook: Notebook, *, kernel: str = "python3") -> Execution:
-    """Runs a notebook in a scratch copy of its folder, as JupyterLab would.
+    """Runs a notebook in a temporary copy of its folder, as JupyterLab would.
 
-    A cell that fails does not stop the others. An error that an explorer shows counts, too.
+    A failing cell does not stop the others. The failures include errors that explorers show.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     node = parsed(notebook.text())
-    env = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # which else warns of its debugger
+    env = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # no warning about the debugger
     env.pop("MPLBACKEND", None)
     failures = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -329,8 +355,10 @@ def run(root: Path, names: Sequence[str] = (), *, stamp: bool = False) -> list[E
     """Executes notebooks one after the other and prints the time and the errors of each.
 
     Args:
-        stamp: write the time, rounded up to 5 s, into the opening of each that ran without error,
-            and then `sync`.
+        root: the repository's folder.
+        names: see `find`.
+        stamp: write the time, rounded up to 5 s, into the opening of each notebook that ran without
+            an error, and then `sync`.
     """
     executions = []
     for notebook in find(root, names):
@@ -352,7 +380,7 @@ def exercises(text: str) -> list[ExerciseCells]:
     """The exercises of a notebook's text, in order.
 
     Raises:
-        ConfigError: a blank without its heading or its check, or without imports.
+        ConfigError: a heading, a check or the cell of imports is missing.
     """
     cells = parsed(text).cells
     tagged = {tag: i for i, cell in enumerate(cells) for tag in cell.metadata.get("tags", ())}
@@ -379,10 +407,10 @@ def exercises(text: str) -> list[ExerciseCells]:
 
 
 def written_parts(text: str) -> list[WrittenPart]:
-    """What of a notebook's text is graded by hand: the cells tagged written-NUMBER, in order.
+    """The parts of a notebook's text that are graded by hand: cells tagged written-NUMBER.
 
     Raises:
-        ConfigError: one has no heading.
+        ConfigError: a heading is missing.
     """
     cells = parsed(text).cells
     found = []
@@ -400,17 +428,16 @@ def drift(blank: str, solution: str) -> str | None:
 
     A line with `...` stands for one or more lines of the solution.
     """
-    ours = [line.rstrip() for line in blank.strip().splitlines()]
-    theirs = [line.rstrip() for line in solution.strip().splitlines()]
-    at = {0}  # the numbers of lines of the solution that what was read so far can have used
-    for line in ours:
+    solved = [line.rstrip() for line in solution.strip().splitlines()]
+    matched = {0}  # the numbers of the solution's lines that the blank so far may stand for
+    for line in (line.rstrip() for line in blank.strip().splitlines()):
         if "..." in line:
-            at = set(range(min(at) + 1, len(theirs) + 1))
+            matched = set(range(min(matched) + 1, len(solved) + 1))
         else:
-            at = {i + 1 for i in at if i < len(theirs) and theirs[i] == line}
-        if not at:
+            matched = {i + 1 for i in matched if i < len(solved) and solved[i] == line}
+        if not matched:
             return line
-    return None if len(theirs) in at else "(the end)"
+    return None if len(solved) in matched else "(the end)"
 
 
 _HEADING = re.compile(
@@ -421,7 +448,7 @@ _HEADING = re.compile(
 
 
 def _heading(number: str, cells: Sequence[NotebookNode]) -> tuple[str, int, int, float]:
-    """Title, stars, minutes and points, from the heading in the prose before an exercise."""
+    """Title, stars, minutes and points, from an exercise's heading in the cells before it."""
     for cell in reversed(cells):
         for match in _HEADING.finditer(cell.source if cell.cell_type == "markdown" else ""):
             if match["number"] == number:
@@ -448,11 +475,11 @@ def _stamp_problems(notebook: Notebook, address: str) -> Iterator[str]:
     text = notebook.text()
     badges, setups = _BADGE_LINE.findall(text), _SETUP_CELL.findall(text)
     if len(badges) != 1:
-        yield f"it needs one line `[![Open in Colab]...`, and has {len(badges)}"
+        yield f"it should have one line `[![Open in Colab]...`, and has {len(badges)}"
     if len(setups) != 1:
-        yield f'it needs one cell `# %% tags=["setup"]`, and has {len(setups)}'
+        yield f'it should have one cell `# %% tags=["setup"]`, and has {len(setups)}'
     if stamped(notebook, address) != text:
-        yield "its badge or set-up cell is stale: run `sorl-edu course sync`"
+        yield "its header, badge or set-up cell is stale: run `sorl-edu course sync`"
 
 
 def _part_problems(notebook: Notebook) -> Iterator[str]:
@@ -484,32 +511,32 @@ def _exercise_problems(text: str) -> Iterator[str]:
             yield f"exercise {exercise.number} has no folded solution after its check"
         elif (line := drift(exercise.blank, exercise.solution)) is not None:
             yield (
-                f"exercise {exercise.number}: blank and solution drift apart at the blank's line "
-                f"`{line.strip()}`"
+                f"exercise {exercise.number}: blank and solution differ from the blank's line "
+                f"`{line.strip()}` on"
             )
 
 
 def _ipynb_problems(notebook: Notebook) -> Iterator[str]:
     if not notebook.ipynb.exists():
-        yield "it is missing: run `sorl-edu course sync`"
+        yield "the file is missing: run `sorl-edu course sync`"
         return
     written = notebook.ipynb.read_text(encoding="utf-8")
     try:
         content = json.loads(written)
         outputs = any(cell.get("outputs") for cell in content["cells"])
     except (ValueError, KeyError, AttributeError):
-        yield "it is not a notebook: run `sorl-edu course sync`"
+        yield "the file is no notebook: run `sorl-edu course sync`"
         return
     if outputs:
-        yield "outputs were left in: run `sorl-edu course sync`"
+        yield "it contains outputs: run `sorl-edu course sync`"
     if "widgets" in content.get("metadata", {}):
-        yield "widget state was left in: run `sorl-edu course sync`"
+        yield "it contains widget state: run `sorl-edu course sync`"
     if not outputs and written != as_ipynb(parsed(notebook.text())):
         yield f"it differs from {notebook.source.name}: run `sorl-edu course sync`"
 
 
 def _with_table(readme: str, root: Path) -> str:
-    """A README with the table of the notebooks between the marks, if it has them."""
+    """A README with the current table of notebooks between its marks, if it has them."""
     begin, end = README_MARKS
     if begin not in readme or end not in readme:
         return readme
@@ -532,7 +559,7 @@ def _with_table(readme: str, root: Path) -> str:
 
 
 def _write(path: Path, text: str) -> list[Path]:
-    """Writes a file whole, if its content would change; returns it if so."""
+    """Writes a file if its content changes, and returns the files written: one or none."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return []
     with atomic_write(path) as beside:

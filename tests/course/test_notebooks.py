@@ -1,4 +1,4 @@
-"""The notebooks are what their text says, run, and answer a student; the tool sees what is not."""
+"""The notebooks match their text, run, and answer a student; `course check` finds what does not."""
 
 import ast
 import json
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_course
@@ -17,7 +18,7 @@ pytest.importorskip("nbclient", reason="notebooks are run with nbclient: make te
 import nbformat
 
 from sorl_edu import cli
-from sorl_edu.course import notebooks
+from sorl_edu.course import jupyter, notebooks
 from sorl_edu.course.exercises.measured import Measured
 from sorl_edu.course.grading.grade import check_of
 from sorl_edu.errors import ConfigError
@@ -43,7 +44,7 @@ def source(tmp_path):
 
 
 def problems(source):
-    return "\n".join(notebooks.problems(source.parents[2]))
+    return "\n".join(notebooks.problems(source.parents[1]))
 
 
 def change(path, old, new):
@@ -95,8 +96,8 @@ def test_there_are_three_assignments_and_each_is_found_by_its_number():
 
 
 def answer_with(cells, earlier, code=None, answer=None):
-    """What the check says of some code, or of a function in the place of the student's."""
-    namespace = {"__name__": "builtins"}  # a module that there is, for dataclasses
+    """The check, and its feedback on some code or on a function in place of the student's."""
+    namespace = {"__name__": "builtins"}  # dataclasses look their module up
     for before in (cells.imports, *earlier):
         exec(before, namespace)
     exec(cells.blank if code is None else code, namespace)
@@ -155,6 +156,48 @@ def test_the_ipynb_is_a_valid_notebook_of_the_same_cells_paired_with_its_text(so
     ]
 
 
+def test_a_lesson_that_jupyterlab_opens_and_saves_unchanged_stays_unchanged(source):
+    """As its autosave does: with the kernel's name, its language, and its version of Python."""
+    pytest.importorskip("jupyter_server", reason="JupyterLab brings it: make test installs it")
+    from jupytext import TextFileContentsManager
+
+    manager = TextFileContentsManager(root_dir=str(source.parents[1]))
+    jupyter._load_jupyter_server_extension(SimpleNamespace(contents_manager=manager))
+    ipynb = source.with_suffix(".ipynb")
+    before = ipynb.read_text(), source.read_text()
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    language = {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+        "version": "3.99.1",
+    }
+    for path in (f"notebooks/{ipynb.name}", f"notebooks/{source.name}"):
+        model = manager.get(path, type="notebook")
+        content = json.loads(json.dumps(model["content"]))  # as the browser sends it
+        content["metadata"] |= {"kernelspec": kernel, "language_info": dict(language)}
+        manager.save({"type": "notebook", "format": "json", "content": content}, path)
+        assert (ipynb.read_text(), source.read_text()) == before
+
+    other = {"type": "notebook", "content": {"metadata": {"language_info": dict(language)}}}
+    manager.run_pre_save_hooks(model=other, path="other.ipynb")
+    assert other["content"]["metadata"]["language_info"] == language
+
+
+def test_installing_the_package_enables_its_server_extension():
+    pytest.importorskip("jupyter_server", reason="JupyterLab brings it: make test installs it")
+    from jupyter_server.extension.utils import get_loader, get_metadata
+
+    config = json.loads(Path(jupyter.__file__).with_suffix(".json").read_text())
+    (name,) = config["ServerApp"]["jpserver_extensions"]
+    _, (point,) = get_metadata(name)
+    assert point["module"] == name == jupyter.__name__
+    assert get_loader(jupyter) is jupyter._load_jupyter_server_extension
+
+
 def test_an_edit_leaves_the_ids_of_other_cells(source):
     before = [cell.id for cell in notebooks.parsed(source.read_text()).cells]
     change(source, "explorer = Tiny()", "explorer = Tiny()  # small")
@@ -186,22 +229,26 @@ def leave_widget_state(content):
     "mutate, said",
     [
         (lambda s: change(s, "Return half of it", "Return a half"), "ipynb: it differs from 01"),
-        (lambda s: edit_ipynb(s, leave_an_output), "ipynb: outputs were left in"),
-        (lambda s: edit_ipynb(s, leave_widget_state), "ipynb: widget state was left in"),
-        (lambda s: s.with_suffix(".ipynb").write_text("{"), "ipynb: it is not a notebook"),
-        (lambda s: s.with_suffix(".ipynb").unlink(), "ipynb: it is missing"),
-        (lambda s: change(s, "#     return y", "#     return z"), "drift apart at the blank's"),
+        (lambda s: edit_ipynb(s, leave_an_output), "ipynb: it contains outputs"),
+        (lambda s: edit_ipynb(s, leave_widget_state), "ipynb: it contains widget state"),
+        (lambda s: s.with_suffix(".ipynb").write_text("{"), "ipynb: the file is no notebook"),
+        (lambda s: s.with_suffix(".ipynb").unlink(), "ipynb: the file is missing"),
+        (lambda s: change(s, "#     return y", "#     return z"), "differ from the blank's line"),
         (lambda s: change(s, "# def answer(x)", "# def answer(z)"), "line `def answer(x):`"),
         (lambda s: change(s, "    y = ...", "    y = x"), "exercise 1.1 has no `...`"),
         (lambda s: change(s, "# ```python", "# ```"), "no folded solution"),
         (lambda s: change(s, "check-1.1", "check-1.2"), "has no cell tagged check-1.1"),
         (lambda s: change(s, '["imports"]', '["import"]'), 'no cell is tagged "imports"'),
-        (lambda s: change(s, "somewhere/blob", "elsewhere/blob"), "badge or set-up cell is stale"),
-        (lambda s: change(s, "import sys", "import os"), "badge or set-up cell is stale"),
-        (lambda s: change(s, '["setup"]', '["set-up"]'), "needs one cell"),
         (
-            lambda s: change(s.parents[2] / "pyproject.toml", "somewhere", "elsewhere"),
-            "badge or set-up cell is stale",
+            lambda s: change(s, "somewhere/blob", "elsewhere/blob"),
+            "header, badge or set-up cell is stale",
+        ),
+        (lambda s: change(s, "import sys", "import os"), "header, badge or set-up cell is stale"),
+        (lambda s: change(s, '["setup"]', '["set-up"]'), "should have one cell"),
+        (lambda s: change(s, "(ipykernel)", "(conda)"), "header, badge or set-up cell is stale"),
+        (
+            lambda s: change(s.parents[1] / "pyproject.toml", "somewhere", "elsewhere"),
+            "header, badge or set-up cell is stale",
         ),
         (lambda s: change(s, "**You will learn**", "**To learn**"), "lacks **You will learn**"),
         (lambda s: change(s, "60 s to run", "a minute"), "lacks **Time** about N s"),
@@ -210,10 +257,10 @@ def leave_widget_state(content):
         (lambda s: change(s, "# </details>", "#"), "<details> is not closed"),
     ],
 )
-def test_what_is_wrong_is_said(source, mutate, said, capsys):
+def test_a_check_reports_what_is_wrong(source, mutate, said, capsys):
     mutate(source)
     assert said in problems(source)
-    assert cli.main(["course", "check", "--root", str(source.parents[2])]) == 1
+    assert cli.main(["course", "check", "--root", str(source.parents[1])]) == 1
     assert said in capsys.readouterr().out
 
 
@@ -246,8 +293,8 @@ def test_the_command_line_syncs_checks_and_refuses(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_stamps_its_time_and_tells_each_error_with_its_cell(source, capsys):
-    root = source.parents[2]
+def test_a_run_stamps_its_time_and_reports_each_error_with_its_cell(source, capsys):
+    root = source.parents[1]
     (root / "README.md").write_text("Course\n{}\nold\n{}\nend\n".format(*notebooks.README_MARKS))
     (execution,) = notebooks.run(root, stamp=True)
     assert not execution.failures
@@ -270,7 +317,7 @@ def test_a_run_stamps_its_time_and_tells_each_error_with_its_cell(source, capsys
 
 
 def test_the_setup_cell_installs_only_what_is_missing(tmp_path):
-    """In an environment without the package: a fake pip notes what it is asked."""
+    """In an environment without the package: a fake pip writes down its arguments."""
     text = notebooks.SETUP.format(repository=tiny_course.ADDRESS)
     fake = tmp_path / "pip.py"
     fake.write_text("import sys\nopen('asked', 'a').write(' '.join(sys.argv[1:]) + '\\n')\n")

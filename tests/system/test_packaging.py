@@ -53,8 +53,11 @@ def test_the_wheel_carries_the_package_its_types_and_its_data(wheel):
         assert "sorl-edu = sorl_edu.cli:program" in archive.read(entry_points).decode()
     assert {"sorl_edu/py.typed", "sorl_edu/agents/sorl.py"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    stem = wheel.name.removesuffix("-py3-none-any.whl")
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"sorl_edu", wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"}
+    assert tops == {"sorl_edu", f"{stem}.dist-info", f"{stem}.data"}
+    config = "data/etc/jupyter/jupyter_server_config.d/sorl_edu.json"  # of course/jupyter.py
+    assert [name for name in names if ".data/" in name] == [f"{stem}.data/{config}"]
 
 
 def test_an_installed_package_finds_its_data(wheel, tmp_path):
