@@ -13,9 +13,9 @@ def solution(a, b):
 
 
 DIFFERENCE = Exercise(
-    "9.1",
-    solution,
-    lambda key: [(a, 1 + a**2) for a in jax.random.normal(key, (3, 4))],
+    number="9.1",
+    solution=solution,
+    cases=lambda key: [(a, 1 + a**2) for a in jax.random.normal(key, (3, 4))],
     misconceptions=(
         Misconception("breaks", "it can't run.", lambda a, b: a @ jnp.ones(7)),
         Misconception("turned round", "it is a minus b.", lambda a, b: b - a),
@@ -57,7 +57,7 @@ def test_a_known_mistake_is_named_and_one_that_cannot_run_is_passed_over():
         lambda a, b: (...).mean(),
     ],
 )
-def test_a_blank_is_told_what_to_do_wherever_its_dots_went(blank):
+def test_a_blank_is_reported_wherever_its_dots_end_up(blank):
     feedback = DIFFERENCE(blank)
     assert feedback.status == "empty" and not feedback, feedback
     assert "9.1" in feedback.text and "replace the dots" in feedback.text
@@ -80,10 +80,10 @@ def named(a, b):
         (lambda a, b: "text", "shape should be (4,), and is ()"),
         (lambda a, b: np.array(["t"] * 4), "should return numbers"),
         (lambda a: a, "with TypeError:"),
-        (lambda a, b: a - b + 0.5, "off by up to 0.5"),
+        (lambda a, b: a - b + 0.5, "differ by up to 0.5"),
         (lambda a, b: a[10, 10], "with "),
-        (3, "Hand over your function itself"),
-        (None, "Hand over your function itself"),
+        (3, "Pass your function itself"),
+        (None, "Pass your function itself"),
     ],
 )
 def test_any_other_answer_gets_a_helpful_sentence(answer, said):
@@ -94,15 +94,15 @@ def test_any_other_answer_gets_a_helpful_sentence(answer, said):
 
 def test_what_is_compared_may_be_a_gradient():
     exercise = Exercise(
-        "9.2",
-        lambda x, target: jnp.sum((x - jax.lax.stop_gradient(target)) ** 2),
-        lambda key: [(jnp.ones(3), jax.random.normal(key, (3,)))],
-        (
+        number="9.2",
+        solution=lambda x, target: jnp.sum((x - jax.lax.stop_gradient(target)) ** 2),
+        cases=lambda key: [(jnp.ones(3), jax.random.normal(key, (3,)))],
+        probe=lambda answer, *case: jax.grad(answer, argnums=(0, 1))(*case),
+        misconceptions=(
             Misconception(
                 "missing stop-gradient", "no gradient there.", lambda x, t: jnp.sum((x - t) ** 2)
             ),
         ),
-        probe=lambda answer, *case: jax.grad(answer, argnums=(0, 1))(*case),
     )
     assert exercise(exercise.solution)
     mistaken = exercise(lambda x, t: ((x - t) ** 2).sum())

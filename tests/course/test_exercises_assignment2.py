@@ -1,4 +1,4 @@
-"""Assignment 2's checks: answers written otherwise, blanks, and what is no agent."""
+"""Assignment 2's checks: right answers in other forms, blanks, and answers that are no agent."""
 
 from dataclasses import dataclass
 
@@ -15,25 +15,25 @@ from sorl_edu.inference import best_of_n, score
 from sorl_edu.temporal_difference import aggregate, td_target
 
 
-def row_by_row(critic, batch, candidates, m, discount, kappa):
+def row_by_row(critic, batch, candidates, discount, kappa):
     """A candidate at a time, with no reshaping at all."""
     values = [
-        exercises.pessimistic.solution(critic(batch.next_observations, one, m), kappa)
+        exercises.pessimistic.solution(critic(batch.next_observations, one), kappa)
         for one in candidates
     ]
     y = batch.rewards + discount**batch.horizons * batch.masks * jnp.stack(values).max(0)
     return jax.lax.stop_gradient(y)
 
 
-def with_the_librarys(critic, batch, candidates, m, discount, kappa):
-    """kappa times the deviation taken off each critic, so that the library's functions do it."""
+def with_the_librarys(critic, batch, candidates, discount, kappa):
+    """The library's functions on an ensemble of one: the pessimistic value."""
 
-    def pessimist(obs, actions, steps):
-        return exercises.pessimistic.solution(critic(obs, actions, steps), kappa)[None]
+    def value(obs, actions):
+        return exercises.pessimistic.solution(critic(obs, actions), kappa)
 
-    q = score(pessimist, batch.next_observations, candidates, steps=2)
+    q = score(value, batch.next_observations, candidates)
     chosen = best_of_n(candidates, q)
-    return td_target(pessimist, batch, chosen, m, discount=discount)
+    return td_target(lambda *inputs: value(*inputs)[None], batch, chosen, discount=discount)
 
 
 def student_interval(ours, theirs):
@@ -91,7 +91,7 @@ class Blank(SORL):
         return ...
 
 
-def test_a_blank_agent_is_asked_to_be_filled():
+def test_a_blank_agent_is_reported_as_blank():
     feedback = exercises.learned(Blank)
     assert feedback.status == "empty" and "`Blank`" in feedback.text
 
@@ -103,5 +103,5 @@ def test_an_answer_that_makes_something_else_is_refused_before_training():
 
 def test_networks_of_another_size_are_not_evaluated():
     like = {"critic": {"w": np.zeros((2, 2))}, "field": {"w": np.zeros(2)}}
-    feedback = exercises.learned.judge([like] * exercises.learned.runs, 0)
+    feedback = exercises.learned.grade([like] * exercises.learned.runs, 0)
     assert feedback.status == "wrong" and "other shapes" in feedback.text

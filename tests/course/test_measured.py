@@ -1,25 +1,30 @@
-"""A measured exercise: goal, half-way, not yet; whatever is handed over, it is judged in words."""
+"""A measured exercise: goal, halfway, not yet; any outputs get feedback in words."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sorl_edu.course.exercises.measured import Measured, restored
+from sorl_edu.course.exercises.measured import Measured, tree_like
 from sorl_edu.errors import DataError
 from sorl_edu.evaluation import t_interval
 
 
-def run(answer, seeds):
+def produce(answer, seeds, size):
     return [{"x": jnp.asarray(answer(jax.random.key(seed)))} for seed in seeds]
 
 
-def measure(made, seeds):
-    return [float(restored(one, {"x": jnp.zeros(2)})["x"].mean()) for one in made]
+def measure(products, seeds, size):
+    return [float(tree_like(product, {"x": jnp.zeros(2)})["x"].mean()) for product in products]
 
 
-HIGHER = Measured("9.9", run, measure, "mean", goal=1.0, baseline=0.5, runs=4)
-LOWER = Measured("9.9", run, measure, "mean", goal=-1.0, baseline=-0.5, better="lower", runs=4)
+def measured(**settings):
+    common = dict(number="9.9", produce=produce, measure=measure, quantity="mean", size=1)
+    return Measured(**common, **settings)
+
+
+HIGHER = measured(goal=1.0, baseline=0.5, runs=4)
+LOWER = measured(goal=-1.0, baseline=-0.5, better="lower", runs=4)
 
 
 def around(mean, spread):
@@ -37,7 +42,7 @@ def around(mean, spread):
     ],
 )
 @pytest.mark.parametrize("check, sign", [(HIGHER, 1), (LOWER, -1)], ids=["higher", "lower"])
-def test_the_mean_reaches_the_goal_or_the_interval_shuts_out_the_baseline(
+def test_the_mean_reaches_the_goal_or_the_interval_excludes_the_baseline(
     check, sign, mean, spread, status, share
 ):
     feedback = check(around(sign * mean, spread), seed=1)
@@ -50,24 +55,24 @@ def test_the_mean_reaches_the_goal_or_the_interval_shuts_out_the_baseline(
 
 
 def test_a_mean_that_is_the_goal_but_for_rounding_reaches_it():
-    check = Measured("9.9", run, measure, "mean", goal=0.8, baseline=0.5)
+    check = measured(goal=0.8, baseline=0.5)
     assert np.mean([1, 0.4, 1]) < 0.8
     made = [{"x": np.full(2, value)} for value in (1, 0.4, 1)]
-    assert check.judge(made, 0).status == "right"
+    assert check.grade(made, 0).status == "right"
 
 
-def test_a_check_has_seeds_of_its_own_and_another_check_others():
+def test_the_runs_seeds_follow_from_the_checks_seed():
     assert HIGHER(around(0.8, 0.3), seed=1).values == HIGHER(around(0.8, 0.3), seed=1).values
     assert not set(HIGHER.seeds(1)) & set(HIGHER.seeds(2))
     assert len(set(HIGHER.seeds(0))) == 4
 
 
-def test_what_it_looks_for_is_told_to_instructors():
-    assert "over 4 seeds: a mean of at least 1 earns all" in HIGHER.looks_for()
-    assert "at most -1" in LOWER.looks_for() and "shuts out -0.5" in LOWER.looks_for()
+def test_the_description_for_instructors_has_the_goal_and_the_baseline():
+    assert "over 4 seeds: a mean of at least 1 earns all" in HIGHER.describe()
+    assert "at most -1" in LOWER.describe() and "excludes -0.5" in LOWER.describe()
 
 
-def test_a_blank_waits_and_an_error_is_said():
+def test_a_blank_is_reported_and_an_error_is_explained():
     assert HIGHER(lambda key: ...).status == "empty"
     assert "KeyError" in HIGHER(lambda key: {}["no"]).text
     assert HIGHER(None).status == "wrong"
@@ -76,16 +81,16 @@ def test_a_blank_waits_and_an_error_is_said():
 @pytest.mark.parametrize(
     "given, said",
     [
-        ([], "0 runs of 4"),
-        ([{"x": np.zeros(2)}] * 3, "3 runs of 4"),
+        ([], "there are 0 runs, not 4"),
+        ([{"x": np.zeros(2)}] * 3, "there are 3 runs, not 4"),
         ([{"x": np.zeros(3)}] * 4, "other shapes"),
         ([[np.zeros(2), np.zeros(2)]] * 4, "other shapes"),
         ([{"x": np.array(["a", "b"])}] * 4, "can't be measured"),
         ([{"x": np.array([1.0, np.nan])}] * 4, "NaN or infinite"),
     ],
 )
-def test_what_is_handed_over_may_be_anything(given, said):
-    feedback = HIGHER.judge(given, 0)
+def test_outputs_may_be_anything(given, said):
+    feedback = HIGHER.grade(given, 0)
     assert feedback.status == "wrong" and said in feedback.text and not feedback.values
 
 
@@ -93,6 +98,6 @@ def test_a_tree_is_restored_from_its_leaves():
     like = {"b": jnp.zeros((2, 1)), "a": (jnp.zeros(3, jnp.int32), jnp.zeros(()))}
     made = jax.tree.map(lambda leaf: np.asarray(leaf + 1), like)
     for given in (made, jax.tree.leaves(made)):
-        jax.tree.map(np.testing.assert_array_equal, restored(given, like), made)
+        jax.tree.map(np.testing.assert_array_equal, tree_like(given, like), made)
     with pytest.raises(DataError):
-        restored(jax.tree.leaves(made)[::-1], like)
+        tree_like(jax.tree.leaves(made)[::-1], like)
