@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 def progress_bar(*args, show: bool = True, **options) -> tqdm:
-    """tqdm's bar of the right kind, imported late since looking for a notebook imports Jupyter."""
+    """tqdm's bar for a terminal or a notebook.
+
+    It is imported late: to find out which, tqdm imports Jupyter.
+    """
     from tqdm.auto import tqdm
 
     return tqdm(*args, disable=not show, **options)

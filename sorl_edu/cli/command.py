@@ -1,4 +1,4 @@
-"""What commands share: their shape, and checks of arguments that several have."""
+"""The shape of commands, and checks of arguments that several commands have."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Course(Command):
     """
 
     what: Positional[Annotated[Literal["sync", "check", "run"], arg(metavar="sync|check|run")]]
-    """What to do."""
+    """The action."""
     notebooks: Positional[Annotated[tuple[str, ...], arg(metavar="[NOTEBOOK ...]")]] = ()
     """Notebooks to run, by number or name; all by default."""
     stamp: bool = False

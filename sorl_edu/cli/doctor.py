@@ -52,7 +52,7 @@ for module in sys.argv[1:]:
 
 @dataclass(frozen=True)
 class Doctor(Command):
-    """Say what is installed, what is wrong with it, and the remedy.
+    """Report what is installed, what is wrong with it, and the remedy.
 
     The exit code is 1 if something essential is wrong.
     """
@@ -80,9 +80,9 @@ class Finding:
     status: Status
     """"ok"; "warn" if only some uses suffer; "wrong" if sorl-edu can't work."""
     text: str
-    """What was found."""
+    """The observation."""
     fix: str = ""
-    """What to do about it, unless it is ok."""
+    """A remedy, unless the status is ok."""
 
 
 def examine() -> list[Finding]:
@@ -120,7 +120,7 @@ def python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> list[Findi
 
 
 def system(name: str = sys.platform) -> list[Finding]:
-    """What doesn't work on this operating system.
+    """The operating system, and anything that doesn't work on it.
 
     Args:
         name: as in `sys.platform`.

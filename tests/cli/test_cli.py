@@ -72,13 +72,13 @@ def test_collect_writes_both_files_and_names_the_next_command(tmp_path, capsys):
     assert run("collect", DATASET, "--episodes", 1, "--workers", 1, "--out", tmp_path) == 0
     assert files_in(tmp_path) == {f"{DATASET}.npz", f"{DATASET}-val.npz"}
     first_line, *_, last_line = capsys.readouterr().out.strip().splitlines()
-    for told in ("1 validation episodes of 1001", str(tmp_path), "MB in all", "the same command"):
-        assert told in first_line
+    for words in ("1 validation episodes of 1001", str(tmp_path), "MB in all", "the same command"):
+        assert words in first_line
     command = cli.parse(shlex.split(last_line.removeprefix("Next: sorl-edu ")))
     assert (command.dataset, command.data) == (TASK, tmp_path)
 
 
-def test_collect_uses_all_cores_unless_told(tmp_path, monkeypatch):
+def test_collect_uses_all_cores_by_default(tmp_path, monkeypatch):
     asked = []
 
     def collect(name, out, *, workers, **rest):
@@ -179,7 +179,7 @@ def test_sweep_writes_tables_and_picture(trained, tmp_path, capsys):
     assert "95% over 2 training seeds" in capsys.readouterr().out
 
 
-def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(data, tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_gives_one_message(data, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run("collect", DATASET, "--episodes", 1, "--out", tmp_path / "file" / "data") == 2
     assert "is a file" in capsys.readouterr().err
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(data, tmp_p
     assert "exists already" in capsys.readouterr().err
 
 
-def test_a_loss_that_turns_nan_is_told_without_a_traceback(data, tmp_path, capsys):
+def test_a_loss_that_turns_nan_gives_one_message(data, tmp_path, capsys):
     words = ["train", TASK, "--data", data, "--out", tmp_path, "--updates", 20, *TINY_BC]
     assert run(*words, "--optimizer.learning-rate", "1e30", "--optimizer.grad-clip-norm", 0) == 1
     error = capsys.readouterr().err
@@ -197,7 +197,7 @@ def test_a_loss_that_turns_nan_is_told_without_a_traceback(data, tmp_path, capsy
 
 
 NOWHERE = "no-such-folder"
-# What is typed (OUT and AGENT stand for paths), and what the refusal says.
+# A command line (OUT and AGENT stand for paths), and a part of the refusal.
 REFUSED = [
     ("", "usage: sorl-edu COMMAND"),
     ("trian", "Did you mean train"),
@@ -275,9 +275,9 @@ def test_bad_input_is_refused_before_any_work(
     monkeypatch.chdir(tmp_path)
     code = run(*refused_words(line, tmp_path / "out", agent_file))
     captured = capsys.readouterr()
-    told = " ".join(captured.err.replace("│", " ").split())
+    refusal = " ".join(captured.err.replace("│", " ").split())
     assert code in (1, 2)
-    assert message in told and "Traceback" not in told
+    assert message in refusal and "Traceback" not in refusal
     assert captured.out == ""
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert left == []
@@ -357,7 +357,7 @@ def test_a_process_refuses_with_exit_code_2_and_without_mujoco():
     assert done.stdout == "" and "Traceback" not in done.stderr
 
 
-def test_help_comes_without_mujoco_and_matplotlib():
+def test_help_imports_no_mujoco_and_no_matplotlib():
     script = (
         "import sys\n"
         "from sorl_edu.cli import main\n"

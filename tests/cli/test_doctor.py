@@ -101,7 +101,7 @@ def test_a_package_that_cannot_be_imported_is_wrong(code, reason, tmp_path, monk
     assert lab.status == "warn"
 
 
-def test_an_import_that_never_ends_is_told(tmp_path, monkeypatch):
+def test_an_import_that_never_ends_is_found(tmp_path, monkeypatch):
     module_that(tmp_path, monkeypatch, "slowpackage", "import time; time.sleep(60)")
     assert "no answer" in doctor.import_errors({"x": "slowpackage"}, timeout=1)["x"]
 
@@ -126,7 +126,7 @@ def test_versions_that_do_not_work_together_are_wrong(monkeypatch):
     ("name", "status", "word"),
     [("linux", "ok", "Linux"), ("darwin", "ok", "macOS"), ("win32", "warn", "course grade")],
 )
-def test_the_system_is_told(name, status, word):
+def test_the_system_has_a_finding(name, status, word):
     finding = only(doctor.system(name))
     assert finding.status == status and word in finding.text
     assert ("WSL" in finding.fix) == (status == "warn")
@@ -146,7 +146,7 @@ def test_devices_that_do_not_start_are_wrong(monkeypatch):
     assert finding.status == "wrong" and "tpu" in finding.text
 
 
-def test_a_gpu_that_jax_does_not_use_is_told(monkeypatch):
+def test_a_gpu_that_jax_does_not_use_is_found(monkeypatch):
     import jax
 
     monkeypatch.setattr(jax, "devices", lambda: jax.local_devices(backend="cpu"))
@@ -161,7 +161,7 @@ def test_an_ogbench_that_pip_left_out_is_wrong(monkeypatch):
     assert finding.status == "wrong" and "--no-deps ogbench" in finding.fix
 
 
-def test_rendering_that_fails_or_hangs_is_told_with_its_fix(monkeypatch):
+def test_rendering_that_fails_or_hangs_is_found_with_its_fix(monkeypatch):
     monkeypatch.setattr(doctor, "RENDER", "raise ImportError('no libEGL.so.1')")
     finding = only(doctor.rendering())
     assert finding.status == "warn" and "no libEGL.so.1" in finding.text
@@ -180,7 +180,7 @@ def test_no_advice_for_debian_on_other_systems(name, monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="signals of Linux")
-def test_rendering_that_kills_its_process_is_told(monkeypatch):
+def test_rendering_that_kills_its_process_is_found(monkeypatch):
     monkeypatch.setattr(doctor, "RENDER", "import os; os.kill(os.getpid(), 11)")
     assert "exit code -11" in only(doctor.rendering()).text
 
@@ -200,7 +200,7 @@ def test_the_halves_of_the_widgets_must_match(ipywidgets, jupyterlab_widgets, st
     assert finding.status == status and ipywidgets in finding.text
 
 
-def test_missing_widgets_are_told(monkeypatch):
+def test_missing_widgets_are_found(monkeypatch):
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
 
     def installed(package):
@@ -251,7 +251,7 @@ def test_the_shipped_manifests_are_all_that_there_are():
     assert {root / name for name in doctor.SHIPPED} == {m.parent for m in root.rglob(MANIFEST)}
 
 
-def test_a_download_that_was_cut_is_told(tmp_path):
+def test_a_download_that_was_cut_is_found(tmp_path):
     assert only(doctor.cache(tmp_path / "not there yet")).status == "ok"
     (tmp_path / "scene-play-v0.npz").write_bytes(bytes(2**20))
     assert "1 files (1 MiB)" in only(doctor.cache(tmp_path)).text

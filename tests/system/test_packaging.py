@@ -18,7 +18,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-# What Google Colab has (DESIGN.md): installing there must replace nothing.
+# The versions of Google Colab: installing there must replace nothing.
 COLAB = {
     "jax": "0.7.2",
     "flax": "0.11.2",
