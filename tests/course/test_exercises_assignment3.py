@@ -1,4 +1,4 @@
-"""Assignment 3: the estimator, the account that no controller overdraws, and games that repeat."""
+"""Assignment 3: the estimator, the budget that no controller exceeds, and games that repeat."""
 
 from itertools import combinations
 
@@ -10,6 +10,7 @@ from helpers import TINY
 
 from sorl_edu.course.exercises import assignment3 as exercises
 from sorl_edu.course.exercises.assignment3 import BUDGET, CANDIDATES, STEPS, Player, costs, play
+from sorl_edu.environments.rollout import Moment
 from sorl_edu.errors import ConfigError
 from sorl_edu.inference import network_evaluations
 
@@ -44,7 +45,9 @@ def game(state, transitions):
 
         player = Player(TINY, state, watched, LIMIT, budget)
         for t in range(LIMIT):
-            player(transitions.observations[t : t + B], jax.random.key(t))
+            obs = transitions.observations[t : t + B]
+            actions = player(obs, jax.random.key(t))
+            player.on_step(Moment(t, np.arange(B), (None,) * B, np.ones(B, bool), obs, actions))
         return np.stack(player.played), seen
 
     return run
@@ -61,7 +64,7 @@ def test_a_setting_costs_what_the_lesson_says():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_controller_overdraws_its_account(game, seed):
+def test_no_controller_exceeds_its_budget(game, seed):
     played, seen = game(at_random(np.random.default_rng(seed)))
     spent = costs(played)
     assert (spent.sum(0) <= BUDGET * LIMIT).all()
@@ -72,7 +75,7 @@ def test_no_controller_overdraws_its_account(game, seed):
         assert (situation.spare >= 0).all()
 
 
-def test_what_is_affordable_is_played_and_what_is_not_is_played_at_one_and_one(game):
+def test_an_unaffordable_choice_is_replaced_by_one_and_one(game):
     played, _ = game(lambda situation: (2, 2))  # 8 evaluations, 7 of them spare
     paid = (BUDGET - 1) * LIMIT // 7
     assert (played[:paid] == 2).all() and (played[paid:] == 1).all()
@@ -80,7 +83,7 @@ def test_what_is_affordable_is_played_and_what_is_not_is_played_at_one_and_one(g
     assert (played == (4, 1)).all()
 
 
-def test_a_controller_is_told_of_the_last_actions_values(game):
+def test_a_controller_sees_the_values_of_the_last_action(game):
     decide = lambda s: (2, np.array([1, 4, 8])) if s.t % 2 == 0 else (1, 1)  # noqa: E731
     _, seen = game(decide, budget=100)
     assert np.isnan(seen[0].q).all() and np.isnan(seen[2].q).all()
@@ -108,13 +111,13 @@ def test_each_episode_gets_the_action_of_its_own_setting(state, transitions):
         ((np.array([1, 2, 2.5]), 1), "m must be one of"),
     ],
 )
-def test_a_decision_that_is_none_is_refused(game, decision, said):
+def test_an_invalid_decision_is_refused(game, decision, said):
     with pytest.raises(ConfigError, match=said):
         game(lambda situation: decision)
 
 
 @pytest.mark.parametrize("blank", [lambda s: (..., ...), lambda s: ..., lambda s: (..., 1)])
-def test_a_blank_is_asked_to_be_filled_before_any_game(blank):
+def test_a_blank_is_reported_before_any_game(blank):
     assert exercises.spend(blank).status == "empty"
 
 
