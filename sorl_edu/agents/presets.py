@@ -101,23 +101,26 @@ def preset(name: str, **changes: Any) -> Agent:
     """
     if name not in PRESETS:
         raise UnknownName("preset", name, PRESETS)
-    agent = PRESETS[name]
-    for setting, value in changes.items():
-        agent = _changed(agent, setting.split("."), value)
-    return agent
+    return _changed(PRESETS[name], changes)
 
 
-def _changed(settings: Any, path: list[str], value: Any) -> Any:
-    name, *inner = path
+def _changed(settings: Any, changes: dict[str, Any]) -> Any:
+    """Settings with all changes made at once: some values are valid only together."""
     known = [field.name for field in fields(settings)]
-    if name not in known:
-        raise UnknownName("hyper-parameter", name, known)
-    if inner:
-        part = getattr(settings, name)
-        if not is_dataclass(part):
-            raise UnknownName("hyper-parameter", ".".join(path), known)
-        value = _changed(part, inner, value)
-    return replace(settings, **{name: value})
+    new, of_parts = {}, {}
+    for path, value in changes.items():
+        name, dot, inner = path.partition(".")
+        if name not in known:
+            raise UnknownName("hyper-parameter", name, known)
+        if not dot:
+            new[name] = value
+        elif is_dataclass(getattr(settings, name)):
+            of_parts.setdefault(name, {})[inner] = value
+        else:
+            raise UnknownName("hyper-parameter", path, known)
+    for name, inner_changes in of_parts.items():
+        new[name] = _changed(new.get(name, getattr(settings, name)), inner_changes)
+    return replace(settings, **new)
 
 
 def preset_for(dataset: str) -> str:

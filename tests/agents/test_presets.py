@@ -64,6 +64,26 @@ def test_a_setting_of_a_part_is_changed_and_the_others_stay():
 
 
 @pytest.mark.parametrize(
+    "names", [("denoise_steps", "max_backprop_steps"), ("max_backprop_steps", "denoise_steps")]
+)
+@pytest.mark.parametrize("steps", [2, 16])
+def test_changes_that_are_valid_only_together_are_made_together(names, steps):
+    # M = 2 is refused beside the preset's M_BTT = 8, and M_BTT = 16 beside its M = 8.
+    agent = preset("pointmaze", **dict.fromkeys(names, steps))
+    assert (agent.denoise_steps, agent.max_backprop_steps) == (steps, steps)
+    with pytest.raises(ConfigError, match="at most denoise_steps"):
+        preset("pointmaze", **{"denoise_steps": 4, "max_backprop_steps": 8})
+
+
+def test_a_new_part_and_a_setting_of_it():
+    for changes in (
+        {"field": Network((4,)), "field.layer_norm": True},
+        {"field.layer_norm": True, "field": Network((4,))},
+    ):
+        assert preset("pointmaze", **changes).field == Network((4,), layer_norm=True)
+
+
+@pytest.mark.parametrize(
     ("name", "near"), [("antmaze-large", "antmaze-large-navigate"), ("pointmase", "pointmaze")]
 )
 def test_an_unknown_preset_gives_the_nearest(name, near):
