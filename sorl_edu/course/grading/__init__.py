@@ -1,1 +1,1 @@
-"""Handing the course out and grading it: versions of a notebook, a sandbox, two graders."""
+"""Grading of submissions: a sandbox, the grader, and a leaderboard."""

@@ -1,12 +1,11 @@
-"""Grading: a submission's answers, run in a sandbox, on cases that only the grader can make.
+"""Grades a submission: its answers run in a sandbox, on cases that only the grader can draw.
 
     report = grade("submission.ipynb", assignment, secret="this term's")
     print(report.as_text())
 
-The check of an exercise is the one that the student has seen; a *secret* makes its cases anew. The
-answers run in a process of their own (`sandbox.py`, `worker.py`) that hands over what they gave, as
-numbers; what is right is computed here, and never in there. So patching the check, or printing
-"right", changes nothing.
+Students see the same checks, on other cases: a *secret* seeds the grader's. The answers run in a
+process of their own (`sandbox.py`, `worker.py`), which writes their outputs as numbers. They are
+compared with the solution's outputs here, so patching the check, or printing "right", is no use.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ SECONDS, MEMORY = 600.0, 4 * 2**30
 
 @dataclass(frozen=True)
 class Score:
-    """What an exercise is given."""
+    """The points of an exercise, and the reason for them."""
 
     number: str
     title: str
@@ -43,19 +42,19 @@ class Score:
     most: float
     text: str
     values: tuple[float, ...] = ()
-    """What was measured, run by run, where that is how it is checked."""
+    """One measurement per seed if the exercise is measured, else empty."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a submission is given, exercise by exercise."""
+    """The points of a submission, exercise by exercise."""
 
     assignment: str
     scores: tuple[Score, ...]
     by_hand: tuple[WrittenPart, ...]
-    """What somebody must read; not among the points."""
+    """Parts that are graded by hand; not included in the points."""
     output: str
-    """What it printed."""
+    """The submission's printed output."""
     seconds: float
 
     @property
@@ -76,7 +75,7 @@ class Report:
         return "\n".join(lines)
 
     def as_gradescope(self) -> dict:
-        """Gradescope's results.json; what was measured is on its leader board, too."""
+        """Gradescope's results.json; measured values also appear on its leaderboard."""
         return {
             "score": self.points,
             "execution_time": round(self.seconds, 1),
@@ -101,7 +100,7 @@ class Report:
 
 
 def hidden_seed(secret: str, number: str) -> int:
-    """The seed of an exercise's cases, which nobody can guess who lacks the secret."""
+    """The seed of an exercise's hidden cases; nobody can guess it without the secret."""
     return int.from_bytes(hashlib.sha256(f"{secret}/{number}".encode()).digest()[:4], "big")
 
 
@@ -119,11 +118,12 @@ def grade(
 
     Args:
         submission: the student's .ipynb.
-        source: the text of the assignment's own notebook, which has the exercises, their points and
-            checks.
-        secret: makes the hidden cases.
-        seconds, memory: what all its answers together may take, and bytes.
-        unread: files and folders that it may not read, beside the course's own.
+        source: the text of the assignment's own notebook, with the exercises, points and checks.
+        secret: seeds the hidden cases.
+        name: the assignment's name in the report.
+        seconds: time limit for all answers together.
+        memory: limit of resident memory, in bytes.
+        unread: files and folders that the submission may not read, beside the course's own.
 
     Raises:
         ConfigError: this is Windows.
@@ -136,12 +136,12 @@ def grade(
     )
     exercises = notebooks.exercises(source)
     cells = read_cells(submission)
-    ours = {cell.source.strip() for cell in notebooks.parsed(source).cells}
-    blanks = {exercise.blank.strip() for exercise in exercises}
-    theirs = [
+    given = {cell.source.strip() for cell in notebooks.parsed(source).cells}
+    given -= {exercise.blank.strip() for exercise in exercises}
+    own = [  # cells that the student changed or added, and all answers
         (index, plain)
         for index, cell in enumerate(cells)
-        if (plain := notebooks.plain_code(cell)).strip() not in ours - blanks and plain.strip()
+        if (plain := notebooks.plain_code(cell)).strip() not in given and plain.strip()
     ]
     requests = [
         {"number": e.number, "seed": hidden_seed(secret, e.number)} | parts_of_check(e.check)
@@ -149,13 +149,13 @@ def grade(
     ]
     scores: dict[str, Score] = {}
     output, taken, missing = "", 0.0, list(zip(exercises, requests, strict=True))
-    while missing:  # more than once only if an answer takes the whole process down
+    while missing:  # more than once only if an answer ends the whole process
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             outcome = _run_answers(
                 folder,
                 exercises[0].imports,
-                theirs,
+                own,
                 [request for _, request in missing],
                 unread,
                 seconds,
@@ -163,7 +163,7 @@ def grade(
             )
             output, taken = output + outcome.output, taken + outcome.seconds
             tried = [pair for pair in missing if (folder / f"{pair[0].number}.tried").exists()]
-            # Where not one was tried, it is the notebook's cells that don't come to an end.
+            # If no answer was tried, the cells before them have ended the process.
             for exercise, request in tried or missing:
                 scores[exercise.number] = _score(exercise, request, folder, outcome)
             missing = [pair for pair in missing if pair[0].number not in scores]
@@ -180,7 +180,7 @@ def _run_answers(
     seconds: float,
     memory: int,
 ) -> sandbox.Outcome:
-    """Lets the worker try answers, in the order of the requests, and leave what they gave."""
+    """Runs answers in the worker, in the order of the requests; their outputs are in `folder`."""
     request = {
         "grader": os.getpid(),
         "imports": imports,
@@ -190,7 +190,7 @@ def _run_answers(
     }
     (folder / "request.json").write_text(json.dumps(request))
     command = [sys.executable, "-m", "sorl_edu.course.grading.worker"]
-    here = {"PYTHONPATH": str(Path(sorl_edu.__file__).parents[1])}  # this very library
+    here = {"PYTHONPATH": str(Path(sorl_edu.__file__).parents[1])}  # the library that runs now
     return sandbox.run(command, folder, seconds=seconds, memory=memory, environment=here)
 
 
@@ -198,7 +198,7 @@ def read_cells(path: str | Path) -> list[str]:
     """The code cells of a notebook file.
 
     Raises:
-        DataError: it is too large, or no notebook.
+        DataError: the file is too large, or no notebook.
     """
     path = Path(path)
     try:
@@ -218,7 +218,7 @@ def read_cells(path: str | Path) -> list[str]:
 
 
 def parts_of_check(source: str) -> dict[str, str]:
-    """The check and the answer's name in `exercises.promise(promised_steps)`."""
+    """The check and the answer in a call such as `exercises.promise(promised_steps)`, as code."""
     call = ast.parse(source).body[-1].value
     return {"check": ast.unparse(call.func), "answer": ast.unparse(call.args[0])}
 
@@ -227,7 +227,7 @@ def check_of(exercise: ExerciseCells) -> Check:
     """The check that an exercise's cell calls.
 
     Raises:
-        ConfigError: the cell calls something else.
+        ConfigError: the cell calls no check.
     """
     space: dict = {}
     exec(exercise.imports, space)
@@ -244,32 +244,31 @@ def _score(exercise, request: dict, folder: Path, outcome: sandbox.Outcome) -> S
 
 
 ENDED = {
-    "time": "It did not come to an end: after {seconds:.0f} s it was stopped. Look for a loop that "
-    "never ends.",
-    "memory": "It used up the memory and was stopped. Look for an array that grows, or is far too "
-    "large.",
-    "done": "Python was ended by the notebook itself: leave out exit() and quit().",
-    "failed": "Python stopped while it was tried. What it said last: {last}",
+    "time": "It did not finish and was stopped after {seconds:.0f} s. Look for an endless loop.",
+    "memory": "It exceeded the memory limit and was stopped. Look for an array that grows, or is "
+    "far too large.",
+    "done": "The notebook itself ended Python: remove exit() and quit().",
+    "failed": "Python stopped while the answer ran. Its last output: {last}",
 }
 
 
 def _feedback(exercise, request: dict, folder: Path, outcome: sandbox.Outcome) -> Feedback:
-    said, gave = folder / f"{exercise.number}.json", folder / f"{exercise.number}.npz"
+    reason, outputs = folder / f"{exercise.number}.json", folder / f"{exercise.number}.npz"
     try:
-        if said.is_file():
-            told = json.loads(said.read_bytes()[:100_000])
-            return Feedback("empty" if told["status"] == "empty" else "wrong", str(told["text"]))
-        if gave.is_file() and gave.stat().st_size <= sandbox.MAX_BYTES:
-            with np.load(gave, allow_pickle=False) as file:
+        if reason.is_file():
+            found = json.loads(reason.read_bytes()[:100_000])
+            return Feedback("empty" if found["status"] == "empty" else "wrong", str(found["text"]))
+        if outputs.is_file() and outputs.stat().st_size <= sandbox.MAX_BYTES:
+            with np.load(outputs, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
-            given: list[list[np.ndarray]] = []
+            cases: list[list[np.ndarray]] = []
             for key in sorted(arrays, key=lambda key: tuple(map(int, key.split("/")))):
                 case = int(key.split("/")[0])
-                given += [[] for _ in range(case + 1 - len(given))]
-                given[case].append(arrays[key])
-            return check_of(exercise).grade(given, request["seed"])
-    except Exception as error:  # whatever a submission has put in place of what the worker writes
-        return Feedback("wrong", f"What it handed over can't be read: {type(error).__name__}")
+                cases += [[] for _ in range(case + 1 - len(cases))]
+                cases[case].append(arrays[key])
+            return check_of(exercise).grade(cases, request["seed"])
+    except Exception as error:  # a submission may replace the files of the worker by anything
+        return Feedback("wrong", f"Its outputs can't be read: {type(error).__name__}")
     last = outcome.output.strip().splitlines()[-1:] or ["nothing"]
     text = ENDED[outcome.ended].format(seconds=outcome.seconds, last=last[0][:300])
     return Feedback("wrong", text)

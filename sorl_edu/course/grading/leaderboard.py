@@ -1,8 +1,8 @@
-"""`sorl-edu course leaderboard`: graded submissions, ranked as far as their seeds can tell.
+"""`sorl-edu course leaderboard`: ranks graded submissions, as far as their seeds tell them apart.
 
-All submissions are measured with the same hidden seeds, so that two of them are compared in pairs.
-A place is one more than the number of those who are better beyond doubt: whose paired difference
-has a 95% interval above zero. Who shares a place can't be told apart.
+All submissions are measured with the same hidden seeds, so two of them are compared in pairs. The
+rank of an entry is one more than the number of entries that are significantly better, by a 95%
+interval of the paired difference that lies above zero.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import Literal
 import numpy as np
 
 from sorl_edu.errors import DataError, check
-from sorl_edu.evaluation import t_interval
+from sorl_edu.evaluation.statistics import t_interval
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A submission: its file's name, and what was measured with each seed."""
+    """A submission: the name of its file, and one measurement per seed."""
 
     name: str
     values: tuple[float, ...]
 
 
 def read(path: str | Path, exercise: str) -> Entry | None:
-    """A submission's entry, from what `course grade --json` printed; None if nothing was measured.
+    """A submission's entry, from the output of `course grade --json`; None without a measurement.
 
     Raises:
-        DataError: the file is no such result.
+        DataError: the file is no such output.
     """
     path = Path(path)
     try:
@@ -42,7 +42,7 @@ def read(path: str | Path, exercise: str) -> Entry | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{path} has no result of exercise {exercise}: {type(error).__name__}: {error}. It "
-            "should be what `sorl-edu course grade --json` printed"
+            "should be the output of `sorl-edu course grade --json`"
         ) from None
     check(all(map(math.isfinite, values)), f"{path} has a value that is not finite", DataError)
     return Entry(path.stem, values) if values else None
@@ -51,37 +51,40 @@ def read(path: str | Path, exercise: str) -> Entry | None:
 def ranked(
     entries: Sequence[Entry], better: Literal["higher", "lower"] = "higher"
 ) -> list[tuple[int, Entry]]:
-    """Entries with their places, the best mean first.
+    """Entries with their ranks, the best mean first within a rank.
 
     Raises:
         DataError: they were measured with different numbers of seeds.
     """
     check(
         len({len(entry.values) for entry in entries}) <= 1,
-        "the submissions were measured with different numbers of seeds: grade them all alike",
+        "the submissions were measured with different numbers of seeds: grade all of them alike",
         DataError,
     )
     sign = 1 if better == "higher" else -1
 
-    def beyond_doubt(one: Entry, other: Entry) -> bool:
+    def significantly_better(one: Entry, other: Entry) -> bool:
         low, _ = t_interval(sign * (np.array(one.values) - np.array(other.values)))
         return bool(low > 0)
 
-    places = [(1 + sum(beyond_doubt(o, entry) for o in entries), entry) for entry in entries]
-    return sorted(places, key=lambda place: (place[0], -sign * np.mean(place[1].values)))
+    ranks = [
+        (1 + sum(significantly_better(other, entry) for other in entries), entry)
+        for entry in entries
+    ]
+    return sorted(ranks, key=lambda rank: (rank[0], -sign * np.mean(rank[1].values)))
 
 
-def as_markdown(places: Sequence[tuple[int, Entry]], quantity: str) -> str:
-    """The table."""
+def as_markdown(ranks: Sequence[tuple[int, Entry]], quantity: str) -> str:
+    """A table of ranked entries, in Markdown."""
     lines = [
-        f"| place | submission | {quantity} | 95% interval | by seed |",
+        f"| rank | submission | {quantity} | 95% interval | by seed |",
         "|---|---|---|---|---|",
     ]
-    for place, entry in places:
+    for rank, entry in ranks:
         low, high = t_interval(entry.values)
         seeds = ", ".join(f"{value:.2f}" for value in entry.values)
         lines.append(
-            f"| {place} | {entry.name} | {np.mean(entry.values):.3f} | [{low:.3f}, {high:.3f}] "
+            f"| {rank} | {entry.name} | {np.mean(entry.values):.3f} | [{low:.3f}, {high:.3f}] "
             f"| {seeds} |"
         )
     return "\n".join(lines)

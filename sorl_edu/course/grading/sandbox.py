@@ -1,15 +1,16 @@
-"""A process of its own for code that is not ours: limits, a scrubbed environment, and a referee.
+"""Runs untrusted code in a process of its own, with limits and a scrubbed environment.
 
     outcome = run(["python", "-m", "...", ...], folder, seconds=60, memory=4 * 2**30)
 
-The code runs in a new process group, in a folder that is thrown away. It is killed when its time is
-up or its memory is used up; what it prints is kept up to a limit. Inside, `end_with` lets it not
-outlive the grader, and `lock` forbids Python to read the course's own files, to write anywhere
-else, to start processes and to open connections.
+The code runs in a new process group, in a temporary folder. It is killed when it exceeds its limit
+of time or memory; its output is kept up to a limit. Inside the process, `end_with` makes it end
+with the grader, and `lock` stops Python from reading the course's own files, writing outside the
+folder, starting processes and opening connections.
 
-`lock` is a hook of the interpreter, and no wall: it stops what students do by accident, or try for
-fun. Machine code (ctypes is closed, but other ways exist) gets around it. Where submissions may be
-hostile, run the grader in a container without a network, as graders for hundreds do anyway.
+`lock` is an audit hook of the interpreter, not a security boundary: it stops accidents, and
+students who try it for fun. Machine code gets around it (ctypes is closed, but other ways exist).
+If submissions may be hostile, run the grader in a container without a network, as graders of large
+courses do anyway.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KEPT_OUTPUT = 20_000  # characters
-MAX_BYTES = 20 * 2**20  # of a submission, and of what an answer hands over
+MAX_BYTES = 20 * 2**20  # of a submission, and of an answer's outputs
 POLL = 0.05  # seconds
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "JAX_PLATFORMS")
 
@@ -37,9 +38,9 @@ class Outcome:
     """How a process ended."""
 
     ended: str
-    """"done" (exit code 0), "failed" (another one), "time" or "memory" (it was stopped)."""
+    """"done" (exit code 0), "failed" (another one), "time" or "memory" (killed at that limit)."""
     output: str
-    """What it printed: the beginning, and the end if that is not all."""
+    """Its output; of a long one, the beginning and the end."""
     seconds: float
 
 
@@ -51,13 +52,15 @@ def run(
     memory: int,
     environment: dict[str, str] | None = None,
 ) -> Outcome:
-    """Runs a command in a folder, under limits; it and all that it starts are gone afterwards.
+    """Runs a command in a folder under limits, and kills its whole process group on exit.
 
-    A process that is killed can't see to that: so the command should call `end_with`.
+    The command should call `end_with`, in case this process is killed itself.
 
     Args:
-        seconds: wall-clock time until it is killed.
-        memory: bytes that it may have in memory (resident) until it is killed.
+        command: the program and its arguments.
+        folder: its working directory.
+        seconds: limit of wall-clock time.
+        memory: limit of resident memory, in bytes.
         environment: variables beside the few that are passed on.
     """
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -108,7 +111,7 @@ def _resident(pid: int) -> int:
 
 
 class _Printed:
-    """Output that is read to its end, of which the beginning and the end are kept."""
+    """Reads an output to its end, and keeps its beginning and its end."""
 
     def __init__(self) -> None:
         self.head, self.tail, self.left_out = b"", b"", 0
@@ -131,7 +134,7 @@ class _Printed:
 # ---------------------------------------------------------------------- inside the process
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-CHANGES = {  # audit events whose first arguments are paths that change
+CHANGES = {  # audit events that change paths, and how many of their arguments are such paths
     "os.remove": 1,
     "os.rmdir": 1,
     "os.mkdir": 1,
@@ -163,22 +166,23 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def end_with(parent: int) -> None:
-    """From now on, this process is killed when its parent ends, however that ends. Linux only.
+    """Kills this process when its parent ends, even if the parent is killed. Linux only.
 
     Args:
-        parent: its process number. If it has ended already, so does this one.
+        parent: the parent's process number. If it has ended already, this process exits.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit("the grader has gone")
+        sys.exit("the grader has ended")
 
 
 def lock(folder: Path, unread: Sequence[Path]) -> None:
-    """From now on, for good: no writing outside `folder`, no reading of `unread`, and no way out.
+    """Locks this process, irrevocably.
 
-    What a submission does of this raises PermissionError, with a message for its author. Nor can it
-    write a file of over 100 MB, or dump its memory.
+    From now on it raises PermissionError, with a message for the submission's author, if it writes
+    outside `folder`, reads one of `unread`, starts a process or opens a connection. It can't write
+    files over 100 MB, or dump its memory.
     """
     import resource  # POSIX only: the rest of this module can be imported on Windows, too
 
@@ -193,7 +197,7 @@ def lock(folder: Path, unread: Sequence[Path]) -> None:
         real = os.path.realpath(os.fsdecode(path))
         return any(real == root or real.startswith(root + os.sep) for root in roots)
 
-    def referee(event: str, arguments: tuple) -> None:
+    def audit(event: str, arguments: tuple) -> None:
         if event == "open":
             path, mode, flags = arguments
             if isinstance(path, int) or path is None:
@@ -201,7 +205,9 @@ def lock(folder: Path, unread: Sequence[Path]) -> None:
             writes = flags & WRITES if isinstance(flags, int) else 0
             writes = writes or any(letter in (mode or "") for letter in "wax+")
             if writes and not inside(path, [folder, "/dev/null"]):
-                raise PermissionError(f"a submission writes in its own folder only, not to {path}")
+                raise PermissionError(
+                    f"a submission may write in its own folder only, not to {path}"
+                )
             if not writes and inside(path, secret):
                 raise PermissionError(f"a submission may not read the course's own file {path}")
         elif event in CHANGES:
@@ -211,4 +217,4 @@ def lock(folder: Path, unread: Sequence[Path]) -> None:
         elif event in CLOSED:
             raise PermissionError(f"a submission may not do this: {event}")
 
-    sys.addaudithook(referee)
+    sys.addaudithook(audit)
