@@ -1,12 +1,12 @@
-"""`sorl-edu course build`: one source, four versions of a notebook.
+"""`sorl-edu course build`: writes four versions of a notebook from one source.
 
     student       statements, hints, blanks and checks; no solutions
-    solution      the blanks filled in
-    instructor    the student's, and after each check its solution, points, and the usual mistakes
-    nbgrader      the student's, with nbgrader's marks and hidden tests, for generate_assignment
+    solution      the student's version with the blanks filled in
+    instructor    the student's version with solution, points and misconceptions after each check
+    nbgrader      the student's version with nbgrader's metadata and hidden tests
 
-The source, notebooks/NN_name.py, has every exercise once: heading with difficulty, time and points,
-hints, blank, check, folded solution. An answer in prose is a cell tagged written-NUMBER.
+In the source, notebooks/NN_name.py, an exercise has a heading with difficulty, time and points,
+hints, a blank, a check and a folded solution. A cell tagged written-NUMBER is an answer in prose.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 _SOLUTION = re.compile(r"^<details><summary>Solution</summary>\n.*?^</details>\n*", re.M | re.S)
 Part = TypeVar("Part", ExerciseCells, WrittenPart)
-HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"  # what nbgrader looks for
+HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"  # nbgrader's delimiters
 
 
 def build(
     root: Path, version: str, to: Path, names: Sequence[str] = (), *, secret: str = ""
 ) -> list[Path]:
-    """Writes a version of notebooks into a folder, as .ipynb and (but for nbgrader's) as text.
+    """Writes a version of notebooks into a folder, as .ipynb and, except for nbgrader, as .py.
 
     Args:
         root: the repository's folder.
         version: one of `VERSIONS`.
-        to: the folder, other than where the sources are.
-        names: which ones, by number, name or path (`notebooks.find`); all lessons and assignments
-            unless given.
-        secret: makes nbgrader's hidden cases; needed for that version.
+        to: the folder to write to; not the folder of the sources.
+        names: numbers, names or paths (see `notebooks.find`); all lessons and assignments unless
+            given.
+        secret: seeds nbgrader's hidden cases, and is needed for that version only.
 
     Returns:
         the files.
 
     Raises:
         UnknownName: no such version.
-        ConfigError: no such notebook; no secret for nbgrader; the folder has the sources.
+        ConfigError: no such notebook; no secret for nbgrader; `to` is the folder of the sources.
     """
     import jupytext
 
@@ -59,7 +59,7 @@ def build(
     for source in sources:
         check(
             source.source.parent.resolve() != to.resolve(),
-            f"'{to}' has the sources: they would be overwritten; choose another folder",
+            f"'{to}' is the folder of the sources, which would be overwritten: choose another one",
         )
     files = []
     for source in sources:
@@ -68,7 +68,7 @@ def build(
         VERSIONS[version](made, text, secret)
         notebooks.name_cells(made)
         contents = {".ipynb": notebooks.as_ipynb(made)}
-        if version != "nbgrader":  # which would hand out all that is in the folder
+        if version != "nbgrader":  # it hands out every file of the folder
             contents[".py"] = jupytext.writes(made, fmt="py:percent")
         for suffix, content in contents.items():
             files.append(to / f"{source.name}{suffix}")
@@ -78,7 +78,7 @@ def build(
 
 
 def _student(notebook: NotebookNode, text: str, secret: str) -> None:
-    """Takes the folded solutions out; a cell that held nothing else goes."""
+    """Removes the folded solutions, and cells that contain nothing else."""
     kept = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -91,14 +91,14 @@ def _student(notebook: NotebookNode, text: str, secret: str) -> None:
 
 
 def _solution(notebook: NotebookNode, text: str, secret: str) -> None:
-    """Fills the blanks in."""
+    """Fills in the blanks."""
     _student(notebook, text, secret)
     for exercise, _, cell in _tagged(notebook, "exercise", notebooks.exercises(text)):
         cell.source = exercise.solution.rstrip()
 
 
 def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
-    """Adds after each check its solution, the usual mistakes, and the points."""
+    """Adds a note after each check: the points, a solution, and what the check looks for."""
     import nbformat
 
     _student(notebook, text, secret)
@@ -115,8 +115,9 @@ def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
 
 
 def _nbgrader(notebook: NotebookNode, text: str, secret: str) -> None:
-    """Marks the checks as nbgrader's tests, of which the last line gives the points, and what is
-    graded by hand.
+    """Adds nbgrader's metadata to checks and written parts, and a hidden test to each check.
+
+    The value of a test cell's last line is its points.
     """
     _student(notebook, text, secret)
     for exercise, _, cell in _tagged(notebook, "check", notebooks.exercises(text)):
@@ -130,7 +131,7 @@ def _nbgrader(notebook: NotebookNode, text: str, secret: str) -> None:
 
 
 def _mark(kind: str, part: ExerciseCells | WrittenPart, *, locked: bool, solution: bool) -> dict:
-    """nbgrader's metadata of a cell that earns points."""
+    """nbgrader's metadata for a cell that earns points."""
     return {
         "cell_type": "code" if kind == "check" else "markdown",
         "grade": True,
@@ -154,7 +155,7 @@ VERSIONS: dict[str, Callable[[NotebookNode, str, str], None]] = {
 def _tagged(
     notebook: NotebookNode, kind: str, parts: Sequence[Part]
 ) -> list[tuple[Part, int, NotebookNode]]:
-    """Each part's cell, the one that is tagged KIND-NUMBER, and its index."""
+    """Each part with the index of its cell, which is tagged KIND-NUMBER, and the cell."""
     by_tag = {f"{kind}-{part.number}": part for part in parts}
     return [
         (by_tag[tag], at, cell)
