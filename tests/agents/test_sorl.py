@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sorl_edu.agents import SORL
+from sorl_edu.agents import SORL, FlowBC
 from sorl_edu.agents.agent import Encoder, Network, Optimizer, act, encode, propose, value
+from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError
 from sorl_edu.flow_matching import integrate
 from sorl_edu.inference import candidate_noise
 from sorl_edu.shortcut import at_step_size
+from sorl_edu.training import train
 
 TINY = SORL(
     denoise_steps=4,
@@ -308,3 +310,27 @@ def test_preparing_makes_n_step_returns(transitions):
     prepared = replace(TINY, n_step=3).prepare(transitions)
     assert int(prepared.horizons.max()) == 3
     assert int(TINY.prepare(transitions).horizons.max()) == 1
+
+
+def test_sorl_finds_the_optimum_where_cloning_only_repeats_the_data():
+    # The reward 1 - |a - o / 2|^2 is greatest at a = o / 2. The actions are uniform, whatever
+    # o is: their mean squared distance to it is 1/3 + 1/12.
+    rng = np.random.default_rng(0)
+    o, a = np.repeat(rng.uniform(-1, 1, 1000), 2), rng.uniform(-1, 1, 2000)
+    data = Transitions.create(
+        o[:, None], a[:, None], 1 - (a - o / 2) ** 2, np.zeros(2000), np.arange(2000) % 2
+    )
+    obs = jnp.linspace(-1, 1, 400)[:, None]
+
+    def distances(agent, settings):
+        run = train(agent, data, updates=100, key=KEY, log_every=100, progress=False)
+        for m, n in settings:
+            actions = act(agent, run.state, obs, KEY, steps=m, candidates=n)
+            yield float(jnp.mean((actions - obs / 2) ** 2))
+
+    shared = {"batch_size": 64, "field": Network((32, 32)), "optimizer": Optimizer(3e-3)}
+    (cloned,) = distances(FlowBC(**shared), [(8, 1)])
+    assert 0.25 < cloned < 0.55
+    critic = Network((32, 32), layer_norm=True)
+    sorl = SORL(**shared, critic=critic, denoise_steps=2, max_backprop_steps=2)
+    assert max(distances(sorl, [(1, 1), (2, 1), (1, 16), (2, 16)])) < 0.05
