@@ -1,4 +1,4 @@
-"""Each assignment by the grader: solved, empty and half right; what learns really learns."""
+"""The grader on each assignment: solved, empty and half right; a solved agent really learns."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ ASSIGNMENTS = notebooks.find(ROOT, ["A1", "A2", "A3"])
 
 
 def graded(folder, assignment, answers):
-    """The grader's report on a student's notebook with answers to some exercises, by number."""
+    """The grader's report on a student's notebook that answers some exercises, by number."""
     (handed_out, _) = build(ROOT, "student", folder / "handout", [assignment.name])
     exercises = notebooks.exercises(assignment.text())
     filled = [answers.get(exercise.number) for exercise in exercises]
@@ -35,8 +35,13 @@ def points(report):
     return {score.number: score.points for score in report.scores}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("assignment", ASSIGNMENTS, ids=lambda notebook: notebook.name)
+def measured_at_length(assignment):
+    """A test case: training agents or playing games at full length takes minutes."""
+    mark = pytest.mark.slow if assignment.number == "A1" else pytest.mark.goals
+    return pytest.param(assignment, marks=mark, id=assignment.name)
+
+
+@pytest.mark.parametrize("assignment", map(measured_at_length, ASSIGNMENTS))
 def test_a_solved_assignment_has_all_points(assignment, tmp_path):
     report = graded(tmp_path, assignment, solutions(assignment))
     assert report.points == report.most > 0, report.as_text()
@@ -58,7 +63,7 @@ def test_an_empty_one_has_none(assignment, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("assignment", ASSIGNMENTS, ids=lambda notebook: notebook.name)
 def test_a_half_right_one_has_the_points_of_what_is_right(assignment, tmp_path):
-    """The first exercise is solved; the others are 0, whatever they are asked."""
+    """The first exercise is solved; every other answer returns 0."""
     exercises = notebooks.exercises(assignment.text())
     answers = {e.number: constant(e) for e in exercises[1:]}
     answers[exercises[0].number] = exercises[0].solution
@@ -69,7 +74,7 @@ def test_a_half_right_one_has_the_points_of_what_is_right(assignment, tmp_path):
 
 
 def constant(exercise):
-    """An answer that is 0, whatever it is asked."""
+    """An answer that returns 0 for every input."""
     check = notebooks.plain_code(exercise.check).strip()
     name = check.partition("(")[2].rstrip(")")
     return f"def {name}(*inputs, **named):\n    return 0.0"

@@ -1,6 +1,6 @@
 """Assignment 2's checks: right answers in other forms, blanks, and answers that are no agent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -105,3 +105,9 @@ def test_networks_of_another_size_are_not_evaluated():
     like = {"critic": {"w": np.zeros((2, 2))}, "field": {"w": np.zeros(2)}}
     feedback = exercises.learned.grade([like] * exercises.learned.runs, 0)
     assert feedback.status == "wrong" and "other shapes" in feedback.text
+
+
+@pytest.mark.slow
+def test_a_short_training_is_measured_in_the_maze():
+    feedback = replace(exercises.learned, size=20, runs=2)(SORL)
+    assert len(feedback.values) == 2 and "over 2 seeds" in feedback.text, feedback

@@ -1,5 +1,6 @@
 """Assignment 3: the estimator, the budget that no controller exceeds, and games that repeat."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import jax
@@ -137,3 +138,9 @@ def test_a_game_is_the_same_again_from_its_decisions_alone():
     assert table.equals(again)
     ran = [costs(played)[: int(length), e].sum() for e, length in enumerate(table.length)]
     assert table.evaluations.tolist() == ran
+
+
+@pytest.mark.slow
+def test_a_few_games_are_measured():
+    feedback = replace(exercises.spend, size=2, runs=2)(lambda situation: (2, 2))
+    assert len(feedback.values) == 2 and "over 2 seeds" in feedback.text, feedback

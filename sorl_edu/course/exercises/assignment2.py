@@ -233,7 +233,7 @@ def hyperparameters() -> dict[str, Any]:
 
 
 def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTree]:
-    """What the answer's agent has learned, for each seed."""
+    """The arrays of the trained agent for each seed."""
     agent, keys = answer(**hyperparameters()), seed_keys(seeds)
     check(isinstance(agent, SORL), f"your class should be a kind of SORL; it makes {agent!r}")
     state, data = agent.init(keys[0], dataset().train), agent.prepare(dataset().train)
@@ -242,7 +242,8 @@ def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTre
     if is_blank(target):
         return [target]
     state = train_seeds(agent, dataset().train, updates=updates, keys=keys).state
-    return [seed_state(_to_act(state), i) for i in range(len(seeds))]
+    # as leaves: a None in the tree, for what is left out, would be taken for a blank
+    return [jax.tree.leaves(seed_state(_to_act(state), i)) for i in range(len(seeds))]
 
 
 def _measure(products: Sequence[PyTree], seeds: Sequence[int], updates: int) -> list[float]:
