@@ -90,8 +90,10 @@ def test_every_program_of_the_experiments_ends_so():
     assert programs_found >= 6
 
 
-def sorl_edu(*words, **options):
-    script = "from sorl_edu.cli import program; program()"
+def sorl_edu(*words, first="", **options):
+    """A process of the program; Ctrl-C reaches it even where the tests run in the background."""
+    interruptible = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{interruptible}\n{first}\nfrom sorl_edu.cli import program; program()"
     command = [sys.executable, "-c", script, *map(str, words)]
     options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     return subprocess.Popen(command, **options)
@@ -118,13 +120,9 @@ def test_ctrl_c_while_two_seeds_train_is_one_message(updates, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit of POSIX")
 def test_a_full_disk_while_training_is_one_message(tmp_path):
-    import resource
-
-    def little_space():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
     words = [*TRAIN, "--updates", 20, "--log-every", 10, "--checkpoint-every", 10]
-    process = sorl_edu(*words, "--out", tmp_path / "run", preexec_fn=little_space)
+    process = sorl_edu(*words, "--out", tmp_path / "run", first=limit)
     output = process.communicate(timeout=120)[0].decode()
     assert process.returncode == 1, output
     assert "Traceback" not in output
