@@ -29,6 +29,7 @@ def test_every_shipped_agent_was_recorded():
     assert shipped == set(AGENTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS)
 def test_it_acts_as_before(name):
     agent, state, _ = load_agent(shipped_data() / f"{name}.safetensors")
