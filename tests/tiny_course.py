@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sorl_edu.course import notebooks
+
 ADDRESS = "https://github.com/someone/somewhere"
 
 EXPLORER = '''
@@ -125,6 +127,124 @@ def make(root: Path) -> Path:
     source.parent.mkdir()
     source.write_text(NOTEBOOK)
     return source
+
+
+# More exercises, to hand out and to grade.
+
+DOUBLE = """
+# %% [markdown]
+# ### Exercise 1.2 · Twice · ★☆☆ · 2 min · 2 points
+# Return twice of it, and a half of that.
+
+
+# %% tags=["exercise-1.2"]
+def twice(x):
+    y = ...
+    return y
+
+
+# %% tags=["check-1.2"]
+double(twice)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def twice(x):
+#     y = 2 * x
+#     return y
+# ```
+#
+# </details>
+"""
+LEVEL = """
+# %% [markdown]
+# ### Exercise 1.3 · High · ★★★ · 5 min · 4 points
+# Return a number near 1, or beyond.
+
+
+# %% tags=["exercise-1.3"]
+def level(seed):
+    y = ...
+    return y
+
+
+# %% tags=["check-1.3"]
+high(level)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def level(seed):
+#     y = 1 + (seed % 7) / 100
+#     return y
+# ```
+#
+# </details>
+#
+# ### Exercise 1.4 · In words · ★☆☆ · 5 min · 2 points
+# Say why.
+
+# %% [markdown] tags=["written-1.4"]
+# *Your words.*
+"""
+CHECKS = """double = Exercise(
+    number="1.2",
+    solution=lambda x: 2 * x,
+    cases=half.cases,
+    misconceptions=half.misconceptions[1:],
+)
+high = Measured(
+    number="1.3",
+    produce=lambda answer, seeds, size: [jax.numpy.asarray(answer(seed)) for seed in seeds],
+    measure=lambda products, seeds, size: [float(jax.tree.leaves(one)[0]) for one in products],
+    quantity="level",
+    goal=1.0,
+    baseline=0.5,
+    size=1,
+)
+"""
+
+
+def make_coursework(root: Path, more: str = "") -> Path:
+    """Writes a synced repository with exercises of one point and of two, and more; its source."""
+    source = make(root)
+    text = source.read_text()
+    imports = "import Exercise, Misconception\n"
+    measured = "from sorl_edu.course.exercises.measured import Measured\n"
+    text = text.replace(imports, imports + measured)
+    text = text.replace(")\n\nfrom matplotlib", f")\n{CHECKS}\nfrom matplotlib")
+    text = text.replace("\n# %%\nexplorer = Tiny()", f"{DOUBLE}{more}\n# %%\nexplorer = Tiny()")
+    assert CHECKS in text and DOUBLE in text and more in text
+    source.write_text(text)
+    notebooks.sync(root)
+    return source
+
+
+HALF = "def answer(x):\n    y = x / 2\n    return y"
+TWICE = "def twice(x):\n    y = 2 * x\n    return y"
+NEAR = "def level(seed):\n    return {} + (seed % 7) / 1000"
+SECRET = "of the tests"
+
+
+def submission(folder: Path, handout: Path, *answers: str | None, before: str = "") -> Path:
+    """A student's notebook: a handed-out .ipynb with answers in its blanks, None to leave one."""
+    import nbformat
+
+    notebook = nbformat.read(handout, as_version=4)
+    blanks = [
+        cell
+        for cell in notebook.cells
+        if any(tag.startswith("exercise-") for tag in cell.metadata.get("tags", ()))
+    ]
+    for cell, answer in zip(blanks, answers, strict=True):
+        cell.source = cell.source if answer is None else answer
+    if before:
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(before))
+    path = folder / "submission.ipynb"
+    nbformat.write(notebook, path)
+    return path
 
 
 def explorer():

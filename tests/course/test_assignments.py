@@ -1,4 +1,4 @@
-"""The grader on each assignment: solved, empty and half right; a solved agent really learns."""
+"""The grader on each assignment: solved at full length and shortened, and only partly answered."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
 
-from test_coursework import submission
+from tiny_course import SECRET, submission
 
 from sorl_edu.course import notebooks
 from sorl_edu.course.build import build
@@ -14,36 +14,41 @@ from sorl_edu.course.exercises.measured import Measured
 from sorl_edu.course.grading.grade import check_of, grade
 
 ROOT = Path(__file__).resolve().parents[2]
-SECRET = "of the tests"
-ASSIGNMENTS = notebooks.find(ROOT, ["A1", "A2", "A3"])
+ASSIGNMENTS = {notebook.number: notebook for notebook in notebooks.find(ROOT, ["A1", "A2", "A3"])}
+SHORTENED = {"A2": "size=10", "A3": "size=1, runs=2"}  # fields of the measured check
+QUICK = """
+
+Student = BestOfNSORL
 
 
-def graded(folder, assignment, answers):
+def BestOfNSORL(**settings):  # with a single step to backpropagate through, it compiles sooner
+    return Student(**settings | {"max_backprop_steps": 1})
+"""
+
+
+def graded(folder, source, answers):
     """The grader's report on a student's notebook that answers some exercises, by number."""
-    (handed_out, _) = build(ROOT, "student", folder / "handout", [assignment.name])
-    exercises = notebooks.exercises(assignment.text())
-    filled = [answers.get(exercise.number) for exercise in exercises]
-    file = submission(folder, handed_out, *filled)
-    return grade(file, assignment.text(), secret=SECRET, name=assignment.name)
+    root = source.parents[2]
+    (handout,) = build(root, "nbgrader", folder / "handout", [source.stem], secret=SECRET)
+    exercises = notebooks.exercises(source.read_text())
+    file = submission(folder, handout, *(answers.get(exercise.number) for exercise in exercises))
+    return grade(file, source.read_text(), secret=SECRET, name=source.stem)
 
 
-def solutions(assignment):
-    return {e.number: e.solution for e in notebooks.exercises(assignment.text())}
+def solutions(text):
+    return {exercise.number: exercise.solution for exercise in notebooks.exercises(text)}
 
 
-def points(report):
-    return {score.number: score.points for score in report.scores}
-
-
-def measured_at_length(assignment):
-    """A test case: training agents or playing games at full length takes minutes."""
-    mark = pytest.mark.slow if assignment.number == "A1" else pytest.mark.goals
+def full_length(number):
+    """A case that trains agents or plays games for minutes is a goal."""
+    mark = pytest.mark.slow if number == "A1" else pytest.mark.goals
+    assignment = ASSIGNMENTS[number]
     return pytest.param(assignment, marks=mark, id=assignment.name)
 
 
-@pytest.mark.parametrize("assignment", map(measured_at_length, ASSIGNMENTS))
+@pytest.mark.parametrize("assignment", [full_length(number) for number in ASSIGNMENTS])
 def test_a_solved_assignment_has_all_points(assignment, tmp_path):
-    report = graded(tmp_path, assignment, solutions(assignment))
+    report = graded(tmp_path, assignment.source, solutions(assignment.text()))
     assert report.points == report.most > 0, report.as_text()
     for exercise, score in zip(notebooks.exercises(assignment.text()), report.scores, strict=True):
         check = check_of(exercise)
@@ -53,28 +58,63 @@ def test_a_solved_assignment_has_all_points(assignment, tmp_path):
     print(report.as_text())
 
 
-@pytest.mark.parametrize("assignment", ASSIGNMENTS, ids=lambda notebook: notebook.name)
-def test_an_empty_one_has_none(assignment, tmp_path):
-    report = graded(tmp_path, assignment, {})
-    assert report.points == 0
-    assert all("waits for you" in score.text for score in report.scores), report.as_text()
+def shorten(assignment, root):
+    """Writes a repository with an assignment whose measured checks are shortened; its source."""
+    text = assignment.text()
+    for exercise in notebooks.exercises(text):
+        if isinstance(check_of(exercise), Measured):
+            name, bracket, rest = exercise.check.strip().partition("(")
+            fields = SHORTENED[assignment.number]
+            short = f'__import__("dataclasses").replace({name}, {fields}){bracket}{rest}'
+            assert text.count(exercise.check.strip()) == 1
+            text = text.replace(exercise.check.strip(), short)
+    source = root / "notebooks" / "assignments" / assignment.source.name
+    source.parent.mkdir(parents=True)
+    source.write_text(text)
+    (root / "notebooks" / "00_none.py").write_text("")
+    (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    return source
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("assignment", ASSIGNMENTS, ids=lambda notebook: notebook.name)
-def test_a_half_right_one_has_the_points_of_what_is_right(assignment, tmp_path):
-    """The first exercise is solved; every other answer returns 0."""
-    exercises = notebooks.exercises(assignment.text())
-    answers = {e.number: constant(e) for e in exercises[1:]}
-    answers[exercises[0].number] = exercises[0].solution
-    report = graded(tmp_path, assignment, answers)
-    earned = points(report)
-    assert earned.pop(exercises[0].number) == exercises[0].points, report.as_text()
-    assert not any(earned.values()), report.as_text()
+@pytest.mark.parametrize(
+    "assignment", [ASSIGNMENTS[number] for number in SHORTENED], ids=lambda notebook: notebook.name
+)
+def test_a_solved_assignment_is_trained_or_played_and_measured(assignment, tmp_path):
+    """As the goals above, but shortened: the measured values don't count."""
+    source = shorten(assignment, tmp_path / "root")
+    answers = solutions(source.read_text())
+    if assignment.number == "A2":
+        answers["A2.3"] += QUICK
+    report = graded(tmp_path, source, answers)
+    exercises = notebooks.exercises(source.read_text())
+    kinds = [isinstance(check_of(exercise), Measured) for exercise in exercises]
+    assert any(kinds) and len(kinds) == len(report.scores)
+    for exercise, score, measured in zip(exercises, report.scores, kinds, strict=True):
+        if measured:
+            runs = check_of(exercise).runs
+            assert len(score.values) == runs, report.as_text()
+            assert f"over {runs} seeds" in score.text and "95% interval" in score.text
+        else:
+            assert score.points == score.most > 0, report.as_text()
 
 
-def constant(exercise):
+@pytest.mark.parametrize("assignment", ASSIGNMENTS.values(), ids=lambda notebook: notebook.name)
+def test_a_partly_answered_one_has_the_points_of_what_is_right(assignment, tmp_path):
+    """The first exercise is solved, the second always returns 0, and the others are blank."""
+    first, second, *others = notebooks.exercises(assignment.text())
+    answers = {first.number: first.solution, second.number: zero(second)}
+    report = graded(tmp_path, assignment.source, answers)
+    scores = {score.number: score for score in report.scores}
+    assert scores[first.number].points == first.points, report.as_text()
+    assert scores[second.number].points == 0, report.as_text()
+    assert "waits for you" not in scores[second.number].text
+    for exercise in others:
+        assert scores[exercise.number].points == 0, report.as_text()
+        assert "waits for you" in scores[exercise.number].text, report.as_text()
+
+
+def zero(exercise):
     """An answer that returns 0 for every input."""
-    check = notebooks.plain_code(exercise.check).strip()
-    name = check.partition("(")[2].rstrip(")")
+    name = notebooks.plain_code(exercise.check).strip().partition("(")[2].rstrip(")")
     return f"def {name}(*inputs, **named):\n    return 0.0"

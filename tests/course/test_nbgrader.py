@@ -1,4 +1,4 @@
-"""nbgrader takes the built notebooks: it hides what is hidden, and gives the points due."""
+"""nbgrader accepts the built notebooks, hides the hidden tests, and gives the points due."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="nbgrader grades: make test installs it")
 
-from test_coursework import HALF, LEVEL, NEAR, SECRET, TWICE, make_repository, submission
+from tiny_course import HALF, LEVEL, NEAR, SECRET, TWICE, make_coursework, submission
 
 import sorl_edu
 from sorl_edu.course.build import HIDDEN, build
@@ -38,7 +38,7 @@ def test_a_course_is_generated_and_graded(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{bin_folder}{os.pathsep}{os.environ['PATH']}")
     root, course = tmp_path / "repository", tmp_path / "course"
     root.mkdir()
-    make_repository(root, LEVEL)
+    make_coursework(root, LEVEL)
     build(root, "nbgrader", course / "source" / "lesson1", secret=SECRET)
     (course / "nbgrader_config.py").write_text('get_config().CourseDirectory.course_id = "sorl"\n')
     nbgrader(course, "generate_assignment", "lesson1")

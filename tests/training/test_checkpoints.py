@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 import sorl_edu
@@ -95,8 +95,17 @@ def test_saving_again_replaces_the_file(file, state):
     assert agent.q_weight == 1 and info.updates == 13
 
 
+FULL = {
+    "python": OSError(28, "No space left on device"),
+    "safetensors": SafetensorError("I/O error: No space left on device (os error 28)"),
+}
+
+
+@pytest.mark.parametrize("error", FULL.values(), ids=FULL)
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_save_that_fails_midway_leaves_things_as_they_were(exists, state, tmp_path, monkeypatch):
+def test_a_save_that_fails_midway_leaves_things_as_they_were(
+    exists, error, state, tmp_path, monkeypatch
+):
     file = tmp_path / "agent.safetensors"
     if exists:
         save_agent(file, TINY, state, INFO)
@@ -104,12 +113,30 @@ def test_a_save_that_fails_midway_leaves_things_as_they_were(exists, state, tmp_
 
     def fail(arrays, path, metadata):
         Path(path).write_bytes(b"half a fi")
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(checkpoints, "save_file", fail)
-    with pytest.raises(OSError, match=r"can't write '.*agent\.safetensors'.*No space left"):
+    with pytest.raises(OSError, match=r"^can't write '.*agent\.safetensors'.*No space left"):
         save_agent(file, TINY, state, replace(INFO, updates=99))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_gives_one_error_that_names_the_file(state, tmp_path, monkeypatch):
+    file = tmp_path / "agent.safetensors"
+    save_agent(file, TINY, state, INFO)
+    before = file.read_bytes()
+    save = checkpoints.save_file
+    monkeypatch.setattr(
+        checkpoints, "save_file", lambda arrays, _, **rest: save(arrays, "/dev/full", **rest)
+    )
+    with pytest.raises(
+        OSError, match=r"^can't write '.*agent\.safetensors'.*No space left"
+    ) as caught:
+        save_agent(file, TINY, state, replace(INFO, updates=99))
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+    assert file.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_missing_file(tmp_path):

@@ -397,7 +397,7 @@ def test_the_state_that_is_logged_can_be_kept(transitions):
 
 def words(keys):
     """Keys as tuples of their words."""
-    return {tuple(word) for word in np.asarray(jax.random.key_data(keys)).reshape(-1, 2).tolist()}
+    return list(map(tuple, np.asarray(jax.random.key_data(keys)).reshape(-1, 2).tolist()))
 
 
 @pytest.mark.parametrize(
@@ -408,21 +408,26 @@ def test_no_two_draws_of_a_run_share_a_key(keys):
 
     @jax.jit
     @jax.vmap
-    def streams(key):
+    def draws_of_a_seed(key):
         initial = jax.random.fold_in(key, loop.INIT)
-        initial = jnp.concatenate([initial[None], jax.random.split(initial, 3)])
-        training, validation = (
+        streams = [
             jax.vmap(loop.draws, (None, None, 0))(key, stream, updates)
             for stream in (loop.TRAINING, loop.VALIDATION)
-        )
-        return key, initial, training[:2], validation[:2], (training[2], validation[2])
+        ]
+        # An agent's init splits its key in three, an update splits the shared key in two.
+        own = key, initial, jax.random.split(initial, 3), [stream[:2] for stream in streams]
+        shared = [(stream[2], jax.vmap(jax.random.split)(stream[2])) for stream in streams]
+        return own, shared
 
-    key, initial, training, validation, shared = streams(keys)
-    groups = [words(key), words(initial), *map(words, (*training, *validation))]
-    groups += [words(of_all[0]) for of_all in shared]  # the same for all seeds
-    for of_all in shared:
-        assert len(words(of_all)) == 400
-    assert sum(map(len, groups)) == len(set().union(*groups))
+    own, shared = draws_of_a_seed(keys)
+    shared_words = []
+    for of_seeds in jax.tree.leaves(shared):
+        first, *others = (words(of_seed) for of_seed in of_seeds)
+        assert all(other == first for other in others)
+        shared_words += first
+    everything = shared_words + [word for leaf in jax.tree.leaves(own) for word in words(leaf)]
+    assert len(everything) == len(keys) * (1 + 1 + 3 + 4 * 400) + 2 * 3 * 400
+    assert len(set(everything)) == len(everything)
 
 
 def test_the_shared_draws_of_seed_0_say_nothing_about_its_batches():
@@ -432,6 +437,46 @@ def test_the_shared_draws_of_seed_0_say_nothing_about_its_batches():
     levels = jax.vmap(lambda k: jax.random.randint(jax.random.split(k)[0], (), 0, 4))(shared)
     agree = int((rows % 4 == levels).sum())
     assert abs(agree - 100) < 5 * np.sqrt(400 * 3 / 16)
+
+
+NUMPY_NUMBERS = """
+import sys
+import jax, numpy as np
+from sorl_edu.agents import SORL
+from sorl_edu.agents.agent import Encoder, Network, act
+from sorl_edu.datasets.toy import bandit
+from sorl_edu.training import seed_keys, seed_state, train_seeds
+from sorl_edu.training.checkpoints import AgentInfo, load_agent, save_agent
+
+agents, runs = [], []
+for n in (int, np.int64, np.int32):
+    folder = sys.argv[1] + "/" + n.__name__
+    sizes = dict(denoise_steps=n(4), max_backprop_steps=n(2), n_step=n(2), batch_size=n(4))
+    agent = SORL(**sizes, field=Network((n(4),)), critic=Network((4,)), encoder=Encoder(False, n(2)))
+    numbers = dict(updates=n(4), log_every=n(2), checkpoint_every=n(2), tasks=[n(0), n(0)])
+    data = [bandit(jax.random.key(0), 8)]
+    options = dict(keys=seed_keys(range(n(2))), checkpoint_dir=folder, progress=False)
+    state = seed_state(train_seeds(agent, data, **numbers, **options).state, n(0))
+    save_agent(folder + "/agent", agent, state, AgentInfo("a bandit", updates=n(4), seed=n(0)))
+    loaded, state, info = load_agent(folder + "/agent")
+    actions = act(loaded, state, data[0].observations, jax.random.key(0), steps=n(2), candidates=n(3))
+    agents.append((loaded, info))
+    runs.append(actions)
+assert agents[0] == agents[1] == agents[2]
+np.testing.assert_array_equal(runs[0], runs[1])
+np.testing.assert_array_equal(runs[0], runs[2])
+"""
+
+
+def test_numbers_of_numpy_do_what_those_of_python_do(tmp_path):
+    # In a process of its own, for here annotations refuse them where `int` is written.
+    done = subprocess.run(
+        [sys.executable, "-c", NUMPY_NUMBERS, tmp_path],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_cores_are_devices_if_asked_before_jax_starts():
