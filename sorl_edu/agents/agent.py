@@ -264,3 +264,9 @@ def check_positive(agent: Agent, *names: str) -> None:
     """Raises ConfigError unless these hyper-parameters of an agent are at least 1."""
     for name in names:
         check(getattr(agent, name) >= 1, f"{name} must be at least 1, got {getattr(agent, name)}")
+
+
+def check_not_negative(agent: Agent, *names: str) -> None:
+    """Raises ConfigError if one of these hyper-parameters of an agent is negative, or NaN."""
+    for name in names:
+        check(getattr(agent, name) >= 0, f"{name} must not be negative: {getattr(agent, name)}")

@@ -32,7 +32,6 @@ from sorl_edu import inference, shortcut
 from sorl_edu import temporal_difference as td
 from sorl_edu.agents import agent
 from sorl_edu.agents.agent import Encoder, Learner, Network, Optimizer
-from sorl_edu.errors import check
 from sorl_edu.flow_matching import flow_matching_loss, grid_times
 from sorl_edu.networks import CriticEnsemble, ShortcutField
 from sorl_edu.shortcut import at_step_size, sample_from, self_consistency_loss
@@ -80,8 +79,7 @@ class SORL:
     def __post_init__(self) -> None:
         shortcut.check_denoise_steps(self.denoise_steps)
         shortcut.check_backprop_steps(self.max_backprop_steps, self.denoise_steps)
-        for name in ("q_weight", "flow_weight", "consistency_weight"):
-            check(getattr(self, name) >= 0, f"{name} must not be negative: {getattr(self, name)}")
+        agent.check_not_negative(self, "q_weight", "flow_weight", "consistency_weight")
         agent.check_positive(self, "n_step", "batch_size")
         td.check_critic_settings(self.discount, self.tau, self.q_aggregation)
 
@@ -147,30 +145,26 @@ class SORL:
 
     def td_target(self, state, batch, key, *, steps):
         """y = r + gamma^k mask agg_i Q'_i(o', a', m) with a' ~ pi(. | o', m)."""
+        q, obs = self.q(state.critic.target, steps), batch.next_observations
+        next_actions = self.sample(state, state.field.params, obs, key, steps=steps)
         return td.td_target(
-            self.q(state.critic.target, steps),
-            batch,
-            self.sample(state, state.field.params, batch.next_observations, key, steps=steps),
-            discount=self.discount,
-            aggregation=self.q_aggregation,
+            q, batch, next_actions, discount=self.discount, aggregation=self.q_aggregation
         )
 
     def policy_loss(self, params, state, batch, key, *, steps):
         """q_weight L_Q + flow_weight L_FM + consistency_weight L_SC of the field `params`, where
         L_Q is that of the m-step policy; and metrics."""
-        q_key, flow_key, consistency_key = jax.random.split(key, 3)
+        q_key, fm_key, sc_key = jax.random.split(key, 3)
         obs, actions, M = batch.observations, batch.actions, self.denoise_steps
         s, average = self.s(state, params), self.s(state, state.field.target)
         a = self.sample(state, params, obs, q_key, steps=steps)
 
         l_q, metrics = td.q_loss(self.q(state.critic.params, steps), obs, a)
         finest, times = at_step_size(s, 1 / M), grid_times(M)
-        l_fm, flow_metrics = flow_matching_loss(finest, obs, actions, flow_key, times=times)
-        l_sc, consistency_metrics = self_consistency_loss(
-            s, average, obs, actions, consistency_key, M
-        )
+        l_fm, fm_metrics = flow_matching_loss(finest, obs, actions, fm_key, times=times)
+        l_sc, sc_metrics = self_consistency_loss(s, average, obs, actions, sc_key, M)
         loss = self.q_weight * l_q + self.flow_weight * l_fm + self.consistency_weight * l_sc
-        return loss, {"policy_loss": loss} | metrics | flow_metrics | consistency_metrics
+        return loss, {"policy_loss": loss} | metrics | fm_metrics | sc_metrics
 
     def sample(self, state, params, obs, key, *, steps):
         """a ~ pi(. | o, m) of the field `params`."""
