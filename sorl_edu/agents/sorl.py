@@ -16,7 +16,7 @@
 
 Source: Espinosa-Dice et al., Scaling Offline RL via Efficient and Expressive Shortcut Models, 2025,
 arXiv 2505.22866 (algorithm 1). Defaults are those of the published code where it has the
-hyper-parameter; the README says where this library departs from it and why.
+hyper-parameter; DESIGN.md says where this library departs from it and why.
 """
 
 from __future__ import annotations

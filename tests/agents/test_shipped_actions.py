@@ -29,13 +29,27 @@ def test_every_shipped_agent_was_recorded():
     assert shipped == set(AGENTS)
 
 
+def settings_of(name):
+    return [key.rsplit("/", 1)[1] for key in RECORDED if key.startswith(f"{name}/m")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS)
-def test_it_acts_as_before(name):
+def test_an_agent_acts_as_before(name):
+    """At the smallest and the largest trained setting; every setting is compiled anew."""
+    check_actions(name, {"m1_N1", "m8_N32"} & set(settings_of(name)))
+
+
+@pytest.mark.goals
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_acts_as_before_at_every_setting(name):
+    assert len(settings_of(name)) in (6, 24)
+    check_actions(name, settings_of(name))
+
+
+def check_actions(name, settings):
     agent, state, _ = load_agent(shipped_data() / f"{name}.safetensors")
     obs = RECORDED[f"{name}/observations"]
-    settings = [key.rsplit("/", 1)[1] for key in RECORDED if key.startswith(f"{name}/m")]
-    assert len(settings) in (6, 24)
     for setting in settings:
         m, n = map(int, setting.removeprefix("m").split("_N"))
         actions = act(agent, state, obs, jax.random.key(100 * m + n), steps=m, candidates=n)
