@@ -438,8 +438,8 @@ FAULTS = (
 )
 
 
-def survives(fault: Fault) -> bool:
-    """Whether all its tests pass with the fault in a copy of the library and of the tests."""
+def passes(tests: str, fault: Fault | None = None) -> bool:
+    """Whether tests pass in a copy of the library and of the tests, with `fault` put in."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for path in ROOT.iterdir():
@@ -448,12 +448,13 @@ def survives(fault: Fault) -> bool:
         for name in COPIED:
             skip = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, copy / name, ignore=skip)
-        module = copy / fault.file
-        module.write_text(module.read_text().replace(fault.right, fault.wrong))
+        if fault is not None:
+            module = copy / fault.file
+            module.write_text(module.read_text().replace(fault.right, fault.wrong))
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
-                *("--rootdir", str(copy), f"tests/{fault.tests}"),
+                *("--rootdir", str(copy), f"tests/{tests}"),
             ],
             cwd=copy,
             env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -474,11 +475,15 @@ def main(arguments: list[str] | None = None) -> int:
     if stale or not chosen:
         print("\n".join(stale or [f"no fault has {' or '.join(words)} in its name"]))
         return 2
+    for tests in dict.fromkeys(fault.tests for fault in chosen):
+        if not passes(tests):
+            print(f"tests/{tests} fail without any fault, so that they can't notice one")
+            return 2
     survived = 0
     width = max(len(fault.name) for fault in chosen)
     for fault in chosen:
         start = time.perf_counter()
-        alive = survives(fault)
+        alive = passes(fault.tests, fault)
         survived += alive
         print(
             f"{fault.name:{width}}  {'SURVIVED' if alive else 'noticed '}  "

@@ -182,7 +182,7 @@ def test_the_loss_conditions_on_its_own_row():
 
 @given(seed=st.integers(0, 2**31), steps=st.sampled_from([1, 2, 7, 8]))
 @settings(max_examples=10, deadline=None)
-def test_times_lie_where_they_are_said_to(seed, steps):
+def test_times_lie_on_the_grid_or_anywhere_between_0_and_1(seed, steps):
     key = jax.random.key(seed)
     t = np.asarray(grid_times(steps)(key, 40))
     assert t.shape == (40, 1)

@@ -181,7 +181,7 @@ def test_the_gradient_of_a_policy_climbs_q_at_a_length_that_rewards_do_not_chang
 
     obs, actions = jnp.array([[1.0], [-7.0]]), jnp.array([[1.0], [-1.0]])
     gradient = jax.grad(lambda a: q_loss(critic, obs, a)[0])(actions)
-    # dL/da = -(1/2) 3 / 7, with the size of Q (7) a constant: descent goes up Q.
+    # dL/da = -(1/2) 3 / 7, where the size of Q, 7, is a constant: descent raises Q.
     np.testing.assert_allclose(gradient, [[-3 / 14]] * 2, rtol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Agents in files: what comes back is what was saved, and nothing else is let in."""
+"""Agents in files: a loaded agent is the saved one, and nothing else is read."""
 
 import json
 import re

@@ -124,7 +124,7 @@ def interrupt_at(stop):
     return interrupt
 
 
-def test_an_interrupted_run_goes_on_to_the_same_end(transitions, alone, tmp_path):
+def test_an_interrupted_run_resumes_and_ends_where_one_run_ends(transitions, alone, tmp_path):
     options = {"validation": transitions, "checkpoint_every": 25, "checkpoint_dir": tmp_path}
     with pytest.raises(Interrupted):
         tiny_run(transitions, on_log=interrupt_at(75), **options)
@@ -152,7 +152,7 @@ train({agent!r}, data, updates=100, key=jax.random.key(7), log_every=25, validat
 """
 
 
-def test_a_killed_run_goes_on_to_the_same_end(transitions, tmp_path):
+def test_a_killed_run_resumes_and_ends_where_one_run_ends(transitions, tmp_path):
     names = ("observations", "actions", "rewards", "masks")
     arrays = {name: getattr(transitions, name) for name in names}
     np.savez(tmp_path / "data.npz", terminals=transitions.last, **arrays)
@@ -270,7 +270,7 @@ def test_a_metric_that_is_not_finite_stops_the_run(transitions, tmp_path, value)
         count(transitions, agent=agent, checkpoint_dir=tmp_path, checkpoint_every=50)
     error = caught.value
     assert (error.metric, error.update, error.seed) == ("c_loss", 130, 1)
-    # The last good state comes with the error, and is in the checkpoint.
+    # The error carries the last good state, and the checkpoint holds it.
     assert error.state_update < 130
     assert error.state["count"].tolist() == [error.state_update] * 2
     file = tmp_path / TRAINING_STATE
@@ -343,7 +343,7 @@ def test_a_resumed_run_does_what_is_left(transitions, interrupted):
     assert logged == [(150, [150] * 2), (200, [200] * 2), (250, [250] * 2)]
     pd.testing.assert_frame_equal(run.history, count(transitions).history, check_exact=True)
     assert [p.name for p in interrupted.iterdir()] == [TRAINING_STATE]
-    # Asked again, the finished run has nothing left to do; asked for more, it goes on.
+    # A finished run has nothing left to do, unless more updates are asked for.
     again = count(transitions, checkpoint_dir=interrupted, checkpoint_every=50)
     pd.testing.assert_frame_equal(run.history, again.history, check_exact=True)
     more = count(transitions, 300, checkpoint_dir=interrupted, checkpoint_every=50)
@@ -493,5 +493,5 @@ os.cpu_count = lambda: 5
 use_all_cores()
 print(len(jax.devices()))
 """
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert told.stdout.split() == ["3", "3"], told.stderr
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["3", "3"], done.stderr
