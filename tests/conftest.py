@@ -4,11 +4,16 @@ The import hook must be in place before anything imports `sorl_edu`.
 """
 
 import json
+import os
 import re
 import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
+
+from quick import QUICK
+
+os.environ |= QUICK  # before JAX reads it; programs that a test starts inherit it
 
 import jax
 import jaxtyping
@@ -21,9 +26,6 @@ def checked(function):
         return function
     return beartype(function, conf=BeartypeConf(is_pep484_tower=True))  # an int may be a float
 
-
-# Small programs that run once take most of the time to compile.
-jax.config.update("jax_disable_most_optimizations", True)
 
 assert "sorl_edu" not in sys.modules, "sorl_edu was imported before its annotations are checked"
 jaxtyping.install_import_hook("sorl_edu", f"{__name__}.checked")

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -197,13 +199,12 @@ def _png(figure: Figure) -> tuple[bytes, int, int]:
 
     Pillow's default palette gives small marks, as in a legend, the colour of larger ones.
     """
-    raw, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(raw, format="png", dpi=figure.dpi)
-    with Image.open(raw) as image:
-        palette = Image.Quantize.MAXCOVERAGE
-        flat = image.convert("RGB").quantize(COLORS, palette, dither=Image.Dither.NONE)
-        flat.save(small, "png", optimize=True)
-        return small.getvalue(), *image.size
+    canvas, png = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    palette = Image.Quantize.MAXCOVERAGE
+    image.quantize(COLORS, palette, dither=Image.Dither.NONE).save(png, "png", optimize=True)
+    return png.getvalue(), *image.size
 
 
 def as_tuple(name: str, values: Sequence) -> tuple:

@@ -1,9 +1,11 @@
 """What the course ships is there, whole, small enough, and says how it was made."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import TINY
 
 from sorl_edu.course import main_widget, shipped
 from sorl_edu.datasets.ogbench import shipped_data
@@ -75,6 +77,7 @@ def test_retraining_makes_what_the_lessons_then_read(tmp_path):
         shipped.retrain(
             "minimum",
             folder=tmp_path,
+            agent=replace(TINY, q_aggregation="min"),
             seeds=range(2),
             updates=1000,
             episodes=1,

@@ -172,8 +172,7 @@ def test_a_robot_is_filmed_without_a_screen(cube_agent, tmp_path):
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL")
     done = subprocess.run(
         [sys.executable, "-c", "from sorl_edu.cli import main; raise SystemExit(main())", *words],
-        env={name: value for name, value in os.environ.items() if name not in screens}
-        | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        env={name: value for name, value in os.environ.items() if name not in screens},
         capture_output=True,
         text=True,
     )

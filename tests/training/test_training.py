@@ -1,6 +1,5 @@
 """The loop: the same run from the same key, alone or beside others, at once or after a kill."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -161,7 +160,6 @@ def test_a_killed_run_resumes_and_ends_where_one_run_ends(transitions, tmp_path)
         [sys.executable, "-c", CHILD.format(agent=CLONING), tmp_path / "data.npz", folder],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},  # as conftest has it here
     )
     try:
         deadline = time.monotonic() + 300
@@ -474,7 +472,6 @@ def test_numbers_of_numpy_do_what_those_of_python_do(tmp_path):
         [sys.executable, "-c", NUMPY_NUMBERS, tmp_path],
         capture_output=True,
         text=True,
-        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
     )
     assert done.returncode == 0, done.stderr
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import secrets
 import shutil
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 import tiny_course
 from helpers import CHROMIUM, HAS_BROWSER, checks_that_do_not_wait
+from quick import as_users_have_it
 
 if not HAS_BROWSER:
     reason = "it takes chromium on the path, playwright, and ipywidgets 8"
@@ -105,7 +105,7 @@ class Lab:
     log: Path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # the files of other tests run in between
 def lab(tmp_path_factory):
     """A separate JupyterLab, with copies of the notebooks and default settings."""
     folder, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("home")
@@ -120,7 +120,8 @@ def lab(tmp_path_factory):
     # Kernels use sockets in files: another process could take a port between its choice and its
     # use. The path of such a file must be short.
     run = tempfile.mkdtemp(prefix="sorl")
-    env = os.environ | {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
+    env = as_users_have_it()
+    env |= {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
     env |= {"JUPYTER_RUNTIME_DIR": run, "JUPYTER_PREFER_ENV_PATH": "1"}
     env.pop("MPLBACKEND", None)
     with socket.socket() as free:

@@ -1,0 +1,17 @@
+"""The settings of JAX under which tests run.
+
+Most programs of a test are small and run once, so that they take most of their time to compile: XLA
+then optimizes nothing, and makes no fused loops. What trains for longer is faster without.
+"""
+
+import os
+
+QUICK = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip(),
+}
+
+
+def as_users_have_it() -> dict[str, str]:
+    """The environment of a program that trains for longer, as a lesson's kernel does."""
+    return {name: value for name, value in os.environ.items() if name not in QUICK}
