@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from sorl_edu.agents import AGENTS, Agent, agent_class
 from sorl_edu.agents.agent import State, without
@@ -54,11 +54,8 @@ def save_tree(file: str | Path, tree: PyTree, metadata: dict) -> None:
     """
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree).items()}
     header = {"format": FORMAT, "metadata": _dumps(metadata)}
-    with atomic_write(file) as beside:
-        try:
-            save_file(arrays, beside, metadata=header)
-        except SafetensorError as error:  # an I/O error, as text
-            raise OSError(f"{error}") from None
+    with atomic_write(file) as beside:  # `save_file` would let nobody else read it
+        beside.write_bytes(save(arrays, metadata=header))
 
 
 def read_metadata(file: str | Path) -> dict:
