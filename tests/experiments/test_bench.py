@@ -1,5 +1,6 @@
 """The bench's arithmetic is checked against XLA's own count of operations."""
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -79,9 +80,10 @@ def test_what_the_browser_measures_comes_with_its_promise(monkeypatch, tmp_path)
 def test_pytest_writes_what_is_measured(tmp_path):
     test = tmp_path / "test_one.py"
     test.write_text("def test_one(measured):\n    measured('one', 1.5, 'ms')\n")
-    conftest = Path(__file__).parents[1] / "conftest.py"
-    (tmp_path / "conftest.py").write_text(conftest.read_text())
+    tests = Path(__file__).parents[1]
+    (tmp_path / "conftest.py").write_text((tests / "conftest.py").read_text())
     command = [sys.executable, "-m", "pytest", "-q", str(test), "--measured", "out.csv"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    env = os.environ | {"PYTHONPATH": str(tests)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert "one: 1.5 ms" in done.stdout, done.stdout
     assert (tmp_path / "out.csv").read_text() == "what,measured,unit\none,1.5,ms\n"
