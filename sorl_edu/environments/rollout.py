@@ -9,6 +9,7 @@ until every episode has ended:
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -76,12 +77,18 @@ def make_environments(name: str, count: int | np.integer) -> tuple:
     check(count >= 1, f"episodes must be at least 1, got {count}")
     _, env_id = parse_name(name)
     if (name, count) not in _kept:
-        for environments in _kept.values():
-            for env in environments:
-                env.close()
-        _kept.clear()
+        _let_go()
         _kept[name, count] = tuple(make_env(env_id) for _ in range(count))
     return _kept[name, count]
+
+
+def _let_go() -> None:
+    """Closes the environments that are kept; in a function, so that no local name keeps one."""
+    for environments in _kept.values():
+        for env in environments:
+            env.close()
+    _kept.clear()
+    gc.collect()  # an environment refers to itself
 
 
 def parallel_environments(environment: str, episodes: int | np.integer) -> int:

@@ -367,3 +367,17 @@ def test_teleports_are_reproducible_in_batches(monkeypatch):
     assert (jumps > 1).all()  # a step covers at most 0.2
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
+
+
+def test_old_environments_are_gone_before_new_ones_are_made(monkeypatch):
+    """A robot takes over 100 MB, and a grader's process may use 4 GB."""
+    olds = [weakref.ref(env.unwrapped) for env in make_environments(MAZE, 3)]
+    found = []
+
+    def look_and_make(env_id):
+        found.extend(old() for old in olds)
+        return make_env(env_id)
+
+    monkeypatch.setattr("sorl_edu.environments.rollout.make_env", look_and_make)
+    make_environments(MAZE, 1)
+    assert found == [None] * 3
