@@ -573,7 +573,7 @@ plotting.sweep_lines(evaluation.summarize(scene))
 # %%
 plan = benchmark.Plan(tasks=("cube-single-play",), seeds=1, steps=(8,), candidates=(8,))
 (experiment,) = plan.experiments()
-guess = benchmark.estimate(experiment, updates=10)
+guess = benchmark.estimate(experiment, updates=5)
 print(
     f"{guess.updates_per_second:.3g} updates/s of all five: {guess.training / 3600:.0f} h of "
     f"training, at most {guess.evaluation / 3600:.1f} h of evaluation"

@@ -1,7 +1,8 @@
 """The settings of JAX under which tests run.
 
 Most programs of a test are small and run once, so that they take most of their time to compile: XLA
-then optimizes nothing, and makes no fused loops. What trains for longer is faster without.
+then optimizes nothing, and makes no fused loops. What trains for longer is faster without, and what
+is measured has the settings that users have.
 """
 
 import os

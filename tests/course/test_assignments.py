@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
 
+from quick import QUICK
 from tiny_course import SECRET, submission
 
 from sorl_edu.course import notebooks
@@ -16,7 +17,7 @@ from sorl_edu.course.grading.grade import check_of, grade
 ROOT = Path(__file__).resolve().parents[2]
 ASSIGNMENTS = {notebook.number: notebook for notebook in notebooks.find(ROOT, ["A1", "A2", "A3"])}
 SHORTENED = {"A2": "size=10", "A3": "size=1, runs=2"}  # fields of the measured check
-QUICK = """
+ONE_STEP_BACK = """
 
 Student = BestOfNSORL
 
@@ -47,7 +48,9 @@ def full_length(number):
 
 
 @pytest.mark.parametrize("assignment", [full_length(number) for number in ASSIGNMENTS])
-def test_a_solved_assignment_has_all_points(assignment, tmp_path):
+def test_a_solved_assignment_has_all_points(assignment, tmp_path, monkeypatch):
+    for name in QUICK:  # it trains for longer than it compiles
+        monkeypatch.delenv(name, raising=False)
     report = graded(tmp_path, assignment.source, solutions(assignment.text()))
     assert report.points == report.most > 0, report.as_text()
     for exercise, score in zip(notebooks.exercises(assignment.text()), report.scores, strict=True):
@@ -85,7 +88,7 @@ def test_a_solved_assignment_is_trained_or_played_and_measured(assignment, tmp_p
     source = shorten(assignment, tmp_path / "root")
     answers = solutions(source.read_text())
     if assignment.number == "A2":
-        answers["A2.3"] += QUICK
+        answers["A2.3"] += ONE_STEP_BACK
     report = graded(tmp_path, source, answers)
     exercises = notebooks.exercises(source.read_text())
     kinds = [isinstance(check_of(exercise), Measured) for exercise in exercises]

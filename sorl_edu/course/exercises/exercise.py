@@ -14,6 +14,7 @@ misconception, the note names and explains it. A check reports its findings and 
 
 from __future__ import annotations
 
+import functools
 import html
 import traceback
 from collections.abc import Callable, Sequence
@@ -172,18 +173,23 @@ class Exercise(Check):
         return [self.probe(answer, *case) for case in self.cases(jax.random.key(seed))]
 
     def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
-        expected = self.outputs(self.solution, seed)
+        expected = self._known(self.solution, seed)
         if self._agree(outputs, expected):
             return Feedback("right", self.right)
         for misconception in self.misconceptions:
             try:
-                mistaken = self.outputs(misconception.answer, seed)
+                mistaken = self._known(misconception.answer, seed)
             except Exception:  # a mistake that can't run on these cases is not this one
                 continue
             if self._agree(outputs, mistaken):
                 text = f"{misconception.name.capitalize()}: {misconception.message}"
                 return Feedback("wrong", text, misconception.name)
         return Feedback("wrong", _difference(outputs, expected))
+
+    @functools.cache  # noqa: B019 (an exercise lasts as long as its module)
+    def _known(self, answer: Callable, seed: int) -> list[PyTree]:
+        """The outputs of the solution or of a misconception, computed once per seed."""
+        return self.outputs(answer, seed)
 
     def describe(self) -> str:
         return "\n".join(f"- *{known.name}*: {known.message}" for known in self.misconceptions)

@@ -30,7 +30,8 @@ from pathlib import Path
 KEPT_OUTPUT = 20_000  # characters
 MAX_BYTES = 20 * 2**20  # of a submission, and of an answer's outputs
 POLL = 0.05  # seconds
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "JAX_PLATFORMS")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+SETTINGS = ("JAX_", "XLA_")  # variables that begin so are passed on, too
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ def run(
         memory: limit of resident memory, in bytes.
         environment: variables beside the few that are passed on.
     """
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in PASSED_ON or name.startswith(SETTINGS)
+    }
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
