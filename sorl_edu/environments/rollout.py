@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
 from sorl_edu.environments.make import (
     PhysicsState,
     kind_of,
-    make_env,
+    make_envs,
     numpy_seeded,
     parse_name,
     reset,
@@ -78,7 +78,7 @@ def make_environments(name: str, count: int | np.integer) -> tuple:
     _, env_id = parse_name(name)
     if (name, count) not in _kept:
         _let_go()
-        _kept[name, count] = tuple(make_env(env_id) for _ in range(count))
+        _kept[name, count] = make_envs(env_id, int(count))
     return _kept[name, count]
 
 

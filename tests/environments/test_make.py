@@ -16,6 +16,7 @@ from sorl_edu.environments.make import (
     get_state,
     kind_of,
     make_env,
+    make_envs,
     parse_name,
     reset,
     set_state,
@@ -69,6 +70,23 @@ def test_making_a_robot_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make_env(CUBE).close()
+
+
+@pytest.mark.parametrize("env_id", [POINT, ANT, CUBE, SCENE, "puzzle-3x3-singletask-v0"])
+def test_several_are_as_one_that_is_made_alone_and_none_moves_another(env_id):
+    envs = *make_envs(env_id, 3), make_env(env_id)
+    actions = np.random.default_rng(0).uniform(-1, 1, (30, *envs[0].action_space.shape))
+    runs = []
+    for env in envs:
+        reset(env, 7)
+        states = [get_state(other) for other in envs]
+        runs.append([env.step(action.astype(np.float32))[:2] for action in actions])
+        for other, state in zip(envs, states, strict=True):
+            same = all(map(np.array_equal, get_state(other), state))
+            assert same == (other is not env)
+    for step in zip(*runs, strict=True):
+        assert all(np.array_equal(obs, step[0][0]) and reward == step[0][1] for obs, reward in step)
+    assert len({id(env.unwrapped.model) for env in envs}) == len(envs)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")

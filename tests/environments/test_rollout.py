@@ -15,7 +15,14 @@ import pytest
 from sorl_edu.datasets.mazes import shortest_path_oracle
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments import make
-from sorl_edu.environments.make import PhysicsState, get_state, make_env, reset, set_state
+from sorl_edu.environments.make import (
+    PhysicsState,
+    get_state,
+    make_env,
+    make_envs,
+    reset,
+    set_state,
+)
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.environments.rollout import (
     make_environments,
@@ -374,10 +381,10 @@ def test_old_environments_are_gone_before_new_ones_are_made(monkeypatch):
     olds = [weakref.ref(env.unwrapped) for env in make_environments(MAZE, 3)]
     found = []
 
-    def look_and_make(env_id):
+    def look_and_make(*what):
         found.extend(old() for old in olds)
-        return make_env(env_id)
+        return make_envs(*what)
 
-    monkeypatch.setattr("sorl_edu.environments.rollout.make_env", look_and_make)
+    monkeypatch.setattr("sorl_edu.environments.rollout.make_envs", look_and_make)
     make_environments(MAZE, 1)
     assert found == [None] * 3
