@@ -43,7 +43,7 @@ def test_the_solution_is_right(exercise, seed):
 def test_each_usual_mistake_is_named(exercise, known, seed):
     found = exercise(known.answer, seed=seed)
     assert (found.status, found.misconception) == ("wrong", known.name)
-    assert known.name.capitalize() in found.text
+    assert f"({known.name})" in found.text
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=number)

@@ -61,6 +61,7 @@ def _swapped(noise: Array, actions: Array, cos: Array, sin: Array) -> Array:
 
 cosine_path = Exercise(
     number="A1.1",
+    parts=("the path", "the velocity"),
     solution=_cosine_path,
     cases=path_cases,
     right="Right: the weights are cosine and sine of one angle, and the velocity is a quarter turn "
@@ -193,6 +194,7 @@ def _heun_with(
 
 heun = Exercise(
     number="A1.2",
+    parts=("the sample",),
     solution=_heun_with(),
     cases=_heun_cases,
     right="Right: try Euler's step, evaluate the slope where it ends, and step with the mean of "
@@ -322,6 +324,7 @@ def _target_with(
 
 target = Exercise(
     number="A1.3",
+    parts=("the target", "its gradient by the shortcut's parameters"),
     solution=_target_with(),
     cases=_target_cases,
     probe=target_and_gradient,

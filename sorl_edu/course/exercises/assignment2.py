@@ -21,6 +21,7 @@ from sorl_edu.agents.agent import encode, without
 from sorl_edu.agents.presets import preset
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, is_blank, with_gradient
 from sorl_edu.course.exercises.measured import Measured, tree_like
+from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.course.shipped import ENVIRONMENT
 from sorl_edu.datasets.ogbench import OfflineDataset, load
 from sorl_edu.errors import check
@@ -48,6 +49,7 @@ def _pessimistic_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
 
 pessimistic = Exercise(
     number="A2.1",
+    parts=("the pessimistic value",),
     solution=_pessimistic,
     cases=_pessimistic_cases,
     right="Right. With two critics and kappa = 1 this is their minimum: can you see why?",
@@ -130,17 +132,17 @@ def _best_of_n_target_cases(key: PRNGKeyArray) -> list[tuple]:
     return cases
 
 
-def _critics(scale: Array, obs: Array, actions: Array) -> Float[Array, "3 batch"]:
+def _critics(obs: Array, actions: Array) -> Float[Array, "3 batch"]:
     """Three critics in closed form that disagree."""
     base = (obs[:, :2] * actions).sum(-1) + jnp.sin(3 * actions[:, 0]) / 2
-    return scale * jnp.stack([base, base + jnp.cos(4 * actions[:, 1]), 1.5 * base - obs[:, 2]])
+    return jnp.stack([base, base + jnp.cos(4 * actions[:, 1]), 1.5 * base - obs[:, 2]])
 
 
 def _target_and_gradient(answer: Callable, *case: Any) -> tuple:
     """The target, and its gradient by a parameter of the critics: 0 if the target is stopped."""
 
     def with_scale(scale: Array) -> Array:
-        return answer(lambda obs, actions: _critics(scale, obs, actions), *case)
+        return answer(scaled(_critics, scale), *case)
 
     return with_gradient(with_scale, jnp.ones(()))
 
@@ -160,6 +162,7 @@ def _values_by_critic(critic: Critic, obs: Array, candidates: Array, kappa: floa
 
 best_of_n_target = Exercise(
     number="A2.2",
+    parts=("the target", "its gradient by the critics' parameters"),
     solution=_best_of_n_target_with(),
     cases=_best_of_n_target_cases,
     probe=_target_and_gradient,
@@ -307,9 +310,9 @@ def _difference_cases(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
 
 difference = Exercise(
     number="A2.4",
+    parts=("the mean", "the lower end", "the upper end"),
     solution=_difference,
     cases=_difference_cases,
-    probe=lambda answer, *case: jnp.asarray(answer(*case)),
     right="Right: another seed would change what varies from one training to the next.",
     misconceptions=(
         Misconception(

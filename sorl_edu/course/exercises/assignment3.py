@@ -67,6 +67,7 @@ def _with_replacement(q: Array, n: int) -> Array:
 
 expected_best = Exercise(
     number="A3.1",
+    parts=("the expected best",),
     solution=_expected_best,
     cases=_expected_best_cases,
     right="Right: every subset of n counts once, and none had to be drawn.",

@@ -9,16 +9,18 @@
     check(answer)                        # in a notebook: a green, yellow or red note
 
 An answer is right if its outputs equal the solution's on all cases. If they equal those of a
-misconception, the note names and explains it. A check reports its findings and never raises.
+misconception, the note names and explains it; so it does if both stop with the same error. Otherwise
+the note says which part of the output is wrong, and in which case. A check never raises.
 """
 
 from __future__ import annotations
 
 import functools
 import html
+import inspect
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -29,6 +31,10 @@ from jaxtyping import PRNGKeyArray, PyTree
 Status = Literal["right", "partly", "wrong", "empty"]
 COLORS = {"right": "#029e73", "partly": "#b07d00", "wrong": "#d55e00", "empty": "#56667a"}
 SIGNS = {"right": "✓", "partly": "◐", "wrong": "✗", "empty": "…"}
+USE_JNP = (
+    "It uses NumPy (np) on numbers that JAX traces, to differentiate them or to compile. Use jnp there: "
+    "jnp.mean for np.mean, jnp.asarray for np.asarray."
+)
 SHARES = {"right": 1.0, "partly": 0.5, "wrong": 0.0, "empty": 0.0}
 
 
@@ -42,6 +48,8 @@ class Feedback:
     """Name of the misconception that the answer agrees with, if any."""
     values: tuple[float, ...] = ()
     """One measurement per seed if the exercise is measured (`measured.py`), else empty."""
+    error: str = ""
+    """The error that stopped the answer, as in "TypeError: ...", if one did."""
 
     @property
     def share(self) -> float:
@@ -99,9 +107,9 @@ class Check:
         try:
             outputs = self.outputs(answer, seed)
         except Exception as error:
-            return self._explain(answer, error), []
+            return self._stopped(answer, error), []
         if any(is_blank(output) for output in outputs):
-            return self._blank(answer), []
+            return self._blank(answer) if _has_dots(answer) else _nothing(answer), []
         return None, outputs
 
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
@@ -112,14 +120,19 @@ class Check:
         """Feedback on an answer's outputs, each a tree or the list of its leaves."""
         raise NotImplementedError
 
+    def explain(self, stopped: Feedback, seed: int) -> Feedback:
+        """Better feedback on an answer that could not run, if there is any."""
+        del seed
+        return stopped
+
     def describe(self) -> str:
         """Markdown for instructors: the misconceptions or the goal that the check looks for."""
         raise NotImplementedError
 
     def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
         """Checks an answer, a function, on the cases of a seed."""
-        feedback, outputs = self.run(answer, seed)
-        return self.grade(outputs, seed) if feedback is None else feedback
+        stopped, outputs = self.run(answer, seed)
+        return self.grade(outputs, seed) if stopped is None else self.explain(stopped, seed)
 
     def _blank(self, answer: Callable) -> Feedback:
         name = getattr(answer, "__name__", "your function")
@@ -129,21 +142,21 @@ class Check:
             "cell again, then this one. The hints unfold one by one.",
         )
 
-    def _explain(self, answer: Callable, error: Exception) -> Feedback:
+    def _stopped(self, answer: Callable, error: Exception) -> Feedback:
         """Feedback on an answer that raised an error: blank if its dots may be the reason."""
         if "ellipsis" in str(error).lower():  # an operation received the dots
             return self._blank(answer)
+        if isinstance(error, jax.errors.TracerArrayConversionError):
+            return Feedback("wrong", USE_JNP, error=_name(error))
         for entry in reversed(traceback.extract_tb(error.__traceback__)):
             if entry.name == getattr(answer, "__name__", None):
                 where = f" in the line `{entry.line}`" if entry.line else ""
                 break
         else:
             where = ""
-        message = (str(error).strip().splitlines() or [""])[0]
-        if Ellipsis in getattr(getattr(answer, "__code__", None), "co_consts", ()):
-            blank = self._blank(answer)
-            return Feedback("empty", f"{blank.text} ({type(error).__name__}: {message})")
-        return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
+        if _has_dots(answer):
+            return Feedback("empty", f"{self._blank(answer).text} ({_name(error)})")
+        return Feedback("wrong", f"It stopped{where} with {_name(error)}", error=_name(error))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +166,8 @@ class Exercise(Check):
     Args:
         number: "lesson.exercise", as in the notebook.
         solution: a right answer.
+        parts: what an output consists of, as in ("the path", "the velocity"): a name for each of its
+            arrays, in order. The name of a gradient contains the word.
         cases: draws inputs from a key, as a list of argument tuples.
         probe: `probe(answer, *case)` is compared; the answer's return value unless given. To check
             for a missing stop-gradient, probe a gradient.
@@ -165,6 +180,7 @@ class Exercise(Check):
     solution: Callable
     cases: Callable[[PRNGKeyArray], Sequence[tuple]]
     probe: Callable[..., PyTree] = lambda answer, *case: answer(*case)
+    parts: tuple[str, ...] = ("the result",)
     right: str = "Right."
     tolerance: float = 1e-4
     misconceptions: tuple[Misconception, ...]
@@ -173,23 +189,27 @@ class Exercise(Check):
         return [self.probe(answer, *case) for case in self.cases(jax.random.key(seed))]
 
     def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
-        expected = self._known(self.solution, seed)
+        expected, _ = self._known(self.solution, seed)
         if self._agree(outputs, expected):
             return Feedback("right", self.right)
         for misconception in self.misconceptions:
-            try:
-                mistaken = self._known(misconception.answer, seed)
-            except Exception:  # a mistake that can't run on these cases is not this one
-                continue
-            if self._agree(outputs, mistaken):
-                text = f"{misconception.name.capitalize()}: {misconception.message}"
-                return Feedback("wrong", text, misconception.name)
-        return Feedback("wrong", _difference(outputs, expected))
+            if self._agree(outputs, self._known(misconception.answer, seed)[0]):
+                return _named(misconception)
+        return Feedback("wrong", self._difference(outputs, expected, seed))
+
+    def explain(self, stopped: Feedback, seed: int) -> Feedback:
+        for misconception in self.misconceptions:
+            if stopped.error and stopped.error == self._known(misconception.answer, seed)[1]:
+                return replace(_named(misconception), error=stopped.error)
+        return stopped
 
     @functools.cache  # noqa: B019 (an exercise lasts as long as its module)
-    def _known(self, answer: Callable, seed: int) -> list[PyTree]:
-        """The outputs of the solution or of a misconception, computed once per seed."""
-        return self.outputs(answer, seed)
+    def _known(self, answer: Callable, seed: int) -> tuple[list[PyTree], str]:
+        """The outputs of the solution or of a misconception, or no outputs and its error."""
+        try:
+            return self.outputs(answer, seed), ""
+        except Exception as error:
+            return [], _name(error)
 
     def describe(self) -> str:
         return "\n".join(f"- *{known.name}*: {known.message}" for known in self.misconceptions)
@@ -198,6 +218,97 @@ class Exercise(Check):
         return len(outputs) == len(expected) and all(
             _close(a, b, self.tolerance) for a, b in zip(outputs, expected, strict=True)
         )
+
+    def _difference(
+        self, outputs: Sequence[PyTree], expected: Sequence[PyTree], seed: int
+    ) -> str:
+        """Which part of an answer is wrong, by how much, and in which case."""
+        if len(outputs) != len(expected):
+            return f"It has {len(outputs)} outputs for {len(expected)} cases."
+        cases, wrong = self._cases(seed), {}
+        for case, output, right in zip(cases, outputs, expected, strict=True):
+            wanted = _leaves(right)
+            given = _matched(output, len(wanted))
+            if given is None:
+                return f"It should return {_listed(self.parts)}, and returns {_described(output)}."
+            for part, a, b in zip(self.parts, given, wanted, strict=True):
+                name = part[0].upper() + part[1:]
+                if a.shape != b.shape:
+                    return f"{name} should have the shape {b.shape}, and has {a.shape}, in {case}."
+                if not (np.issubdtype(a.dtype, np.number) or a.dtype == bool):
+                    return f"{name} should be numbers, and is {_described(output)}, in {case}."
+                if not np.isfinite(a).all():
+                    return f"{name} has numbers that are NaN or infinite, in {case}."
+                if not _close(a, b, self.tolerance):
+                    error = float(np.max(np.abs(a - b)))
+                    wrong.setdefault(part, []).append((case, error))
+        return self._said(wrong, len(cases))
+
+    def _said(self, wrong: dict[str, list[tuple[str, float]]], cases: int) -> str:
+        """Sentences on the wrong parts, each with its cases and errors."""
+        sentences = []
+        if right := [part for part in self.parts if part not in wrong]:
+            verb = "is" if len(right) == 1 else "are"
+            sentences.append(f"{_listed(right)} {verb} right.")
+        for part, errors in wrong.items():
+            case, error = errors[0]
+            more = ", and in the other cases, too" if len(errors) == cases > 1 else ""
+            only = f"; {cases - len(errors)} of {cases} cases are right" if len(errors) < cases else ""
+            sentences.append(f"{part} is off by up to {error:.2g} in {case}{more}{only}.")
+        if any("gradient" in part for part in wrong) and right:
+            sentences.append(
+                "which quantities should be constants (jax.lax.stop_gradient), and which not?"
+            )
+        else:
+            sentences.append(
+                "this is none of the usual mistakes: compare your code with the formula, term by "
+                "term."
+            )
+        return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
+
+    def _cases(self, seed: int) -> list[str]:
+        """The cases of a seed in words, as in "case 1 of 3 (m = 4, M = 8)"."""
+        cases = self.cases(jax.random.key(seed))
+        names = list(inspect.signature(self.solution).parameters)
+        return [
+            f"case {number} of {len(cases)}" + _inputs(names[len(names) - len(case) :], case)
+            for number, case in enumerate(cases, 1)
+        ]
+
+
+def _inputs(names: Sequence[str], case: Sequence) -> str:
+    """The numbers among a case's inputs, or else the shapes of its arrays, in brackets."""
+    inputs = list(zip(names, case, strict=True))
+    found = [f"{name} = {value:g}" for name, value in inputs if isinstance(value, int | float)]
+    found = found or [f"{name} {value.shape}" for name, value in inputs if hasattr(value, "shape")]
+    return f" ({', '.join(found[:4])})" if found else ""
+
+
+def _named(misconception: Misconception) -> Feedback:
+    text = f"A usual mistake ({misconception.name}): {misconception.message}"
+    return Feedback("wrong", text, misconception.name)
+
+
+def _name(error: Exception) -> str:
+    """An error's type and the first line of its message."""
+    message = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {message}"
+
+
+def _has_dots(answer: Callable) -> bool:
+    """Whether dots (...) are left in the code of an answer, or in a function inside it."""
+    codes = [getattr(answer, "__code__", None)]
+    for code in codes:
+        constants = getattr(code, "co_consts", ())
+        if Ellipsis in constants:
+            return True
+        codes.extend(constant for constant in constants if hasattr(constant, "co_consts"))
+    return False
+
+
+def _nothing(answer: Callable) -> Feedback:
+    name = getattr(answer, "__name__", "your function")
+    return Feedback("wrong", f"`{name}` returns nothing, or None in a place: is a `return` missing?")
 
 
 def is_blank(output: Any) -> bool:
@@ -223,40 +334,40 @@ def _leaves(output: Any) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(output)]
 
 
-def _close(output: Any, expected: Any, tolerance: float) -> bool:
+def _matched(output: Any, count: int) -> list[np.ndarray] | None:
+    """An output as that many arrays: also from one array of as many rows, or one from its rows."""
     try:
-        given, wanted = _leaves(output), _leaves(expected)
-        return len(given) == len(wanted) and all(
+        leaves = _leaves(output)
+        if len(leaves) != count == 1 and leaves:
+            return [np.stack(leaves)]
+        if len(leaves) == 1 != count and len(leaves[0]) == count:
+            return list(leaves[0])
+    except (TypeError, ValueError):
+        return None
+    return leaves if len(leaves) == count else None
+
+
+def _close(output: Any, expected: Any, tolerance: float) -> bool:
+    wanted = _leaves(expected)
+    given = _matched(output, len(wanted))
+    try:
+        return given is not None and all(
             a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance)
             for a, b in zip(given, wanted, strict=True)
         )
-    except (TypeError, ValueError):
+    except TypeError:  # text, for example
         return False
 
 
-def _difference(outputs: Sequence[PyTree], expected: Sequence[PyTree]) -> str:
-    """How wrong outputs differ, in words: in number, shape, type, or by how much."""
-    for output, right in zip(outputs, expected, strict=True):
-        wanted = _leaves(right)
-        try:
-            given = _leaves(output)
-        except (TypeError, ValueError):
-            given = []
-        if len(given) != len(wanted):
-            return f"It should return {len(wanted)} array(s), and returns {len(given)}."
-        for a, b in zip(given, wanted, strict=True):
-            if a.shape != b.shape:
-                return f"The shape should be {b.shape}, and is {a.shape}."
-            if not np.issubdtype(a.dtype, np.number) and a.dtype != bool:
-                return f"It should return numbers, and returns {a.dtype}."
-            if not np.isfinite(a).all():
-                return "Some of the numbers are NaN or infinite."
-    error = max(
-        float(np.max(np.abs(a - b), initial=0))
-        for output, right in zip(outputs, expected, strict=True)
-        for a, b in zip(_leaves(output), _leaves(right), strict=True)
-    )
-    return (
-        f"The shape is right and the numbers are not: they differ by up to {error:.2g}. This is "
-        "no common mistake; compare your code with the formula, term by term."
-    )
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+
+
+def _described(output: Any) -> str:
+    """What an output is, in a few words."""
+    leaves = jax.tree.leaves(output)
+    if len(leaves) != 1:
+        return f"{len(leaves)} arrays"
+    array = np.asarray(leaves[0])
+    numbers = np.issubdtype(array.dtype, np.number) or array.dtype == bool
+    return f"an array of shape {array.shape}" if numbers else f"{type(leaves[0]).__name__}"

@@ -58,6 +58,7 @@ def _reversed_velocity(noise: Array, actions: Array, t: Array) -> Array:
 
 path = Exercise(
     number="1.1",
+    parts=("the path", "the velocity"),
     solution=_path_with(),
     cases=path_cases,
     right="Right: your path starts at the noise (t = 0) and ends at the data (t = 1), and your "
@@ -148,6 +149,7 @@ def _euler_with(
 
 euler = Exercise(
     number="1.2",
+    parts=("the sample",),
     solution=integrate,
     cases=_euler_cases,
     right="Right: m steps of size 1/m, each with the velocity where and when it starts.",
@@ -249,6 +251,7 @@ def _nearest(squared: Array, t: Array) -> Array:
 
 marginal_field = Exercise(
     number="1.3",
+    parts=("the field",),
     solution=_marginal_field_with(),
     cases=_marginal_field_cases,
     tolerance=1e-3,

@@ -31,6 +31,7 @@ def _along_batch(
 
 best_of_n = Exercise(
     number="5.1",
+    parts=("the chosen actions",),
     solution=inference.best_of_n,
     cases=_best_of_n_cases,
     right="Right: for each observation its own candidate of the highest Q.",
@@ -93,6 +94,7 @@ def _cost_with(
 
 cost = Exercise(
     number="5.2",
+    parts=("the number of evaluations",),
     solution=inference.network_evaluations,
     cases=_cost_cases,
     right="Right: N m passes through the field, and N through each of two critics if N > 1.",
@@ -156,9 +158,9 @@ def _spend_with(
 
 spend = Exercise(
     number="5.3",
+    parts=("the index pair",),
     solution=_spend_with(),
     cases=_spend_cases,
-    probe=lambda answer, *case: jnp.asarray(answer(*case)),
     right="Right: the best setting that the budget pays for.",
     misconceptions=(
         Misconception(

@@ -15,7 +15,7 @@ def _promise_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
     """(q, discount): returns of a reward of -1 per step, over 1 to 200 steps."""
     cases = []
     for k, discount in zip(jax.random.split(key, 3), (0.99, 0.995, 0.98), strict=True):
-        steps = jax.random.uniform(k, (16,), minval=1.0, maxval=200.0)
+        steps = 1.0 + jax.random.randint(k, (16,), 0, 200)  # whole: an answer may round
         cases.append((-(1 - discount**steps) / (1 - discount), discount))
     return cases
 
@@ -26,6 +26,7 @@ def _promise(q: Float[Array, " batch"], discount: float) -> Array:
 
 promise = Exercise(
     number="6.1",
+    parts=("the steps",),
     solution=_promise,
     cases=_promise_cases,
     right="Right: now a value can be compared with a number of steps.",
@@ -82,6 +83,7 @@ def _interval(success: Float[Array, "seed task episode"], t: float) -> tuple[Arr
 
 interval = Exercise(
     number="6.2",
+    parts=("the mean", "the half-width"),
     solution=_interval,
     cases=_interval_cases,
     right="Right: the interval says how far another set of seeds may move the mean.",
@@ -132,6 +134,7 @@ def _report(
 
 report = Exercise(
     number="6.3",
+    parts=("the reported success",),
     solution=_report,
     cases=_report_cases,
     right="Right: chosen on some episodes, measured on others.",

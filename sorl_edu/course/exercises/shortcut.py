@@ -18,6 +18,11 @@ def bent_field(obs: Array, a_t: Array, t: Array, h: Array) -> Array:
     return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] - 1.7 * h + 0.3 * obs
 
 
+def scaled(function: Callable[..., Array], scale: Array) -> Callable[..., Array]:
+    """The function times a number; its arguments may be named, as before."""
+    return lambda *inputs, **named: scale * function(*inputs, **named)
+
+
 def column(like: Array, value: float | Array) -> Float[Array, "batch 1"]:
     """The same value for each row of a batch."""
     return jnp.full((len(like), 1), value)
@@ -60,6 +65,7 @@ def _sample_with(
 
 sample = Exercise(
     number="2.1",
+    parts=("the sample",),
     solution=_sample,
     cases=_sample_cases,
     right="Right: m steps of 1/m, and the field gets the size of the step, but never less than the "
@@ -167,13 +173,14 @@ def target_and_gradient(answer: Callable, *case: Array) -> tuple:
     """
 
     def with_scale(scale: Array) -> Array:
-        return answer(lambda *inputs: scale * bent_field(*inputs), *case)
+        return answer(scaled(bent_field, scale), *case)
 
     return with_gradient(with_scale, jnp.ones(()))
 
 
 target = Exercise(
     number="2.2",
+    parts=("the target", "its gradient by the field's parameters"),
     solution=self_consistency_target,
     cases=_target_cases,
     probe=target_and_gradient,
@@ -268,6 +275,7 @@ def _times_with(
 
 times = Exercise(
     number="2.3",
+    parts=("the times", "the half jumps"),
     solution=_times_with(),
     cases=_times_cases,
     right="Right: jumps of 2h start at multiples of 2h, the only times at which the sampler makes "

@@ -64,6 +64,7 @@ def _q_loss_with(
 
 q_loss = Exercise(
     number="4.1",
+    parts=("the loss", "its gradient by the actions"),
     solution=_q_loss,
     cases=_q_loss_cases,
     probe=_loss_and_gradient,
@@ -128,7 +129,11 @@ def _policy_action(s: Shortcut, obs: Array, noise: Array, m: int) -> Array:
 
 def _field(theta: Float[Array, "3"]) -> Shortcut:
     """A closed-form field that depends on all of its arguments."""
-    return lambda obs, a_t, t, h: theta[0] * obs - (theta[1] + t) * a_t + theta[2] * h * a_t
+
+    def s(obs: Array, a_t: Array, t: Array, h: Array) -> Array:
+        return theta[0] * obs - (theta[1] + t) * a_t + theta[2] * h * a_t
+
+    return s
 
 
 def _policy_action_cases(key: PRNGKeyArray) -> list[tuple]:
@@ -171,6 +176,7 @@ def _policy_action_with(
 
 policy_action = Exercise(
     number="4.2",
+    parts=("the action", "its gradient by the field's parameters"),
     solution=_policy_action,
     cases=_policy_action_cases,
     probe=_action_and_gradient,
@@ -255,6 +261,7 @@ def _policy_loss_with(
 
 policy_loss = Exercise(
     number="4.3",
+    parts=("the loss",),
     solution=_policy_loss_with(),
     cases=_policy_loss_cases,
     right="Right: one number to descend, and each weight sets how much its wish counts.",

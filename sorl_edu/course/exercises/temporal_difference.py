@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu import temporal_difference as td
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, with_gradient
+from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.temporal_difference import Batch, Critic
 
 # ------------------------------------------------------------------------- 3.1 the TD target
@@ -49,8 +50,7 @@ def _target_and_gradient(
     """y, and how it changes with a parameter of the critics: not at all, if y is a constant."""
 
     def with_scale(scale: Array) -> Array:
-        critic = lambda obs, actions: scale * _critics(obs, actions)  # noqa: E731
-        return answer(critic, batch, next_actions, discount)
+        return answer(scaled(_critics, scale), batch, next_actions, discount)
 
     return with_gradient(with_scale, jnp.ones(()))
 
@@ -75,6 +75,7 @@ def _td_target_with(
 
 td_target = Exercise(
     number="3.1",
+    parts=("the target", "its gradient by the critics' parameters"),
     solution=_td_target,
     cases=_td_target_cases,
     probe=_target_and_gradient,
@@ -183,6 +184,7 @@ def _n_step_target_with(
 
 n_step_target = Exercise(
     number="3.2",
+    parts=("the target",),
     solution=_n_step_target,
     cases=_n_step_target_cases,
     right="Right: cut short by the goal or by the trajectory's end, and discounted by the number "
