@@ -55,7 +55,7 @@ def test_an_error_and_a_wrong_shape_are_said_in_words(exercise):
         return jax.tree.map(lambda _: jnp.zeros((3, 1)), exercise.solution(*case))
 
     assert "ValueError: no such thing" in exercise(stops).text
-    assert "shape should be" in exercise(wrong_shape).text
+    assert "should have the shape" in exercise(wrong_shape).text
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=number)

@@ -486,9 +486,9 @@ def ready(answer: Callable) -> Feedback:
     try:
         value = _rehearse(answer)
     except Exception as error:
-        return loss._explain(answer, error)
+        return loss.stopped(answer, error)
     if value is None:
-        return loss._blank(answer)
+        return loss.unfinished(answer)
     text = f"Ready to train: jumps are multiples of 1/{M}, and none leads past t = 1."
     return Feedback("right", text)
 

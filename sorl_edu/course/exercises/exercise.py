@@ -9,8 +9,8 @@
     check(answer)                        # in a notebook: a green, yellow or red note
 
 An answer is right if its outputs equal the solution's on all cases. If they equal those of a
-misconception, the note names and explains it; so it does if both stop with the same error. Otherwise
-the note says which part of the output is wrong, and in which case. A check never raises.
+misconception, the note names and explains it; so it does if both stop with the same error.
+Otherwise the note says which part of the output is wrong, and in which case. It never raises.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Status = Literal["right", "partly", "wrong", "empty"]
 COLORS = {"right": "#029e73", "partly": "#b07d00", "wrong": "#d55e00", "empty": "#56667a"}
 SIGNS = {"right": "✓", "partly": "◐", "wrong": "✗", "empty": "…"}
 USE_JNP = (
-    "It uses NumPy (np) on numbers that JAX traces, to differentiate them or to compile. Use jnp there: "
-    "jnp.mean for np.mean, jnp.asarray for np.asarray."
+    "It uses NumPy (np) on numbers that JAX traces, to differentiate them or to compile. Use jnp "
+    "there: jnp.mean for np.mean, jnp.asarray for np.asarray."
 )
 SHARES = {"right": 1.0, "partly": 0.5, "wrong": 0.0, "empty": 0.0}
 
@@ -107,9 +107,9 @@ class Check:
         try:
             outputs = self.outputs(answer, seed)
         except Exception as error:
-            return self._stopped(answer, error), []
+            return self.stopped(answer, error), []
         if any(is_blank(output) for output in outputs):
-            return self._blank(answer) if _has_dots(answer) else _nothing(answer), []
+            return self.unfinished(answer), []
         return None, outputs
 
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
@@ -134,6 +134,14 @@ class Check:
         stopped, outputs = self.run(answer, seed)
         return self.grade(outputs, seed) if stopped is None else self.explain(stopped, seed)
 
+    def unfinished(self, answer: Callable) -> Feedback:
+        """Feedback on an answer that returned dots, or nothing."""
+        if _has_dots(answer):
+            return self._blank(answer)
+        name = getattr(answer, "__name__", "your function")
+        text = f"`{name}` returns nothing, or None in a place: is a `return` missing?"
+        return Feedback("wrong", text)
+
     def _blank(self, answer: Callable) -> Feedback:
         name = getattr(answer, "__name__", "your function")
         return Feedback(
@@ -142,7 +150,7 @@ class Check:
             "cell again, then this one. The hints unfold one by one.",
         )
 
-    def _stopped(self, answer: Callable, error: Exception) -> Feedback:
+    def stopped(self, answer: Callable, error: Exception) -> Feedback:
         """Feedback on an answer that raised an error: blank if its dots may be the reason."""
         if "ellipsis" in str(error).lower():  # an operation received the dots
             return self._blank(answer)
@@ -166,8 +174,8 @@ class Exercise(Check):
     Args:
         number: "lesson.exercise", as in the notebook.
         solution: a right answer.
-        parts: what an output consists of, as in ("the path", "the velocity"): a name for each of its
-            arrays, in order. The name of a gradient contains the word.
+        parts: what an output consists of, as in ("the path", "the velocity"): a name for each of
+            its arrays, in order. The name of a gradient contains the word.
         cases: draws inputs from a key, as a list of argument tuples.
         probe: `probe(answer, *case)` is compared; the answer's return value unless given. To check
             for a missing stop-gradient, probe a gradient.
@@ -219,9 +227,7 @@ class Exercise(Check):
             _close(a, b, self.tolerance) for a, b in zip(outputs, expected, strict=True)
         )
 
-    def _difference(
-        self, outputs: Sequence[PyTree], expected: Sequence[PyTree], seed: int
-    ) -> str:
+    def _difference(self, outputs: Sequence[PyTree], expected: Sequence[PyTree], seed: int) -> str:
         """Which part of an answer is wrong, by how much, and in which case."""
         if len(outputs) != len(expected):
             return f"It has {len(outputs)} outputs for {len(expected)} cases."
@@ -253,7 +259,9 @@ class Exercise(Check):
         for part, errors in wrong.items():
             case, error = errors[0]
             more = ", and in the other cases, too" if len(errors) == cases > 1 else ""
-            only = f"; {cases - len(errors)} of {cases} cases are right" if len(errors) < cases else ""
+            only = (
+                f"; {cases - len(errors)} of {cases} cases are right" if len(errors) < cases else ""
+            )
             sentences.append(f"{part} is off by up to {error:.2g} in {case}{more}{only}.")
         if any("gradient" in part for part in wrong) and right:
             sentences.append(
@@ -296,19 +304,17 @@ def _name(error: Exception) -> str:
 
 
 def _has_dots(answer: Callable) -> bool:
-    """Whether dots (...) are left in the code of an answer, or in a function inside it."""
-    codes = [getattr(answer, "__code__", None)]
+    """Whether dots (...) are left in an answer: in a function, or one inside it, or in a class."""
+    parts = list(vars(answer).values()) if isinstance(answer, type) else [answer]
+    if any(part is Ellipsis for part in parts):
+        return True
+    codes = [getattr(part, "__code__", None) for part in parts]
     for code in codes:
         constants = getattr(code, "co_consts", ())
         if Ellipsis in constants:
             return True
         codes.extend(constant for constant in constants if hasattr(constant, "co_consts"))
     return False
-
-
-def _nothing(answer: Callable) -> Feedback:
-    name = getattr(answer, "__name__", "your function")
-    return Feedback("wrong", f"`{name}` returns nothing, or None in a place: is a `return` missing?")
 
 
 def is_blank(output: Any) -> bool:

@@ -115,7 +115,7 @@ def path_alone(noise, actions, t):
 @wrong("1.1", says="returns nothing, or None in a place: is a `return` missing?")
 def without_return(noise, actions, t):
     a_t = (1 - t) * noise + t * actions
-    a_t, actions - noise  # noqa: B018
+    a_t, actions - noise
 
 
 @wrong("1.1", says="It stopped in the line `return (1 - t) * noise + t @ actions, actions - noise`")
@@ -191,7 +191,8 @@ def loop_over_linspace(field, obs, noise, steps):
 def accumulated_time(field, obs, noise, steps):
     a, t = np.asarray(noise), np.zeros((len(noise), 1))
     for _ in range(steps):
-        a, t = a + np.asarray(field(obs, a, t)) / steps, t + 1 / steps
+        a = a + np.asarray(field(obs, jnp.asarray(a), jnp.asarray(t))) / steps
+        t = t + 1 / steps
     return a
 
 
@@ -253,6 +254,7 @@ def always_at_zero(field, obs, noise, steps):
 
 @wrong("1.2", "starts again from the noise")
 def from_the_noise_again(field, obs, noise, steps):
+    a = noise
     for i in range(steps):
-        a = noise + field(obs, noise, jnp.full((len(noise), 1), i / steps)) / steps
+        a = noise + field(obs, a, jnp.full((len(a), 1), i / steps)) / steps
     return a
