@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 # The sliders of ipywidgets have no name and announce the index of their value: a screen reader says
 # "slider, 2.00" instead of "steps m, 4". In version 7 they don't even have the role of a slider.
+# JupyterLab takes keys that are meant for a list of choices: an arrow selects another cell, and the
+# letter b inserts one.
 NAMES = Javascript("""
 if (!window.sorlNames) {
   const put = (element, name, value) => {
     if (value && element.getAttribute(name) !== value) element.setAttribute(name, value);
   };
   const name = () => {
+    for (const control of document.querySelectorAll(".sorl-explorer :is(select, button)"))
+      put(control, "data-lm-suppress-shortcuts", "true");
     const handles = ".sorl-explorer .noUi-handle, .sorl-explorer .ui-slider-handle";
     for (const handle of document.querySelectorAll(handles)) {
       const control = handle.closest(".widget-slider, .widget-hslider, .widget-inline-hbox");
