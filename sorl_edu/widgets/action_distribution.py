@@ -22,6 +22,7 @@ from sorl_edu.plotting.actions import chosen_actions, value_square
 from sorl_edu.plotting.mazes import Trajectories, check_positions, draw_maze
 from sorl_edu.plotting.style import (
     BLUE,
+    END,
     FAILED,
     LIGHT_GREYS,
     ORANGE,
@@ -194,9 +195,11 @@ class ActionDistributionExplorer(Explorer):
                 paths = episodes.positions[episodes.success == reached]
                 paths = [path[np.isfinite(path[:, 0])] for path in paths]
                 maze.add_collection(LineCollection(paths, **line, linewidths=1.1, alpha=0.6))
+            for path in paths:  # the last ones failed
+                maze.plot(*path[-1], **END | {"markersize": 6, "markeredgewidth": 0.5})
             maze.set_title(
                 f"In the maze: {int(episodes.success.sum())} of {len(episodes.success)} episodes\n"
-                "reach the goal (others dashed)",
+                "reach the goal (others dashed, end at X)",
                 size=10,
             )
         maze.plot(*self.places[place], marker="o", markersize=9, color=BLUE, markeredgecolor="w")

@@ -31,10 +31,12 @@ from jaxtyping import PRNGKeyArray, PyTree
 Status = Literal["right", "partly", "wrong", "empty"]
 COLORS = {"right": "#029e73", "partly": "#b07d00", "wrong": "#d55e00", "empty": "#56667a"}
 SIGNS = {"right": "✓", "partly": "◐", "wrong": "✗", "empty": "…"}
-USE_JNP = (
-    "It uses NumPy (np) on numbers that JAX traces, to differentiate them or to compile. Use jnp "
-    "there: jnp.mean for np.mean, jnp.asarray for np.asarray."
-)
+TRACED = {  # errors of code on numbers that JAX traces, and what to do
+    jax.errors.TracerArrayConversionError: "It uses NumPy (np) on numbers that JAX traces, to "
+    "differentiate them or to compile. Use jnp there: jnp.mean for np.mean.",
+    jax.errors.ConcretizationTypeError: "It makes a Python number of one that JAX traces, to "
+    "differentiate it or to compile. Stay with jnp there, without float, int, .item() or `if`.",
+}
 SHARES = {"right": 1.0, "partly": 0.5, "wrong": 0.0, "empty": 0.0}
 
 
@@ -154,14 +156,15 @@ class Check:
         """Feedback on an answer that raised an error: blank if its dots may be the reason."""
         if "ellipsis" in str(error).lower():  # an operation received the dots
             return self._blank(answer)
-        if isinstance(error, jax.errors.TracerArrayConversionError):
-            return Feedback("wrong", USE_JNP, error=_name(error))
         for entry in reversed(traceback.extract_tb(error.__traceback__)):
             if entry.name == getattr(answer, "__name__", None):
                 where = f" in the line `{entry.line}`" if entry.line else ""
                 break
         else:
             where = ""
+        for kind, advice in TRACED.items():
+            if isinstance(error, kind):
+                return Feedback("wrong", f"It stopped{where}. {advice}", error=_name(error))
         if _has_dots(answer):
             return Feedback("empty", f"{self._blank(answer).text} ({_name(error)})")
         return Feedback("wrong", f"It stopped{where} with {_name(error)}", error=_name(error))
@@ -194,7 +197,8 @@ class Exercise(Check):
     misconceptions: tuple[Misconception, ...]
 
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
-        return [self.probe(answer, *case) for case in self.cases(jax.random.key(seed))]
+        cases, count = self.cases(jax.random.key(seed)), len(self.parts)
+        return [as_arrays(self.probe(answer, *case), count) for case in cases]
 
     def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
         expected, _ = self._known(self.solution, seed)
@@ -236,13 +240,15 @@ class Exercise(Check):
             wanted = _leaves(right)
             given = _matched(output, len(wanted))
             if given is None:
-                return f"It should return {_listed(self.parts)}, and returns {_described(output)}."
+                parts = [part for part in self.parts if "gradient" not in part]
+                found = output[0] if len(parts) < len(self.parts) else output
+                return f"It should return {_listed(parts)}, and returns {_described(found)}."
             for part, a, b in zip(self.parts, given, wanted, strict=True):
                 name = part[0].upper() + part[1:]
-                if a.shape != b.shape:
-                    return f"{name} should have the shape {b.shape}, and has {a.shape}, in {case}."
                 if not (np.issubdtype(a.dtype, np.number) or a.dtype == bool):
                     return f"{name} should be numbers, and is {_described(output)}, in {case}."
+                if a.shape != b.shape:
+                    return f"{name} should have the shape {b.shape}, and has {a.shape}, in {case}."
                 if not np.isfinite(a).all():
                     return f"{name} has numbers that are NaN or infinite, in {case}."
                 if not _close(a, b, self.tolerance):
@@ -258,11 +264,13 @@ class Exercise(Check):
             sentences.append(f"{_listed(right)} {verb} right.")
         for part, errors in wrong.items():
             case, error = errors[0]
-            more = ", and in the other cases, too" if len(errors) == cases > 1 else ""
-            only = (
-                f"; {cases - len(errors)} of {cases} cases are right" if len(errors) < cases else ""
-            )
-            sentences.append(f"{part} is off by up to {error:.2g} in {case}{more}{only}.")
+            others, good = cases - 1, cases - len(errors)
+            where = case
+            if others and not good:
+                where += f", and in the other{'' if others == 1 else 's'}, too"
+            elif good:
+                where += f"; {good} of {cases} cases {'is' if good == 1 else 'are'} right"
+            sentences.append(f"{part} is off by up to {error:.2g} in {where}.")
         if any("gradient" in part for part in wrong) and right:
             sentences.append(
                 "which quantities should be constants (jax.lax.stop_gradient), and which not?"
@@ -329,11 +337,25 @@ def with_gradient(function: Callable[[PyTree], PyTree], at: PyTree) -> tuple:
     The gradient is 0 where a stop-gradient keeps the value from depending on the input. A blank has
     no gradient and is returned alone.
     """
-    value = function(at)
+    value = as_arrays(function(at), 1)
     if is_blank(value):
         return (value,)
     squares = lambda x: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(function(x)))  # noqa: E731
     return value, jax.grad(squares)(at)
+
+
+def as_arrays(output: PyTree, count: int) -> PyTree:
+    """An output that should be `count` arrays, with an array for a list of numbers or of rows."""
+    entries = [output] if count == 1 else output
+    if not isinstance(entries, list | tuple) or len(entries) != count or is_blank(output):
+        return output
+    made = []
+    for entry in entries:
+        leaves = jax.tree.leaves(entry)
+        is_list = isinstance(entry, list | tuple) and len(leaves) > 1
+        alike = len({jnp.shape(leaf) for leaf in leaves}) == 1
+        made.append(jnp.asarray(entry) if is_list and alike else entry)
+    return made[0] if count == 1 else tuple(made)
 
 
 def _leaves(output: Any) -> list[np.ndarray]:
