@@ -76,9 +76,12 @@ def named(a, b):
         (lambda a, b: (a - b)[:, None], "result should have the shape (4,), and has (4, 1)"),
         (lambda a, b: (a, b), "should have the shape (4,), and has (2, 4), in case 1 of 3 (a (4,)"),
         (lambda a, b: {"a": a, "b": jnp.ones(3)}, "return the result, and returns 2 arrays"),
+        (lambda a, b: a[..., ::-1] @ b[..., None, :0], "It stopped"),  # dots as an index
+        (lambda a, b: float(a) if b is None else np.sqrt(jax.jit(np.sort)(a)), "Use jnp there"),
+        (lambda a, b: jax.jit(lambda x: float(x[0]))(a), "Stay with jnp there"),
         (lambda a, b: None, "returns nothing, or None in a place: is a `return` missing?"),
         (lambda a, b: jnp.nan * a, "NaN or infinite"),
-        (lambda a, b: "text", "shape (4,), and has ()"),
+        (lambda a, b: "text", "The result should be numbers, and is text, in case 1 of 3"),
         (lambda a, b: np.array(["t"] * 4), "result should be numbers"),
         (lambda a: a, "with TypeError:"),
         (lambda a, b: a - b + 0.5, "off by up to 0.5 in case 1 of 3 (a (4,), b (4,)), and in the"),

@@ -15,12 +15,15 @@ Otherwise the note says which part of the output is wrong, and in which case. It
 
 from __future__ import annotations
 
+import contextlib
+import dis
 import functools
 import html
 import inspect
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import CodeType
 from typing import Any, Literal
 
 import jax
@@ -33,7 +36,7 @@ COLORS = {"right": "#029e73", "partly": "#b07d00", "wrong": "#d55e00", "empty": 
 SIGNS = {"right": "✓", "partly": "◐", "wrong": "✗", "empty": "…"}
 TRACED = {  # errors of code on numbers that JAX traces, and what to do
     jax.errors.TracerArrayConversionError: "It uses NumPy (np) on numbers that JAX traces, to "
-    "differentiate them or to compile. Use jnp there: jnp.mean for np.mean.",
+    "differentiate them or to compile. Use jnp there: jnp.stack for np.stack.",
     jax.errors.ConcretizationTypeError: "It makes a Python number of one that JAX traces, to "
     "differentiate it or to compile. Stay with jnp there, without float, int, .item() or `if`.",
 }
@@ -243,14 +246,15 @@ class Exercise(Check):
                 parts = [part for part in self.parts if "gradient" not in part]
                 found = output[0] if len(parts) < len(self.parts) else output
                 return f"It should return {_listed(parts)}, and returns {_described(found)}."
+            there = case and f",{case}"
             for part, a, b in zip(self.parts, given, wanted, strict=True):
                 name = part[0].upper() + part[1:]
                 if not (np.issubdtype(a.dtype, np.number) or a.dtype == bool):
-                    return f"{name} should be numbers, and is {_described(output)}, in {case}."
+                    return f"{name} should be numbers, and is {_described(a)}{there}."
                 if a.shape != b.shape:
-                    return f"{name} should have the shape {b.shape}, and has {a.shape}, in {case}."
+                    return f"{name} should have the shape {b.shape}, and has {a.shape}{there}."
                 if not np.isfinite(a).all():
-                    return f"{name} has numbers that are NaN or infinite, in {case}."
+                    return f"{name} has numbers that are NaN or infinite{there}."
                 if not _close(a, b, self.tolerance):
                     error = float(np.max(np.abs(a - b)))
                     wrong.setdefault(part, []).append((case, error))
@@ -270,24 +274,27 @@ class Exercise(Check):
                 where += f", and in the other{'' if others == 1 else 's'}, too"
             elif good:
                 where += f"; {good} of {cases} cases {'is' if good == 1 else 'are'} right"
-            sentences.append(f"{part} is off by up to {error:.2g} in {where}.")
+            sentences.append(f"{part} is off by up to {error:.2g}{where}.")
         if any("gradient" in part for part in wrong) and right:
             sentences.append(
                 "which quantities should be constants (jax.lax.stop_gradient), and which not?"
             )
         else:
             sentences.append(
-                "this is none of the usual mistakes: compare your code with the formula, term by "
-                "term."
+                "this is none of the usual mistakes alone: compare your code with the formula, "
+                "term by term."
             )
         return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
 
     def _cases(self, seed: int) -> list[str]:
-        """The cases of a seed in words, as in "case 1 of 3 (m = 4, M = 8)"."""
+        """The cases of a seed in words, as in " in case 1 of 3 (m = 4)"; none for a single case."""
         cases = self.cases(jax.random.key(seed))
-        names = list(inspect.signature(self.solution).parameters)
+        if len(cases) == 1:
+            return [""]
+        inputs = inspect.signature(self.solution).parameters.values()
+        names = [one.name for one in inputs if one.default is one.empty]
         return [
-            f"case {number} of {len(cases)}" + _inputs(names[len(names) - len(case) :], case)
+            f" in case {number} of {len(cases)}" + _inputs(names[len(names) - len(case) :], case)
             for number, case in enumerate(cases, 1)
         ]
 
@@ -312,17 +319,28 @@ def _name(error: Exception) -> str:
 
 
 def _has_dots(answer: Callable) -> bool:
-    """Whether dots (...) are left in an answer: in a function, or one inside it, or in a class."""
+    """Whether dots (...) are left in an answer, a function or a class. An index may have dots."""
     parts = list(vars(answer).values()) if isinstance(answer, type) else [answer]
     if any(part is Ellipsis for part in parts):
         return True
     codes = [getattr(part, "__code__", None) for part in parts]
     for code in codes:
         constants = getattr(code, "co_consts", ())
-        if Ellipsis in constants:
+        if Ellipsis in constants and not all(_are_index(code)):
             return True
         codes.extend(constant for constant in constants if hasattr(constant, "co_consts"))
     return False
+
+
+def _are_index(code: CodeType) -> Iterator[bool]:
+    """For each place where code loads dots: whether they are an index, as in x[..., 0]."""
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
+    for i, (_, value) in enumerate(steps):
+        if value is Ellipsis:
+            then = [
+                name for name, _ in steps[i + 1 :] if not name.startswith(("LOAD", "BUILD_SLICE"))
+            ]
+            yield "BINARY_SUBSCR" in then[: 1 + (then[:1] == ["BUILD_TUPLE"])]
 
 
 def is_blank(output: Any) -> bool:
@@ -354,7 +372,9 @@ def as_arrays(output: PyTree, count: int) -> PyTree:
         leaves = jax.tree.leaves(entry)
         is_list = isinstance(entry, list | tuple) and len(leaves) > 1
         alike = len({jnp.shape(leaf) for leaf in leaves}) == 1
-        made.append(jnp.asarray(entry) if is_list and alike else entry)
+        with contextlib.suppress(TypeError, ValueError):  # text, or a dict
+            entry = jnp.asarray(entry) if is_list and alike else entry
+        made.append(entry)
     return made[0] if count == 1 else tuple(made)
 
 
@@ -369,7 +389,7 @@ def _matched(output: Any, count: int) -> list[np.ndarray] | None:
         if len(leaves) != count == 1 and leaves:
             return [np.stack(leaves)]
         if len(leaves) == 1 != count and len(leaves[0]) == count:
-            return list(leaves[0])
+            return [np.asarray(row) for row in leaves[0]]
     except (TypeError, ValueError):
         return None
     return leaves if len(leaves) == count else None
@@ -380,7 +400,7 @@ def _close(output: Any, expected: Any, tolerance: float) -> bool:
     given = _matched(output, len(wanted))
     try:
         return given is not None and all(
-            a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance)
+            a.shape == b.shape and np.allclose(a, b, tolerance, tolerance, equal_nan=True)
             for a, b in zip(given, wanted, strict=True)
         )
     except TypeError:  # text, for example
@@ -397,5 +417,7 @@ def _described(output: Any) -> str:
     if len(leaves) != 1:
         return f"{len(leaves)} arrays"
     array = np.asarray(leaves[0])
+    if array.dtype.kind in "US":
+        return "text"
     numbers = np.issubdtype(array.dtype, np.number) or array.dtype == bool
-    return f"an array of shape {array.shape}" if numbers else f"{type(leaves[0]).__name__}"
+    return f"an array of shape {array.shape}" if numbers else type(leaves[0]).__name__

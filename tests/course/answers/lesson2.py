@@ -569,7 +569,7 @@ def both_velocities(s, obs, a_t, t, h):
     return jax.lax.stop_gradient((v1, v2))
 
 
-@wrong("2.2", says="one array should be returned, and it returns 2")
+@wrong("2.2", says="It should return the target, and returns 2 arrays")
 def target_and_time(s, obs, a_t, t, h):
     v1 = s(obs, a_t, t, h)
     v2 = s(obs, a_t + h * v1, t + h, h)
@@ -590,7 +590,7 @@ def made_a_constant_by_numpy(s, obs, a_t, t, h):
     return (v1 + v2) / 2
 
 
-@wrong("2.2", says="Use jnp there: jnp.mean for np.mean, jnp.asarray for np.asarray.")
+@wrong("2.2", says="Use jnp there: jnp.stack for np.stack.")
 def mean_by_numpy(s, obs, a_t, t, h):
     v1 = s(obs, a_t, t, h)
     v2 = s(obs, a_t + h * v1, t + h, h)

@@ -364,7 +364,7 @@ def one_of_each(steps, candidates):
     return np.full(candidates, with_an_if(steps, candidates))
 
 
-@wrong("5.2", says="The number of evaluations should be numbers, and is str, in case 1 of 5")
+@wrong("5.2", says="The number of evaluations should be numbers, and is text, in case 1 of 5")
 def in_words(steps, candidates):
     return f"{with_an_if(steps, candidates)} evaluations"
 
