@@ -70,8 +70,8 @@ from sorl_edu.widgets import ActionDistributionExplorer
 #
 # **Predict, then run.** The agent starts at the lower left, and the goal is the star. With one step
 # and one candidate, will it arrive? Which dial would you turn first? Write your guess down, run the
-# cell, and move the sliders. All pictures are drawn first, which a progress bar shows; after that
-# the sliders respond at once.
+# cell, and move the sliders. The first picture is there within seconds. All others are drawn behind
+# it, which a progress bar shows; after that the sliders respond at once.
 
 # %%
 agent, state, info = shipped.agent("sorl")
@@ -113,6 +113,10 @@ sweep_lines(summarize(episodes[episodes.candidates.isin((1, 8, 32))]))
 # | 3 Offline RL, TD critic | Q from recorded data alone | what a wrong mask or a maximum does to it |
 # | 4 SORL | the three losses together | what each weight trades off against the others |
 # | 5 Test-time scaling | best-of-N, and a budget to spend | when thinking longer helps, and when it hurts |
+# | 6 Robots | agents that move a cube, and honest tables | what steps and candidates buy a robot |
+#
+# Three assignments of a week each go with lessons 2, 4 and 6: a shortcut that jumps any length, an agent
+# with a critic of your own, and the best use of a fixed budget of compute.
 #
 # ## How to use the course
 #

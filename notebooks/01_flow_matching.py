@@ -208,19 +208,19 @@ np.testing.assert_allclose(by_hand, library, rtol=1e-4)
 # %% [markdown]
 # ## 3. Is what it learns the average?
 #
-# Test it where the answer is known. Let the data be one Gaussian, $a_1 \sim N(\mu, s^2 I)$. Then
+# Test it where the answer is known. Let the data be one Gaussian, $a_1 \sim N(\mu, \sigma^2 I)$. Then
 # $a_1 - a_0$ and $a_t$ are jointly Gaussian, and the conditional mean is linear in $a$.
 #
 # **Predict, then run.** At $t = 0.1$, does the velocity grow or fall as $x$ grows? And at $t = 0.9$?
 
 # %%
-mu, s = jnp.array([0.5, -0.25]), 0.3
-gaussian = mu + s * jax.random.normal(jax.random.key(2), (20_000, 2))
+mu, sigma = jnp.array([0.5, -0.25]), 0.3
+gaussian = mu + sigma * jax.random.normal(jax.random.key(2), (20_000, 2))
 
 
 def exact_field(a, t):
-    variance = (1 - t) ** 2 + (t * s) ** 2  # of a_t
-    covariance = t * s**2 - (1 - t)  # of a_t with a_1 - a_0
+    variance = (1 - t) ** 2 + (t * sigma) ** 2  # of a_t
+    covariance = t * sigma**2 - (1 - t)  # of a_t with a_1 - a_0
     return mu + covariance / variance * (a - t * mu)
 
 
@@ -241,7 +241,7 @@ plotting.velocity_slices(exact_field, gaussian_fields)
 # $\mathbb{E}[u | a_t] = \mathbb{E}[u] +
 # \mathrm{Cov}(u, a_t) \mathrm{Var}(a_t)^{-1} (a_t - \mathbb{E}[a_t])$:
 #
-# $$ v^*(a, t) = \mu + \frac{t s^2 - (1 - t)}{(1 - t)^2 + t^2 s^2}\,(a - t \mu) . $$
+# $$ v^*(a, t) = \mu + \frac{t \sigma^2 - (1 - t)}{(1 - t)^2 + t^2 \sigma^2}\,(a - t \mu) . $$
 
 # %% [markdown]
 # ## 4. How many steps does it take?
@@ -288,7 +288,7 @@ np.testing.assert_allclose(
 # %% [markdown]
 # ### Exercise 1.2 · The Euler sampler · ★★☆ · 10 min · 2 points
 # `euler(field, obs, noise, steps)` carries `noise` of shape `(batch, action)` from $t = 0$ to $t = 1$
-# in `steps` equal steps and returns where it ends. `field(obs, a, t)` takes observations
+# in `steps` equal steps and returns where it ends. `field(obs, a_t, t)` takes observations
 # `(batch, obs)`, positions `(batch, action)` and times `(batch, 1)`. (It is the cell above; write it
 # without looking.)
 #

@@ -77,11 +77,11 @@ from sorl_edu.widgets import FlowExplorer, SelfConsistencyExplorer
 # in the upper right? And where does the velocity of lesson 1 lead in as many steps?
 
 # %%
-mu, s = jnp.array([0.9, 0.6]), 0.3
+mu, sigma = jnp.array([0.9, 0.6]), 0.3
 
 
 def std(t):
-    return jnp.sqrt((1 - t) ** 2 + (t * s) ** 2)
+    return jnp.sqrt((1 - t) ** 2 + (t * sigma) ** 2)
 
 
 def perfect(obs, a_t, t, h):
@@ -100,7 +100,7 @@ plotting.flow_paths(
         "velocity, m = 8": integrate_path(velocity, obs, a_0, 8),
         "perfect shortcut, m = 1": integrate_path(at_step_size(perfect, 1), obs, a_0, 1),
     },
-    mu + s * jax.random.normal(jax.random.key(1), (600, 2)),
+    mu + sigma * jax.random.normal(jax.random.key(1), (600, 2)),
 )
 
 # %% [markdown]
@@ -431,8 +431,8 @@ plotting.distance_curves(
 # wait for a target that lags behind; at the end both are level. Nothing diverges; the price is a wider
 # interval in between. So treat the average as an insurance. Frans et al. use it, and so does SORL's
 # code (its paper writes the target with $s$ itself); there the networks are larger, the data harder,
-# and a critic pulls at the same field. The stop-gradient is *not* optional: a target that gives way
-# is no target. When you build a model of your own, switch each part off, over several seeds, and
+# and a critic pulls at the same field. The stop-gradient is *not* optional: without it, the
+# target moves towards the field that should move towards it. When you build a model of your own, switch each part off, over several seeds, and
 # look.
 #
 # ## Recap

@@ -147,23 +147,24 @@ exercises.cosine_path(cosine_path)
 # ## 2. What does a field make of the paths?
 #
 # A field learns the average velocity of all paths through a point. If the data are one Gaussian cloud,
-# $a_1 \sim N(\mu, s^2 I)$, this average has a closed form for every path. At time $t$ the points are
-# Gaussian, with some mean $m(t)$ and standard deviation $\sigma(t)$, and each point keeps its distance
-# from the mean, counted in standard deviations:
+# $a_1 \sim N(\mu_1, \sigma_1^2 I)$, this average has a closed form for every path. At time $t$ the points
+# are Gaussian, with some mean $\mu(t)$ and standard deviation $\sigma(t)$, and each point keeps its
+# distance from the mean, counted in standard deviations:
 #
-# $$ \frac{a_t - m(t)}{\sigma(t)} = a_0
+# $$ \frac{a_t - \mu(t)}{\sigma(t)} = a_0
 #    \quad\Longrightarrow\quad
-#    v^*(a, t) = m'(t) + \frac{\sigma'(t)}{\sigma(t)}\, \big(a - m(t)\big) . $$
+#    v^*(a, t) = \mu'(t) + \frac{\sigma'(t)}{\sigma(t)}\, \big(a - \mu(t)\big) . $$
 #
-# This gives two fields with exact solutions, one for each path. Both carry $a_0$ to $\mu + s\, a_0$.
+# This gives two fields with exact solutions, one for each path. Both carry $a_0$ to
+# $\mu_1 + \sigma_1 a_0$.
 
 # %%
-mu, s = jnp.array([0.9, 0.6]), 0.3
+mu_1, sigma_1 = jnp.array([0.9, 0.6]), 0.3
 clouds = {  # name: mean and standard deviation at time t
-    "straight": (lambda t: t * mu, lambda t: jnp.sqrt((1 - t) ** 2 + (t * s) ** 2)),
+    "straight": (lambda t: t * mu_1, lambda t: jnp.sqrt((1 - t) ** 2 + (t * sigma_1) ** 2)),
     "cosine": (
-        lambda t: jnp.sin(jnp.pi / 2 * t) * mu,
-        lambda t: jnp.sqrt(jnp.cos(jnp.pi / 2 * t) ** 2 + (jnp.sin(jnp.pi / 2 * t) * s) ** 2),
+        lambda t: jnp.sin(jnp.pi / 2 * t) * mu_1,
+        lambda t: jnp.sqrt(jnp.cos(jnp.pi / 2 * t) ** 2 + (jnp.sin(jnp.pi / 2 * t) * sigma_1) ** 2),
     ),
 }
 
@@ -172,8 +173,8 @@ def exact(mean, std):
     """The field whose points have this mean and standard deviation."""
 
     def field(obs, a_t, t):
-        (m, dm), (sigma, dsigma) = (jax.jvp(f, (t,), (jnp.ones_like(t),)) for f in (mean, std))
-        return dm + dsigma / sigma * (a_t - m)
+        (mu, dmu), (sigma, dsigma) = (jax.jvp(f, (t,), (jnp.ones_like(t),)) for f in (mean, std))
+        return dmu + dsigma / sigma * (a_t - mu)
 
     return field
 
@@ -186,7 +187,7 @@ plotting.flow_paths(
         f"{name}, m = {m}": integrate_path(fields[name], obs, a_0, m)
         for name, m in (("straight", 64), ("cosine", 64), ("cosine", 2))
     },
-    mu + s * a_0,
+    mu_1 + sigma_1 * a_0,
 )
 
 # %% [markdown]
@@ -199,7 +200,7 @@ plotting.flow_paths(
 
 # %%
 if exercises.cosine_path(cosine_path):
-    cloud = mu + s * jax.random.normal(jax.random.key(2), (20_000, 2))
+    cloud = mu_1 + sigma_1 * jax.random.normal(jax.random.key(2), (20_000, 2))
     start = jax.random.normal(jax.random.key(3), cloud.shape)
     for t in (0.1, 0.5, 0.9):
         column = jnp.full((len(cloud), 1), t)
@@ -220,7 +221,7 @@ if exercises.cosine_path(cosine_path):
 #    a_{t+h} = a_t + \tfrac{h}{2} (v_1 + v_2) . $$
 #
 # `heun(field, obs, noise, steps)` carries `noise`, `(batch, action)`, from $t = 0$ to $t = 1$ in equal
-# steps of $h = 1/\text{steps}$ and returns the result. `field(obs, a, t)` takes $t$ as a column
+# steps of $h = 1/\text{steps}$ and returns the result. `field(obs, a_t, t)` takes $t$ as a column
 # `(batch, 1)`.
 #
 # <details><summary>Hint 1</summary>
@@ -282,7 +283,7 @@ exercises.heun(heun)
 # %%
 def error(samples):
     """The mean distance to the ends of the exact flow."""
-    return float(jnp.linalg.norm(samples - (mu + s * a_0), axis=1).mean())
+    return float(jnp.linalg.norm(samples - (mu_1 + sigma_1 * a_0), axis=1).mean())
 
 
 if exercises.heun(heun):

@@ -163,7 +163,7 @@ figure
 #
 # ### Exercise A2.2 · The value of the chosen action · ★★☆ · 90 min · 4 points
 #
-# The arguments are `critic(obs, action)`, which returns the values (E, B) of B observations and actions;
+# The arguments are `critic(obs, actions)`, which returns the values (E, B) of B observations and actions;
 # a `batch` of transitions (`rewards`, `masks`, `horizons`, `next_observations`, as in lesson 3);
 # `candidates` (N, B, A), which are N actions for each of the B next observations; `discount` and `kappa`.
 # Return

@@ -180,7 +180,8 @@ class SORL:
         m, apply = min(steps, self.max_backprop_steps), self._critic_network().apply
         if not self.critic_sees_steps:
             return partial(apply, params)
-        return lambda obs, a: apply(params, obs, a, jnp.full((len(obs), 1), m, jnp.float32))
+        m = jnp.float32(m)
+        return lambda obs, actions: apply(params, obs, actions, jnp.full((len(obs), 1), m))
 
     def _at_random_steps(self, function, shared_key):
         """`function(..., steps=m)` at one m ~ U{1, 2, 4, ..., M_BTT}.

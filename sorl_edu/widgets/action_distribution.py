@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from scipy import ndimage
@@ -22,6 +22,7 @@ from sorl_edu.plotting.actions import chosen_actions, value_square
 from sorl_edu.plotting.mazes import Trajectories, check_positions, draw_maze
 from sorl_edu.plotting.style import (
     BLUE,
+    END,
     FAILED,
     LIGHT_GREYS,
     ORANGE,
@@ -36,6 +37,25 @@ from sorl_edu.widgets.frame import Parameter
 
 FRESH_EPISODES = 8
 BINS = np.linspace(-1, 1, 34)
+
+
+@dataclass(frozen=True)
+class _AtState:
+    """What the policy of m steps does at one state."""
+
+    actions: Float[np.ndarray, "candidates 2"]
+    """One draw of the most candidates."""
+    q: Float[np.ndarray, " candidates"] | None
+    """Their values; None without a critic."""
+    landscape: Float[np.ndarray, "y x"] | None
+    """Q over the square of actions."""
+    chosen: dict[int, Float[np.ndarray, "samples 2"]]
+    """The best of N candidates in many draws, by N."""
+
+    def first(self, n: int) -> tuple[np.ndarray, np.ndarray | None, int]:
+        """The first n candidates, their values, and the index of the chosen one."""
+        q = None if self.q is None else self.q[:n]
+        return self.actions[:n], q, 0 if q is None else int(q.argmax())
 
 
 class ActionDistributionExplorer(Explorer):
@@ -96,40 +116,41 @@ class ActionDistributionExplorer(Explorer):
             Parameter("steps", "steps m", steps),
             Parameter("candidates", "candidates N", candidates),
         )
-        self._computed: dict[str, dict] = {}
+        self._computed: dict[tuple[str, int], _AtState] = {}
 
-    def prepare(self, *, place: str, **_) -> None:
-        if place in self._computed:
+    def prepare(self, *, place: str, steps: int, **_) -> None:
+        if (place, steps) in self._computed:
             return
         obs = np.asarray(self.places[place], np.float32)
-        _, steps, candidates = (parameter.values for parameter in self.parameters)
-        proposals, landscapes = {}, {}
-        for m in steps:
-            proposals[m] = propose(
-                self.agent, self.state, obs[None], self.key, steps=m, candidates=max(candidates)
-            )
-            landscapes[m] = value_square(self.agent, self.state, obs, steps=m)
+        candidates = self.parameters[-1].values
+        proposal = propose(
+            self.agent, self.state, obs[None], self.key, steps=steps, candidates=max(candidates)
+        )
         chosen = chosen_actions(
             self.agent,
             self.state,
             obs,
-            steps=steps,
+            steps=(steps,),
             candidates=candidates,
             key=jax.random.fold_in(self.key, 1),
             samples=self.samples,
         )
-        self._computed[place] = dict(proposals=proposals, landscapes=landscapes, chosen=chosen)
+        self._computed[place, steps] = _AtState(
+            actions=np.asarray(proposal.actions[:, 0]),
+            q=None if proposal.q is None else np.asarray(proposal.q[:, 0]),
+            landscape=value_square(self.agent, self.state, obs, steps=steps),
+            chosen={n: chosen[steps, n][0] for n in candidates},
+        )
 
     @styled
     def draw(self, *, place: str, steps: int, candidates: int) -> Figure:
-        shown = self._computed[place]
-        actions, q, best = self._candidates(place, steps, candidates)
+        shown = self._computed[place, steps]
+        actions, q, best = shown.first(candidates)
         figure = Figure(figsize=(WIDTH, 4.2))
         one, many, maze = (figure.add_axes((x, 0.12, 0.27, 0.64)) for x in (0.07, 0.39, 0.7))
-        landscape = shown["landscapes"][steps]
-        if landscape is not None:
+        if shown.landscape is not None:
             one.imshow(
-                landscape,
+                shown.landscape,
                 extent=(-1, 1, -1, 1),
                 origin="lower",
                 cmap=LIGHT_GREYS,
@@ -148,7 +169,7 @@ class ActionDistributionExplorer(Explorer):
         value = "" if q is None else f", Q = {q[best]:.1f}"
         one.set_title(f"One draw: {drawn}\nthe chosen one circled{value}", size=10)
 
-        chosen, _ = shown["chosen"][steps, candidates]
+        chosen = shown.chosen[candidates]
         density, _, _ = np.histogram2d(*chosen.T, bins=(BINS, BINS))
         many.imshow(
             smooth(density).T ** 0.5,
@@ -174,9 +195,11 @@ class ActionDistributionExplorer(Explorer):
                 paths = episodes.positions[episodes.success == reached]
                 paths = [path[np.isfinite(path[:, 0])] for path in paths]
                 maze.add_collection(LineCollection(paths, **line, linewidths=1.1, alpha=0.6))
+            for path in paths:  # the last ones failed
+                maze.plot(*path[-1], **END | {"markersize": 6, "markeredgewidth": 0.5})
             maze.set_title(
                 f"In the maze: {int(episodes.success.sum())} of {len(episodes.success)} episodes\n"
-                "reach the goal (others dashed)",
+                "reach the goal (others dashed, end at X)",
                 size=10,
             )
         maze.plot(*self.places[place], marker="o", markersize=9, color=BLUE, markeredgecolor="w")
@@ -186,8 +209,8 @@ class ActionDistributionExplorer(Explorer):
 
     def caption(self, *, place: str, steps: int, candidates: int) -> str:
         x, y = self.places[place]
-        actions, q, best = self._candidates(place, steps, candidates)
-        chosen, _ = self._computed[place]["chosen"][steps, candidates]
+        shown = self._computed[place, steps]
+        actions, q, best = shown.first(candidates)
         value = "" if q is None else f" with Q = {q[best]:.2f}"
         episodes = self.trajectories.get((steps, candidates))
         reached = (
@@ -200,11 +223,12 @@ class ActionDistributionExplorer(Explorer):
             f"At ({x:.1f}, {y:.1f}) m, with {plural(steps, 'step')} and "
             f"{plural(candidates, 'candidate')}, number {best + 1} is chosen: "
             f"({actions[best][0]:.2f}, {actions[best][1]:.2f}){value}. Over {self.samples} draws "
-            f"the chosen action has spread {spread(chosen):.2f}.{reached}"
+            f"the chosen action has spread {spread(shown.chosen[candidates]):.2f}.{reached}"
         )
 
     def facts(self, *, place: str, steps: int, candidates: int) -> dict:
-        actions, q, best = self._candidates(place, steps, candidates)
+        shown = self._computed[place, steps]
+        actions, q, best = shown.first(candidates)
         episodes = self.trajectories.get((steps, candidates))
         return {
             "state": list(map(float, self.places[place])),
@@ -213,7 +237,7 @@ class ActionDistributionExplorer(Explorer):
             "actions": actions.tolist(),
             "q": None if q is None else q.tolist(),
             "chosen": best,
-            "spread": spread(self._computed[place]["chosen"][steps, candidates][0]),
+            "spread": spread(shown.chosen[candidates]),
             "success": None if episodes is None else float(episodes.success.mean()),
         }
 
@@ -309,15 +333,6 @@ class ActionDistributionExplorer(Explorer):
             f"({x:.1f}, {y:.1f}) is in a wall or outside the maze; choose a free place",
         )
         self.places[name] = (x, y)
-
-    def _candidates(self, place: str, m: int, n: int):
-        """The first N candidates, their values (None without a critic), the best one's index."""
-        proposal = self._computed[place]["proposals"][m]
-        actions = np.asarray(proposal.actions[:n, 0])
-        if proposal.q is None:
-            return actions, None, 0
-        q = np.asarray(proposal.q[:n, 0])
-        return actions, q, int(q.argmax())
 
 
 def smooth(density: np.ndarray) -> np.ndarray:

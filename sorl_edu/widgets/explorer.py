@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from sorl_edu.widgets.live import View
 
 MAX_FRAMES, MAX_BYTES = 150, 5_000_000  # of a kernel-free page
-COLORS = 128  # in a frame's palette, which takes a third of the bytes
 
 
 class Explorer(ABC):
@@ -195,15 +194,11 @@ class Explorer(ABC):
 
 
 def _png(figure: Figure) -> tuple[bytes, int, int]:
-    """A figure as a PNG with a palette, and its size in pixels.
-
-    Pillow's default palette gives small marks, as in a legend, the colour of larger ones.
-    """
+    """A figure as a PNG of its own colours, and its size in pixels."""
     canvas, png = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    palette = Image.Quantize.MAXCOVERAGE
-    image.quantize(COLORS, palette, dither=Image.Dither.NONE).save(png, "png", optimize=True)
+    image.save(png, "png", compress_level=4)
     return png.getvalue(), *image.size
 
 

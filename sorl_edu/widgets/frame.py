@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 from dataclasses import dataclass
 from typing import Any
+
+from PIL import Image
 
 from sorl_edu.errors import check
 
@@ -76,6 +79,14 @@ class Frame:
     def source(self) -> str:
         """The picture as a data: address, which needs no other file."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+    @property
+    def small_source(self) -> str:
+        """The same pixels in half as many bytes, which take four times as long to encode."""
+        webp = io.BytesIO()
+        with Image.open(io.BytesIO(self.png)) as image:
+            image.save(webp, "webp", lossless=True, quality=50, method=2)
+        return "data:image/webp;base64," + base64.b64encode(webp.getvalue()).decode()
 
 
 def figure_html(title: str, frame: Frame) -> str:

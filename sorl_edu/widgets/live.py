@@ -1,7 +1,8 @@
 """The live view: ipywidgets (7.7 or 8) around an explorer's frames, in JupyterLab and in Colab.
 
-The view draws all frames when it is displayed, behind a progress bar; a slider then only looks one
-up. A choice of a slow parameter draws that choice's frames first. The view also shows errors.
+The view shows its first frame when it is displayed, and then draws all others, behind a progress
+bar; a slider then only looks one up. A choice of a slow parameter draws that choice's frames. The
+view also shows errors.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 # The sliders of ipywidgets have no name and announce the index of their value: a screen reader says
 # "slider, 2.00" instead of "steps m, 4". In version 7 they don't even have the role of a slider.
+# JupyterLab takes keys that are meant for a list of choices: an arrow selects another cell, and the
+# letter b inserts one.
 NAMES = Javascript("""
 if (!window.sorlNames) {
   const put = (element, name, value) => {
     if (value && element.getAttribute(name) !== value) element.setAttribute(name, value);
   };
   const name = () => {
+    for (const control of document.querySelectorAll(".sorl-explorer :is(select, button)"))
+      put(control, "data-lm-suppress-shortcuts", "true");
     const handles = ".sorl-explorer .noUi-handle, .sorl-explorer .ui-slider-handle";
     for (const handle of document.querySelectorAll(handles)) {
       const control = handle.closest(".widget-slider, .widget-hslider, .widget-inline-hbox");
@@ -81,11 +86,12 @@ class View:
         return {name: control.value for name, control in self.controls.items()}
 
     def fill(self) -> None:
-        """Draws all frames of the slow parameters' current values, then shows the current one."""
+        """Shows the current frame, then draws all frames of the slow parameters' current values."""
         slow = {p.name: self.controls[p.name].value for p in self.explorer.parameters if p.slow}
         settings = list(self.explorer.settings(**slow))
         self.bar.max, self.bar.value, self.bar.layout.display = len(settings), 0, ""
         try:
+            self.show()
             for setting in settings:
                 self.explorer.frame(**setting)
                 self.bar.value += 1
@@ -93,7 +99,6 @@ class View:
             self.say(error)
         finally:
             self.bar.layout.display = "none"
-        self.show()
 
     def show(self) -> None:
         """Shows the frame of the current setting."""

@@ -37,7 +37,7 @@ function show() {
     }
   });
   const frame = frames[at];
-  image.src = "data:image/png;base64," + frame.png;
+  image.src = frame.picture;
   image.alt = document.title + ": " + frame.caption;
   caption.textContent = frame.caption;
   caption.dataset.facts = JSON.stringify(frame.facts);
@@ -60,7 +60,7 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
         "controls": list(controls),
         "frames": [
             {
-                "png": frame.source.partition(",")[2],
+                "picture": frame.small_source,
                 "caption": frame.caption,
                 "facts": frame.facts,
             }

@@ -40,7 +40,7 @@ def test_a_known_mistake_is_named_and_one_that_cannot_run_is_passed_over():
     feedback = DIFFERENCE(lambda a, b: b - a)
     assert not feedback and feedback.status == "wrong"
     assert feedback.misconception == "turned round"
-    assert feedback.text == "Turned round: it is a minus b."
+    assert feedback.text == "A usual mistake (turned round): it is a minus b."
     assert DIFFERENCE(lambda a, b: a + b).misconception == "added"
 
 
@@ -48,7 +48,6 @@ def test_a_known_mistake_is_named_and_one_that_cannot_run_is_passed_over():
     "blank",
     [
         lambda a, b: ...,
-        lambda a, b: None,
         lambda a, b: (a, ...),
         lambda a, b: a - ...,
         lambda a, b: jnp.sum(...),
@@ -74,13 +73,18 @@ def named(a, b):
             named,
             'in the line `raise RuntimeError("some words\\nand more")` with RuntimeError: some',
         ),
-        (lambda a, b: (a - b)[:, None], "shape should be (4,), and is (4, 1)"),
-        (lambda a, b: (a, b), "return 1 array(s), and returns 2"),
+        (lambda a, b: (a - b)[:, None], "result should have the shape (4,), and has (4, 1)"),
+        (lambda a, b: (a, b), "should have the shape (4,), and has (2, 4), in case 1 of 3 (a (4,)"),
+        (lambda a, b: {"a": a, "b": jnp.ones(3)}, "return the result, and returns 2 arrays"),
+        (lambda a, b: a[..., ::-1] @ b[..., None, :0], "It stopped"),  # dots as an index
+        (lambda a, b: float(a) if b is None else np.sqrt(jax.jit(np.sort)(a)), "Use jnp there"),
+        (lambda a, b: jax.jit(lambda x: float(x[0]))(a), "Stay with jnp there"),
+        (lambda a, b: None, "returns nothing, or None in a place: is a `return` missing?"),
         (lambda a, b: jnp.nan * a, "NaN or infinite"),
-        (lambda a, b: "text", "shape should be (4,), and is ()"),
-        (lambda a, b: np.array(["t"] * 4), "should return numbers"),
+        (lambda a, b: "text", "The result should be numbers, and is text, in case 1 of 3"),
+        (lambda a, b: np.array(["t"] * 4), "result should be numbers"),
         (lambda a: a, "with TypeError:"),
-        (lambda a, b: a - b + 0.5, "differ by up to 0.5"),
+        (lambda a, b: a - b + 0.5, "off by up to 0.5 in case 1 of 3 (a (4,), b (4,)), and in the"),
         (lambda a, b: a[10, 10], "with "),
         (3, "Pass your function itself"),
         (None, "Pass your function itself"),

@@ -102,9 +102,13 @@ def test_a_blank_is_reported_before_anything_is_trained(name, no_training):
     assert f"`{name}`" in feedback.text and exercise.number in feedback.text
 
 
-@pytest.mark.parametrize("answer", [lambda *case: ..., lambda *case: None])
-def test_a_loss_that_returns_nothing_is_a_blank(answer, no_training):
-    assert exercises.loss(answer).status == exercises.ready(answer).status == "empty"
+@pytest.mark.parametrize(
+    ("answer", "status"), [(lambda *case: ..., "empty"), (lambda *case: None, "wrong")]
+)
+def test_a_loss_that_returns_dots_is_a_blank_and_one_that_returns_nothing_is_not(
+    answer, status, no_training
+):
+    assert exercises.loss(answer).status == exercises.ready(answer).status == status
 
 
 # The solutions, compared with truths from outside.

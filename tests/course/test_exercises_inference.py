@@ -36,4 +36,4 @@ def test_a_search_through_all_settings_is_right():
 
 def test_a_wrong_shape_is_named():
     feedback = exercises.best_of_n(lambda actions, q: actions)
-    assert "shape should be (4, 2)" in feedback.text
+    assert "should have the shape (4, 2)" in feedback.text

@@ -365,6 +365,24 @@ def test_every_control_has_a_name(notebook):
         assert root.locator("img.sorl-frame").get_attribute("alt")
 
 
+def test_a_list_of_choices_obeys_the_keyboard_and_inserts_no_cells(notebook):
+    if notebook.name != "99_halves":
+        pytest.skip("once is enough")
+    page, (root,) = notebook.page, notebook.explorers()
+    page.evaluate(WATCH, root.element_handle())
+    select = root.locator("select")
+    select.focus()
+    chosen, cells = "select => select.selectedIndex", page.locator(".jp-Cell").count()
+    keys = ["ArrowDown", "ArrowUp"]  # there are two choices
+    for key in keys if select.evaluate(chosen) == 0 else keys[::-1]:
+        moved(page, lambda key=key: page.keyboard.press(key))
+        assert select.evaluate(chosen) == (key == "ArrowDown")
+    for key in "abmx":  # in JupyterLab: cell above, cell below, to Markdown, cut
+        page.keyboard.press(key)
+    assert page.locator(".jp-Cell").count() == cells
+    assert select.evaluate("select => document.activeElement === select")
+
+
 def test_explorers_answer_without_a_kernel_or_a_network(notebook, browser, measured, tmp_path):
     notebook.kernel(EXPORT % str(tmp_path))
     pages = sorted(tmp_path.glob("*.html"))

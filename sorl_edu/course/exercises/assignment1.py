@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from sorl_edu.course.exercises import shortcut_training
 from sorl_edu.course.exercises.exercise import Exercise, Feedback, Misconception, is_blank
@@ -61,6 +61,7 @@ def _swapped(noise: Array, actions: Array, cos: Array, sin: Array) -> Array:
 
 cosine_path = Exercise(
     number="A1.1",
+    parts=("the path", "the velocity"),
     solution=_cosine_path,
     cases=path_cases,
     right="Right: the weights are cosine and sine of one angle, and the velocity is a quarter turn "
@@ -79,10 +80,24 @@ cosine_path = Exercise(
             _cosine_path_with(velocity=lambda a_0, a_1, cos, sin: jnp.pi * (cos * a_1 - sin * a_0)),
         ),
         Misconception(
+            "chain rule for one term only",
+            "the derivative of the angle multiplies a_1 alone in your velocity. It belongs to both "
+            "terms: are parentheses missing?",
+            _cosine_path_with(
+                velocity=lambda a_0, a_1, cos, sin: jnp.pi / 2 * cos * a_1 - sin * a_0
+            ),
+        ),
+        Misconception(
             "velocity of the straight path",
             "a_1 - a_0 is the velocity of lesson 1's path. This path bends, so its velocity "
             "changes with t.",
             _cosine_path_with(velocity=lambda a_0, a_1, cos, sin: a_1 - a_0),
+        ),
+        Misconception(
+            "straight path",
+            "this is lesson 1's straight path, with its velocity. The weights of the arc are the "
+            "cosine and the sine of an angle.",
+            lambda noise, actions, t: ((1 - t) * noise + t * actions, actions - noise),
         ),
         Misconception(
             "sign of the cosine's derivative",
@@ -153,9 +168,9 @@ cosine_path = Exercise(
 # -------------------------------------------------------------------------- A1.2 Heun's method
 
 
-def _bent_flow(obs: Array, a_t: Array, t: Array) -> Array:
+def _bent_flow(obs: Array, a_t: Array, t: ArrayLike) -> Array:
     """A velocity field that depends on all of its arguments."""
-    return bent_field(obs, a_t, t, jnp.full_like(t, 0.25))
+    return bent_field(obs, a_t, t, column(a_t, 0.25))
 
 
 def _heun_cases(key: PRNGKeyArray) -> list[tuple]:
@@ -191,8 +206,15 @@ def _heun_with(
     return heun
 
 
+def _first_step_of_heun(field: Field, obs: Array, noise: Array, steps: int) -> Array:
+    h, t = 1 / steps, column(noise, 0.0)
+    v1 = field(obs, noise, t)
+    return noise + h / 2 * (v1 + field(obs, noise + h * v1, t + h))
+
+
 heun = Exercise(
     number="A1.2",
+    parts=("the sample",),
     solution=_heun_with(),
     cases=_heun_cases,
     right="Right: try Euler's step, evaluate the slope where it ends, and step with the mean of "
@@ -277,9 +299,21 @@ heun = Exercise(
             _heun_with(times=lambda i, m: float(i)),
         ),
         Misconception(
+            "times i and i + 1",
+            "you pass the numbers of the steps, i and i + 1, to the field. Its times are i/steps "
+            "and (i + 1)/steps.",
+            _heun_with(times=lambda i, m: float(i), second=lambda t, h: t + 1),
+        ),
+        Misconception(
             "time reversed",
             "you evaluate the field at t = 1 first. The noise is at t = 0.",
             _heun_with(times=lambda i, m: 1 - i / m, second=lambda t, h: t - h),
+        ),
+        Misconception(
+            "one step only",
+            "your result is the point after the first step. Is the `return` inside the loop, or "
+            "does each step start from the noise again?",
+            _first_step_of_heun,
         ),
     ),
 )
@@ -307,6 +341,7 @@ def _target_with(
     fed: Callable = lambda h1, h2: (h1, h2),
     mean: Callable = lambda h1, h2, v1, v2: (h1 * v1 + h2 * v2) / (h1 + h2),
     stop_first: Callable = lambda v1: v1,
+    stop_second: Callable = lambda v2: v2,
     stop: Callable = jax.lax.stop_gradient,
 ) -> Callable:
     """The target with the second jump from `point` at time `second`, and step sizes `fed`."""
@@ -314,14 +349,22 @@ def _target_with(
     def target(shortcut: Shortcut, obs: Array, a_t: Array, t: Array, h1: Array, h2: Array) -> Array:
         first_h, second_h = fed(h1, h2)
         v1 = stop_first(shortcut(obs, a_t, t, first_h))
-        v2 = shortcut(obs, point(a_t, h1, h2, v1), second(t, h1, h2), second_h)
+        v2 = stop_second(shortcut(obs, point(a_t, h1, h2, v1), second(t, h1, h2), second_h))
         return stop(mean(h1, h2, v1, v2))
 
     return target
 
 
+def _landing_point(
+    shortcut: Shortcut, obs: Array, a_t: Array, t: Array, h1: Array, h2: Array
+) -> Array:
+    v = _target_with()(shortcut, obs, a_t, t, h1, h2)
+    return jax.lax.stop_gradient(a_t + (h1 + h2) * v)
+
+
 target = Exercise(
     number="A1.3",
+    parts=("the target", "its gradient by the shortcut's parameters"),
     solution=_target_with(),
     cases=_target_cases,
     probe=target_and_gradient,
@@ -347,8 +390,15 @@ target = Exercise(
         ),
         Misconception(
             "stop-gradient on the first jump only",
-            "the second jump still carries a gradient. Stop the whole target.",
+            "the numbers are right, and the second jump still carries a gradient. Stop the whole "
+            "target.",
             _target_with(stop_first=jax.lax.stop_gradient, stop=lambda x: x),
+        ),
+        Misconception(
+            "stop-gradient on the second jump only",
+            "the numbers are right, and the first jump still carries a gradient: v1 is a part of "
+            "the target, too. Stop the whole target.",
+            _target_with(stop_second=jax.lax.stop_gradient, stop=lambda x: x),
         ),
         Misconception(
             "both jumps at the same time",
@@ -408,6 +458,18 @@ target = Exercise(
             "you return how far the two jumps lead, h1 v1 + h2 v2. The shortcut returns a "
             "velocity: divide by the time that they take.",
             _target_with(mean=lambda h1, h2, v1, v2: h1 * v1 + h2 * v2),
+        ),
+        Misconception(
+            "landing point instead of velocity",
+            "you return the point at which the two jumps land. The shortcut returns a velocity: "
+            "how far they lead, divided by the time that they take.",
+            _landing_point,
+        ),
+        Misconception(
+            "parentheses around h1 + h2 missing",
+            "you divide the distance of both jumps by h1 and then add h2. The time that they take "
+            "is (h1 + h2), in parentheses.",
+            _target_with(mean=lambda h1, h2, v1, v2: (h1 * v1 + h2 * v2) / h1 + h2),
         ),
         Misconception(
             "divided by 2",
@@ -483,9 +545,9 @@ def ready(answer: Callable) -> Feedback:
     try:
         value = _rehearse(answer)
     except Exception as error:
-        return loss._explain(answer, error)
+        return loss.stopped(answer, error)
     if value is None:
-        return loss._blank(answer)
+        return loss.unfinished(answer)
     text = f"Ready to train: jumps are multiples of 1/{M}, and none leads past t = 1."
     return Feedback("right", text)
 

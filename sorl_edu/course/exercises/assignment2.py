@@ -21,6 +21,7 @@ from sorl_edu.agents.agent import encode, without
 from sorl_edu.agents.presets import preset
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, is_blank, with_gradient
 from sorl_edu.course.exercises.measured import Measured, tree_like
+from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.course.shipped import ENVIRONMENT
 from sorl_edu.datasets.ogbench import OfflineDataset, load
 from sorl_edu.errors import check
@@ -48,6 +49,7 @@ def _pessimistic_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
 
 pessimistic = Exercise(
     number="A2.1",
+    parts=("the pessimistic value",),
     solution=_pessimistic,
     cases=_pessimistic_cases,
     right="Right. With two critics and kappa = 1 this is their minimum: can you see why?",
@@ -79,6 +81,18 @@ pessimistic = Exercise(
             "you subtract one deviation for every kappa.",
             lambda q, kappa: q.mean(0) - q.std(0),
         ),
+        Misconception(
+            "deviation divided by E - 1",
+            "your deviation divides by E - 1 (ddof=1), which estimates that of more critics like "
+            "these. Here we mean the deviation of these E critics: divide by E.",
+            lambda q, kappa: q.mean(0) - kappa * q.std(0, ddof=1),
+        ),
+        Misconception(
+            "one deviation for all",
+            "you subtract the same deviation everywhere, that of all numbers in q. How much the "
+            "critics disagree is another number for each action: take it over axis 0.",
+            lambda q, kappa: q.mean(0) - kappa * q.std(),
+        ),
     ),
 )
 
@@ -98,6 +112,7 @@ def _values(
 def _best_of_n_target_with(
     *,
     values: Callable = _values,
+    obs: Callable = lambda batch: batch.next_observations,
     best: Callable = lambda v: v.max(0),
     bootstrap: Callable = lambda batch, discount: discount**batch.horizons * batch.masks,
     stop: Callable = jax.lax.stop_gradient,
@@ -107,16 +122,19 @@ def _best_of_n_target_with(
     def target(
         critic: Critic, batch: Batch, candidates: Array, discount: float, kappa: float
     ) -> Array:
-        v = best(values(critic, batch.next_observations, candidates, kappa))
+        v = best(values(critic, obs(batch), candidates, kappa))
         return stop(batch.rewards + bootstrap(batch, discount) * v)
 
     return target
 
 
 def _best_of_n_target_cases(key: PRNGKeyArray) -> list[tuple]:
-    """(batch, candidates, discount, kappa), with tasks that end and returns of several steps."""
+    """(batch, candidates, discount, kappa), with tasks that end and returns of several steps.
+
+    In many rows, and for a large kappa, the best mean is not the best pessimistic value.
+    """
     cases = []
-    for n, b, discount, kappa in ((4, 6, 0.9, 0.5), (5, 5, 0.8, 1.0)):
+    for n, b, discount, kappa in ((4, 6, 0.9, 0.8), (16, 16, 0.8, 2.0)):
         key, *keys = jax.random.split(key, 6)
         batch = Batch(
             observations=jax.random.normal(keys[0], (b, 3)),
@@ -130,17 +148,17 @@ def _best_of_n_target_cases(key: PRNGKeyArray) -> list[tuple]:
     return cases
 
 
-def _critics(scale: Array, obs: Array, actions: Array) -> Float[Array, "3 batch"]:
+def _critics(obs: Array, actions: Array) -> Float[Array, "3 batch"]:
     """Three critics in closed form that disagree."""
     base = (obs[:, :2] * actions).sum(-1) + jnp.sin(3 * actions[:, 0]) / 2
-    return scale * jnp.stack([base, base + jnp.cos(4 * actions[:, 1]), 1.5 * base - obs[:, 2]])
+    return jnp.stack([base, base + 3 * jnp.cos(4 * actions[:, 1]), 1.5 * base - obs[:, 2]])
 
 
 def _target_and_gradient(answer: Callable, *case: Any) -> tuple:
     """The target, and its gradient by a parameter of the critics: 0 if the target is stopped."""
 
-    def with_scale(scale: Array) -> Array:
-        return answer(lambda obs, actions: _critics(scale, obs, actions), *case)
+    def with_scale(scale: Array) -> PyTree:
+        return answer(scaled(_critics, scale), *case)
 
     return with_gradient(with_scale, jnp.ones(()))
 
@@ -158,8 +176,21 @@ def _values_by_critic(critic: Critic, obs: Array, candidates: Array, kappa: floa
     return _pessimistic(q.max(1), kappa)[None]
 
 
+def _value_of_the_best_mean(critic: Critic, obs: Array, candidates: Array, kappa: float) -> Array:
+    """The pessimistic value of the candidate with the largest mean, (1, B)."""
+    means = _values(critic, obs, candidates, 0.0)
+    chosen = means.argmax(0)[None]
+    return jnp.take_along_axis(_values(critic, obs, candidates, kappa), chosen, axis=0)
+
+
+def _smallest_values(critic: Critic, obs: Array, candidates: Array, kappa: float) -> Array:
+    del kappa
+    return score(lambda obs, actions: critic(obs, actions).min(0), obs, candidates)
+
+
 best_of_n_target = Exercise(
     number="A2.2",
+    parts=("the target", "its gradient by the critics' parameters"),
     solution=_best_of_n_target_with(),
     cases=_best_of_n_target_cases,
     probe=_target_and_gradient,
@@ -175,6 +206,14 @@ best_of_n_target = Exercise(
             "bootstrapping through the end",
             "your target adds a value after the task has ended, where mask is 0.",
             _best_of_n_target_with(bootstrap=lambda batch, discount: discount**batch.horizons),
+        ),
+        Misconception(
+            "mask reversed",
+            "your target adds the next value only where the task has ended. mask is 0 there, and 1 "
+            "where it goes on.",
+            _best_of_n_target_with(
+                bootstrap=lambda batch, discount: discount**batch.horizons * (1 - batch.masks)
+            ),
         ),
         Misconception(
             "discounted once",
@@ -200,6 +239,24 @@ best_of_n_target = Exercise(
             "then belong to different actions, and each critic's errors are picked: choose one "
             "action, by the pessimistic value.",
             _best_of_n_target_with(values=_values_by_critic),
+        ),
+        Misconception(
+            "pessimism after the choice",
+            "you choose the candidate with the largest mean, and are pessimistic afterwards. "
+            "The choice then falls on overrated actions, as before: choose by the pessimistic "
+            "value.",
+            _best_of_n_target_with(values=_value_of_the_best_mean),
+        ),
+        Misconception(
+            "minimum of the critics",
+            "you value a candidate by the smallest of the critics' values, whatever kappa is. The "
+            "target subtracts kappa deviations from their mean.",
+            _best_of_n_target_with(values=_smallest_values),
+        ),
+        Misconception(
+            "valued at the observations before",
+            "you value the candidates at `observations`. They are actions for the next ones, o'.",
+            _best_of_n_target_with(obs=lambda batch: batch.observations),
         ),
         Misconception(
             "first candidate",
@@ -289,6 +346,14 @@ def _interval(values: Array | np.ndarray, factor: float, ddof: int = 1) -> tuple
     return values.mean(), values.mean() - half, values.mean() + half
 
 
+def _unpaired(new: Table, old: Table) -> tuple:
+    """The interval of two independent samples with one variance."""
+    new, old = new.mean(1), old.mean(1)
+    mean, freedom = new.mean() - old.mean(), 2 * len(new) - 2
+    half = stats.t.ppf(0.975, freedom) * np.sqrt((new.var(ddof=1) + old.var(ddof=1)) / len(new))
+    return mean, mean - half, mean + half
+
+
 def _difference_cases(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
     """(new, old): success of two agents, (S, E) each: S seeds, from the same E starts."""
     cases = []
@@ -307,9 +372,9 @@ def _difference_cases(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
 
 difference = Exercise(
     number="A2.4",
+    parts=("the mean", "the lower end", "the upper end"),
     solution=_difference,
     cases=_difference_cases,
-    probe=lambda answer, *case: jnp.asarray(answer(*case)),
     right="Right: another seed would change what varies from one training to the next.",
     misconceptions=(
         Misconception(
@@ -349,6 +414,36 @@ difference = Exercise(
             "old minus new",
             "your sign is reversed: a positive difference should mean that the new one is better.",
             lambda new, old: _difference(old, new),
+        ),
+        Misconception(
+            "one-sided quantile",
+            "your factor is Student's 0.95 quantile. It leaves 5% beyond each end, so that this is "
+            "a 90% interval. A 95% interval leaves half as much beyond each.",
+            lambda new, old: _interval((new - old).mean(1), stats.t.ppf(0.95, len(new) - 1)),
+        ),
+        Misconception(
+            "S degrees of freedom",
+            "your factor belongs to S degrees of freedom. The deviation is measured from the "
+            "seeds' own mean, which uses up one of them: S - 1 remain.",
+            lambda new, old: _interval((new - old).mean(1), stats.t.ppf(0.975, len(new))),
+        ),
+        Misconception(
+            "not paired",
+            "you compare two independent groups of seeds. Here they come in pairs: first take the "
+            "difference for each seed, then the interval of these differences.",
+            _unpaired,
+        ),
+        Misconception(
+            "mean between its ends",
+            "all three numbers are right, in another order: return the mean first, then the lower "
+            "end, then the upper end.",
+            lambda new, old: tuple(_difference(new, old)[i] for i in (1, 0, 2)),
+        ),
+        Misconception(
+            "upper end before lower",
+            "the numbers are right, and the ends are exchanged: return the lower one first. Is "
+            "your factor negative?",
+            lambda new, old: tuple(_difference(new, old)[i] for i in (0, 2, 1)),
         ),
     ),
 )

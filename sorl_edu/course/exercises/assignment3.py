@@ -40,9 +40,12 @@ def _expected_best(q: Float[Array, "K batch"], n: int) -> Array:
     return _weighted(jnp.sort(q, axis=0), _shares(len(q), n))
 
 
-def _shares(k: int, n: int) -> np.ndarray:
-    """The share of all subsets of n of k values whose largest is the i-th smallest."""
-    return np.array([math.comb(i, n - 1) / math.comb(k, n) for i in range(k)])
+def _shares(k: int, n: int, *, first: int = 0) -> np.ndarray:
+    """The share of all subsets of n of k values whose largest is the i-th smallest.
+
+    `first` is the number of values below the smallest one, if they are miscounted.
+    """
+    return np.array([math.comb(first + i, n - 1) / math.comb(k, n) for i in range(k)])
 
 
 def _weighted(q: Array, weight: np.ndarray) -> Array:
@@ -67,6 +70,7 @@ def _with_replacement(q: Array, n: int) -> Array:
 
 expected_best = Exercise(
     number="A3.1",
+    parts=("the expected best",),
     solution=_expected_best,
     cases=_expected_best_cases,
     right="Right: every subset of n counts once, and none had to be drawn.",
@@ -102,6 +106,30 @@ expected_best = Exercise(
             "divided by the number of subsets of n - 1",
             "you divide by another number than C(K, n), so your weights don't sum to one.",
             lambda q, n: _expected_best(q, n) * math.comb(len(q), n) / math.comb(len(q), n - 1),
+        ),
+        Misconception(
+            "not sorted",
+            "your weights belong to the values in order of size, and you give them to the values "
+            "as they were drawn. Sort the values first.",
+            lambda q, n: _weighted(q, _shares(len(q), n)),
+        ),
+        Misconception(
+            "i - 1 with i from 0",
+            "`comb` got a negative number. In the formula with i - 1 the smallest value has the "
+            "number i = 1; in Python's range(K) it has the number 0, and as many values below it.",
+            lambda q, n: _weighted(jnp.sort(q, axis=0), _shares(len(q), n, first=-1)),
+        ),
+        Misconception(
+            "the value itself counted as one below it",
+            "your weights don't sum to one: only i - 1 values are below the i-th smallest, and you "
+            "choose the n - 1 others from i.",
+            lambda q, n: _weighted(jnp.sort(q, axis=0), _shares(len(q), n, first=1)),
+        ),
+        Misconception(
+            "mean of the n largest",
+            "you average the n largest values. They are one subset, and of each subset only its "
+            "largest value counts.",
+            lambda q, n: jnp.sort(q, axis=0)[-n:].mean(0),
         ),
     ),
 )

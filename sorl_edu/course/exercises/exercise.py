@@ -9,16 +9,21 @@
     check(answer)                        # in a notebook: a green, yellow or red note
 
 An answer is right if its outputs equal the solution's on all cases. If they equal those of a
-misconception, the note names and explains it. A check reports its findings and never raises.
+misconception, the note names and explains it; so it does if both stop with the same error.
+Otherwise the note says which part of the output is wrong, and in which case. It never raises.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dis
 import functools
 import html
+import inspect
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import CodeType
 from typing import Any, Literal
 
 import jax
@@ -29,6 +34,12 @@ from jaxtyping import PRNGKeyArray, PyTree
 Status = Literal["right", "partly", "wrong", "empty"]
 COLORS = {"right": "#029e73", "partly": "#b07d00", "wrong": "#d55e00", "empty": "#56667a"}
 SIGNS = {"right": "✓", "partly": "◐", "wrong": "✗", "empty": "…"}
+TRACED = {  # errors of code on numbers that JAX traces, and what to do
+    jax.errors.TracerArrayConversionError: "It uses NumPy (np) on numbers that JAX traces, to "
+    "differentiate them or to compile. Use jnp there: jnp.stack for np.stack.",
+    jax.errors.ConcretizationTypeError: "It makes a Python number of one that JAX traces, to "
+    "differentiate it or to compile. Stay with jnp there, without float, int, .item() or `if`.",
+}
 SHARES = {"right": 1.0, "partly": 0.5, "wrong": 0.0, "empty": 0.0}
 
 
@@ -42,6 +53,8 @@ class Feedback:
     """Name of the misconception that the answer agrees with, if any."""
     values: tuple[float, ...] = ()
     """One measurement per seed if the exercise is measured (`measured.py`), else empty."""
+    error: str = ""
+    """The error that stopped the answer, as in "TypeError: ...", if one did."""
 
     @property
     def share(self) -> float:
@@ -99,9 +112,9 @@ class Check:
         try:
             outputs = self.outputs(answer, seed)
         except Exception as error:
-            return self._explain(answer, error), []
+            return self.stopped(answer, error), []
         if any(is_blank(output) for output in outputs):
-            return self._blank(answer), []
+            return self.unfinished(answer), []
         return None, outputs
 
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
@@ -112,14 +125,27 @@ class Check:
         """Feedback on an answer's outputs, each a tree or the list of its leaves."""
         raise NotImplementedError
 
+    def explain(self, stopped: Feedback, seed: int) -> Feedback:
+        """Better feedback on an answer that could not run, if there is any."""
+        del seed
+        return stopped
+
     def describe(self) -> str:
         """Markdown for instructors: the misconceptions or the goal that the check looks for."""
         raise NotImplementedError
 
     def __call__(self, answer: Any, *, seed: int = 0) -> Feedback:
         """Checks an answer, a function, on the cases of a seed."""
-        feedback, outputs = self.run(answer, seed)
-        return self.grade(outputs, seed) if feedback is None else feedback
+        stopped, outputs = self.run(answer, seed)
+        return self.grade(outputs, seed) if stopped is None else self.explain(stopped, seed)
+
+    def unfinished(self, answer: Callable) -> Feedback:
+        """Feedback on an answer that returned dots, or nothing."""
+        if _has_dots(answer):
+            return self._blank(answer)
+        name = getattr(answer, "__name__", "your function")
+        text = f"`{name}` returns nothing, or None in a place: is a `return` missing?"
+        return Feedback("wrong", text)
 
     def _blank(self, answer: Callable) -> Feedback:
         name = getattr(answer, "__name__", "your function")
@@ -129,7 +155,7 @@ class Check:
             "cell again, then this one. The hints unfold one by one.",
         )
 
-    def _explain(self, answer: Callable, error: Exception) -> Feedback:
+    def stopped(self, answer: Callable, error: Exception) -> Feedback:
         """Feedback on an answer that raised an error: blank if its dots may be the reason."""
         if "ellipsis" in str(error).lower():  # an operation received the dots
             return self._blank(answer)
@@ -139,11 +165,12 @@ class Check:
                 break
         else:
             where = ""
-        message = (str(error).strip().splitlines() or [""])[0]
-        if Ellipsis in getattr(getattr(answer, "__code__", None), "co_consts", ()):
-            blank = self._blank(answer)
-            return Feedback("empty", f"{blank.text} ({type(error).__name__}: {message})")
-        return Feedback("wrong", f"It stopped{where} with {type(error).__name__}: {message}")
+        for kind, advice in TRACED.items():
+            if isinstance(error, kind):
+                return Feedback("wrong", f"It stopped{where}. {advice}", error=_name(error))
+        if _has_dots(answer):
+            return Feedback("empty", f"{self._blank(answer).text} ({_name(error)})")
+        return Feedback("wrong", f"It stopped{where} with {_name(error)}", error=_name(error))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +180,8 @@ class Exercise(Check):
     Args:
         number: "lesson.exercise", as in the notebook.
         solution: a right answer.
+        parts: what an output consists of, as in ("the path", "the velocity"): a name for each of
+            its arrays, in order. The name of a gradient contains the word.
         cases: draws inputs from a key, as a list of argument tuples.
         probe: `probe(answer, *case)` is compared; the answer's return value unless given. To check
             for a missing stop-gradient, probe a gradient.
@@ -165,31 +194,37 @@ class Exercise(Check):
     solution: Callable
     cases: Callable[[PRNGKeyArray], Sequence[tuple]]
     probe: Callable[..., PyTree] = lambda answer, *case: answer(*case)
+    parts: tuple[str, ...] = ("the result",)
     right: str = "Right."
     tolerance: float = 1e-4
     misconceptions: tuple[Misconception, ...]
 
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
-        return [self.probe(answer, *case) for case in self.cases(jax.random.key(seed))]
+        cases, count = self.cases(jax.random.key(seed)), len(self.parts)
+        return [as_arrays(self.probe(answer, *case), count) for case in cases]
 
     def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
-        expected = self._known(self.solution, seed)
+        expected, _ = self._known(self.solution, seed)
         if self._agree(outputs, expected):
             return Feedback("right", self.right)
         for misconception in self.misconceptions:
-            try:
-                mistaken = self._known(misconception.answer, seed)
-            except Exception:  # a mistake that can't run on these cases is not this one
-                continue
-            if self._agree(outputs, mistaken):
-                text = f"{misconception.name.capitalize()}: {misconception.message}"
-                return Feedback("wrong", text, misconception.name)
-        return Feedback("wrong", _difference(outputs, expected))
+            if self._agree(outputs, self._known(misconception.answer, seed)[0]):
+                return _named(misconception)
+        return Feedback("wrong", self._difference(outputs, expected, seed))
+
+    def explain(self, stopped: Feedback, seed: int) -> Feedback:
+        for misconception in self.misconceptions:
+            if stopped.error and stopped.error == self._known(misconception.answer, seed)[1]:
+                return replace(_named(misconception), error=stopped.error)
+        return stopped
 
     @functools.cache  # noqa: B019 (an exercise lasts as long as its module)
-    def _known(self, answer: Callable, seed: int) -> list[PyTree]:
-        """The outputs of the solution or of a misconception, computed once per seed."""
-        return self.outputs(answer, seed)
+    def _known(self, answer: Callable, seed: int) -> tuple[list[PyTree], str]:
+        """The outputs of the solution or of a misconception, or no outputs and its error."""
+        try:
+            return self.outputs(answer, seed), ""
+        except Exception as error:
+            return [], _name(error)
 
     def describe(self) -> str:
         return "\n".join(f"- *{known.name}*: {known.message}" for known in self.misconceptions)
@@ -198,6 +233,114 @@ class Exercise(Check):
         return len(outputs) == len(expected) and all(
             _close(a, b, self.tolerance) for a, b in zip(outputs, expected, strict=True)
         )
+
+    def _difference(self, outputs: Sequence[PyTree], expected: Sequence[PyTree], seed: int) -> str:
+        """Which part of an answer is wrong, by how much, and in which case."""
+        if len(outputs) != len(expected):
+            return f"It has {len(outputs)} outputs for {len(expected)} cases."
+        cases, wrong = self._cases(seed), {}
+        for case, output, right in zip(cases, outputs, expected, strict=True):
+            wanted = _leaves(right)
+            given = _matched(output, len(wanted))
+            if given is None:
+                parts = [part for part in self.parts if "gradient" not in part]
+                found = output[0] if len(parts) < len(self.parts) else output
+                return f"It should return {_listed(parts)}, and returns {_described(found)}."
+            there = case and f",{case}"
+            for part, a, b in zip(self.parts, given, wanted, strict=True):
+                name = part[0].upper() + part[1:]
+                if not (np.issubdtype(a.dtype, np.number) or a.dtype == bool):
+                    return f"{name} should be numbers, and is {_described(a)}{there}."
+                if a.shape != b.shape:
+                    return f"{name} should have the shape {b.shape}, and has {a.shape}{there}."
+                if not np.isfinite(a).all():
+                    return f"{name} has numbers that are NaN or infinite{there}."
+                if not _close(a, b, self.tolerance):
+                    error = float(np.max(np.abs(a - b)))
+                    wrong.setdefault(part, []).append((case, error))
+        return self._said(wrong, len(cases))
+
+    def _said(self, wrong: dict[str, list[tuple[str, float]]], cases: int) -> str:
+        """Sentences on the wrong parts, each with its cases and errors."""
+        sentences = []
+        if right := [part for part in self.parts if part not in wrong]:
+            verb = "is" if len(right) == 1 else "are"
+            sentences.append(f"{_listed(right)} {verb} right.")
+        for part, errors in wrong.items():
+            case, error = errors[0]
+            others, good = cases - 1, cases - len(errors)
+            where = case
+            if others and not good:
+                where += f", and in the other{'' if others == 1 else 's'}, too"
+            elif good:
+                where += f"; {good} of {cases} cases {'is' if good == 1 else 'are'} right"
+            sentences.append(f"{part} is off by up to {error:.2g}{where}.")
+        if any("gradient" in part for part in wrong) and right:
+            sentences.append(
+                "which quantities should be constants (jax.lax.stop_gradient), and which not?"
+            )
+        else:
+            sentences.append(
+                "this is none of the usual mistakes alone: compare your code with the formula, "
+                "term by term."
+            )
+        return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
+
+    def _cases(self, seed: int) -> list[str]:
+        """The cases of a seed in words, as in " in case 1 of 3 (m = 4)"; none for a single case."""
+        cases = self.cases(jax.random.key(seed))
+        if len(cases) == 1:
+            return [""]
+        inputs = inspect.signature(self.solution).parameters.values()
+        names = [one.name for one in inputs if one.default is one.empty]
+        return [
+            f" in case {number} of {len(cases)}" + _inputs(names[len(names) - len(case) :], case)
+            for number, case in enumerate(cases, 1)
+        ]
+
+
+def _inputs(names: Sequence[str], case: Sequence) -> str:
+    """The numbers among a case's inputs, or else the shapes of its arrays, in brackets."""
+    inputs = list(zip(names, case, strict=True))
+    found = [f"{name} = {value:g}" for name, value in inputs if isinstance(value, int | float)]
+    found = found or [f"{name} {value.shape}" for name, value in inputs if hasattr(value, "shape")]
+    return f" ({', '.join(found[:4])})" if found else ""
+
+
+def _named(misconception: Misconception) -> Feedback:
+    text = f"A usual mistake ({misconception.name}): {misconception.message}"
+    return Feedback("wrong", text, misconception.name)
+
+
+def _name(error: Exception) -> str:
+    """An error's type and the first line of its message."""
+    message = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {message}"
+
+
+def _has_dots(answer: Callable) -> bool:
+    """Whether dots (...) are left in an answer, a function or a class. An index may have dots."""
+    parts = list(vars(answer).values()) if isinstance(answer, type) else [answer]
+    if any(part is Ellipsis for part in parts):
+        return True
+    codes = [getattr(part, "__code__", None) for part in parts]
+    for code in codes:
+        constants = getattr(code, "co_consts", ())
+        if Ellipsis in constants and not all(_are_index(code)):
+            return True
+        codes.extend(constant for constant in constants if hasattr(constant, "co_consts"))
+    return False
+
+
+def _are_index(code: CodeType) -> Iterator[bool]:
+    """For each place where code loads dots: whether they are an index, as in x[..., 0]."""
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
+    for i, (_, value) in enumerate(steps):
+        if value is Ellipsis:
+            then = [
+                name for name, _ in steps[i + 1 :] if not name.startswith(("LOAD", "BUILD_SLICE"))
+            ]
+            yield "BINARY_SUBSCR" in then[: 1 + (then[:1] == ["BUILD_TUPLE"])]
 
 
 def is_blank(output: Any) -> bool:
@@ -212,51 +355,69 @@ def with_gradient(function: Callable[[PyTree], PyTree], at: PyTree) -> tuple:
     The gradient is 0 where a stop-gradient keeps the value from depending on the input. A blank has
     no gradient and is returned alone.
     """
-    value = function(at)
+    value = as_arrays(function(at), 1)
     if is_blank(value):
         return (value,)
     squares = lambda x: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(function(x)))  # noqa: E731
     return value, jax.grad(squares)(at)
 
 
+def as_arrays(output: PyTree, count: int) -> PyTree:
+    """An output that should be `count` arrays, with an array for a list of numbers or of rows."""
+    entries = [output] if count == 1 else output
+    if not isinstance(entries, list | tuple) or len(entries) != count or is_blank(output):
+        return output
+    made = []
+    for entry in entries:
+        leaves = jax.tree.leaves(entry)
+        is_list = isinstance(entry, list | tuple) and len(leaves) > 1
+        alike = len({jnp.shape(leaf) for leaf in leaves}) == 1
+        with contextlib.suppress(TypeError, ValueError):  # text, or a dict
+            entry = jnp.asarray(entry) if is_list and alike else entry
+        made.append(entry)
+    return made[0] if count == 1 else tuple(made)
+
+
 def _leaves(output: Any) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(output)]
 
 
-def _close(output: Any, expected: Any, tolerance: float) -> bool:
+def _matched(output: Any, count: int) -> list[np.ndarray] | None:
+    """An output as that many arrays: also from one array of as many rows, or one from its rows."""
     try:
-        given, wanted = _leaves(output), _leaves(expected)
-        return len(given) == len(wanted) and all(
-            a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance)
+        leaves = _leaves(output)
+        if len(leaves) != count == 1 and leaves:
+            return [np.stack(leaves)]
+        if len(leaves) == 1 != count and len(leaves[0]) == count:
+            return [np.asarray(row) for row in leaves[0]]
+    except (TypeError, ValueError):
+        return None
+    return leaves if len(leaves) == count else None
+
+
+def _close(output: Any, expected: Any, tolerance: float) -> bool:
+    wanted = _leaves(expected)
+    given = _matched(output, len(wanted))
+    try:
+        return given is not None and all(
+            a.shape == b.shape and np.allclose(a, b, tolerance, tolerance, equal_nan=True)
             for a, b in zip(given, wanted, strict=True)
         )
-    except (TypeError, ValueError):
+    except TypeError:  # text, for example
         return False
 
 
-def _difference(outputs: Sequence[PyTree], expected: Sequence[PyTree]) -> str:
-    """How wrong outputs differ, in words: in number, shape, type, or by how much."""
-    for output, right in zip(outputs, expected, strict=True):
-        wanted = _leaves(right)
-        try:
-            given = _leaves(output)
-        except (TypeError, ValueError):
-            given = []
-        if len(given) != len(wanted):
-            return f"It should return {len(wanted)} array(s), and returns {len(given)}."
-        for a, b in zip(given, wanted, strict=True):
-            if a.shape != b.shape:
-                return f"The shape should be {b.shape}, and is {a.shape}."
-            if not np.issubdtype(a.dtype, np.number) and a.dtype != bool:
-                return f"It should return numbers, and returns {a.dtype}."
-            if not np.isfinite(a).all():
-                return "Some of the numbers are NaN or infinite."
-    error = max(
-        float(np.max(np.abs(a - b), initial=0))
-        for output, right in zip(outputs, expected, strict=True)
-        for a, b in zip(_leaves(output), _leaves(right), strict=True)
-    )
-    return (
-        f"The shape is right and the numbers are not: they differ by up to {error:.2g}. This is "
-        "no common mistake; compare your code with the formula, term by term."
-    )
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+
+
+def _described(output: Any) -> str:
+    """What an output is, in a few words."""
+    leaves = jax.tree.leaves(output)
+    if len(leaves) != 1:
+        return f"{len(leaves)} arrays"
+    array = np.asarray(leaves[0])
+    if array.dtype.kind in "US":
+        return "text"
+    numbers = np.issubdtype(array.dtype, np.number) or array.dtype == bool
+    return f"an array of shape {array.shape}" if numbers else type(leaves[0]).__name__

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from sorl_edu.course.exercises.exercise import Exercise, Misconception
 from sorl_edu.flow_matching import Field, integrate, interpolate, velocity_target
@@ -22,6 +22,15 @@ def path_cases(key: PRNGKeyArray) -> list[tuple]:
         noise, actions = (jax.random.normal(k, size) for k in keys[:2])
         cases.append((noise, actions, jax.random.uniform(keys[2], (size[0], 1))))
     return cases
+
+
+def require_column(name: str, values: ArrayLike, a_t: Array) -> None:
+    """Raises ValueError unless a field's input is (batch, 1): others may broadcast to nonsense."""
+    if jnp.shape(values) != (len(a_t), 1):
+        raise ValueError(
+            f"the field takes {name} as a column, (batch, 1) = ({len(a_t)}, 1), and got the shape "
+            f"{jnp.shape(values)}"
+        )
 
 
 # ------------------------------------------------------------------------ 1.1 path and velocity
@@ -58,6 +67,7 @@ def _reversed_velocity(noise: Array, actions: Array, t: Array) -> Array:
 
 path = Exercise(
     number="1.1",
+    parts=("the path", "the velocity"),
     solution=_path_with(),
     cases=path_cases,
     right="Right: your path starts at the noise (t = 0) and ends at the data (t = 1), and your "
@@ -113,8 +123,9 @@ path = Exercise(
 # ------------------------------------------------------------------------- 1.2 the Euler sampler
 
 
-def _swirl(obs: Array, a_t: Array, t: Array) -> Array:
+def _swirl(obs: Array, a_t: Array, t: ArrayLike) -> Array:
     """A field that depends on all of its arguments and has no symmetry in t."""
+    require_column("t", t, a_t)
     return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] + 0.3 * obs - 0.4
 
 
@@ -133,14 +144,19 @@ def _euler_with(
     time: Callable[[int, int], float] = lambda i, m: i / m,
     length: Callable[[int], float] = lambda m: 1 / m,
     start: Callable[[Array, Array], Array] = lambda noise, a: a,
+    place: Callable[[Array, Array], Array] = lambda noise, a: a,
+    count: Callable[[int], int] = lambda m: m,
 ) -> Callable:
-    """A sampler whose step i is `length(m)` long, from `start(noise, a)` at `time(i, m)`."""
+    """A sampler of `count(m)` steps, each `length(m)` long, from `start(noise, a)`.
+
+    Step i has the velocity at `place(noise, a)` and `time(i, m)`.
+    """
 
     def euler(field: Field, obs: Array, noise: Float[Array, "batch action"], steps: int) -> Array:
         a = noise
-        for i in range(steps):
+        for i in range(count(steps)):
             t = jnp.full((len(a), 1), time(i, steps))
-            a = start(noise, a) + length(steps) * field(obs, a, t)
+            a = start(noise, a) + length(steps) * field(obs, place(noise, a), t)
         return a
 
     return euler
@@ -148,6 +164,7 @@ def _euler_with(
 
 euler = Exercise(
     number="1.2",
+    parts=("the sample",),
     solution=integrate,
     cases=_euler_cases,
     right="Right: m steps of size 1/m, each with the velocity where and when it starts.",
@@ -199,6 +216,29 @@ euler = Exercise(
             "where the one before it ended.",
             _euler_with(start=lambda noise, a: noise),
         ),
+        Misconception(
+            "velocity at the noise",
+            "every step evaluates the field at the noise. The field changes with the position, "
+            "too: evaluate it where the step starts.",
+            _euler_with(place=lambda noise, a: noise),
+        ),
+        Misconception(
+            "step in place of the position",
+            "you keep the step itself and drop the position at which it started. A step leads from "
+            "there to the next position.",
+            _euler_with(start=lambda noise, a: 0 * a),
+        ),
+        Misconception(
+            "times up to 1",
+            "you divide the time from 0 to 1 by m - 1, as jnp.linspace(0, 1, m) does, so that the "
+            "last step starts at t = 1. It ends there: m steps start at 0, 1/m, ..., (m - 1)/m.",
+            _euler_with(time=lambda i, m: i / max(m - 1, 1)),
+        ),
+        Misconception(
+            "one step only",
+            "you return where the first step ends, at t = 1/m. Is the `return` inside of the loop?",
+            _euler_with(count=lambda m: 1),
+        ),
     ),
 )
 
@@ -229,15 +269,16 @@ def _marginal_field_with(
     *,
     weights: Callable[[Array, Array], Array] = _posterior,
     center: Callable[[Array, Array], Array] = lambda data, t: t * data,
+    distance: Callable[[Array], Array] = lambda apart: jnp.sum(apart**2, axis=-1),
 ) -> Callable:
-    """The marginal field with `weights(squared distance to the center (batch, n), t)`."""
+    """The marginal field with `weights(distance to the center (batch, n), t)`."""
 
     def marginal_field(
         data: Float[Array, "n action"],
         a_t: Float[Array, "batch action"],
         t: Float[Array, "batch 1"],
     ) -> Array:
-        squared = jnp.sum((a_t[:, None] - center(data, t[:, None])) ** 2, axis=-1)
+        squared = distance(a_t[:, None] - center(data, t[:, None]))
         return (weights(squared, t) @ data - a_t) / (1 - t)
 
     return marginal_field
@@ -249,6 +290,7 @@ def _nearest(squared: Array, t: Array) -> Array:
 
 marginal_field = Exercise(
     number="1.3",
+    parts=("the field",),
     solution=_marginal_field_with(),
     cases=_marginal_field_cases,
     tolerance=1e-3,
@@ -307,6 +349,17 @@ marginal_field = Exercise(
             _marginal_field_with(
                 weights=lambda squared, t: jax.nn.softmax(-squared / (1 - t) ** 2, axis=1)
             ),
+        ),
+        Misconception(
+            "distance not squared",
+            "your exponent has the distance of a_t from t a_1. A Gaussian's has its square.",
+            _marginal_field_with(distance=lambda apart: jnp.linalg.norm(apart, axis=-1)),
+        ),
+        Misconception(
+            "mean over the coordinates",
+            "you average the squared differences over the coordinates. The squared distance is "
+            "their sum.",
+            _marginal_field_with(distance=lambda apart: jnp.mean(apart**2, axis=-1)),
         ),
     ),
 )

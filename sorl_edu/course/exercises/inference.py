@@ -29,9 +29,21 @@ def _along_batch(
     return jnp.take_along_axis(actions, q.argmax(1)[:, None, None], axis=1)[:, 0]
 
 
+def _pairs_of(
+    first: Callable[[Array], Array], second: Callable[[Array], Array]
+) -> Callable[[Array, Array], Array]:
+    """Looks up `actions[first(q), second(q)]`."""
+    return lambda actions, q: actions[first(q), second(q)]
+
+
+def _columns(q: Float[Array, "candidates batch"]) -> Int[Array, " batch"]:
+    return jnp.arange(q.shape[1])
+
+
 best_of_n = Exercise(
     number="5.1",
-    solution=inference.best_of_n,
+    parts=("the chosen action",),
+    solution=lambda actions, q: inference.best_of_n(actions, q),  # names its inputs
     cases=_best_of_n_cases,
     right="Right: for each observation its own candidate of the highest Q.",
     misconceptions=(
@@ -45,7 +57,37 @@ best_of_n = Exercise(
             "wrong axis in best-of-N",
             "you compare over the batch. Axis 0 of q counts the candidates n, axis 1 the "
             "observations: compare candidates of one observation.",
+            _pairs_of(lambda q: q.argmax(1), _columns),
+        ),
+        Misconception(
+            "an observation for each candidate",
+            "you choose the observation that suits each candidate best. Axis 0 of q counts the "
+            "candidates n, axis 1 the observations: compare candidates of one observation.",
             _along_batch,
+        ),
+        Misconception(
+            "wrong axis, and the indices swapped",
+            "you compare over the batch. Axis 0 of q and of actions counts the candidates n, axis "
+            "1 the observations: compare candidates of one observation, and look up actions[n, b].",
+            _pairs_of(_columns, lambda q: q.argmax(1)),
+        ),
+        Misconception(
+            "indices swapped",
+            "axis 0 of actions counts the candidates and axis 1 the observations: the candidate's "
+            "index comes first, the observation's second.",
+            _pairs_of(_columns, lambda q: q.argmax(0)),
+        ),
+        Misconception(
+            "one index for two",
+            "you look up candidates alone, and get each for every observation. An action has two "
+            "indices here, its candidate n and its observation b: actions[n, b].",
+            lambda actions, q: actions[q.argmax(0)],
+        ),
+        Misconception(
+            "the index in place of the action",
+            "you return which candidate is best. The environment needs the action itself: look it "
+            "up in actions.",
+            lambda actions, q: q.argmax(0),
         ),
         Misconception(
             "one winner for the whole batch",
@@ -81,11 +123,15 @@ def _cost_with(
     policy: Callable[[int, int], int] = lambda steps, candidates: steps * candidates,
     per_candidate: int = 2,
     least: int = 2,
+    critic_steps: Callable[[int], int] = lambda steps: 1,
 ) -> Callable:
-    """The cost with `per_candidate` critics, evaluated from `least` candidates on."""
+    """The cost with `per_candidate` critics, evaluated from `least` candidates on.
+
+    Each critic is evaluated `critic_steps(steps)` times per candidate.
+    """
 
     def cost(steps: int, candidates: int) -> int:
-        critic = per_candidate * candidates if candidates >= least else 0
+        critic = per_candidate * critic_steps(steps) * candidates if candidates >= least else 0
         return policy(steps, candidates) + critic
 
     return cost
@@ -93,7 +139,8 @@ def _cost_with(
 
 cost = Exercise(
     number="5.2",
-    solution=inference.network_evaluations,
+    parts=("the number of evaluations",),
+    solution=lambda steps, candidates: inference.network_evaluations(steps, candidates),
     cases=_cost_cases,
     right="Right: N m passes through the field, and N through each of two critics if N > 1.",
     misconceptions=(
@@ -117,6 +164,18 @@ cost = Exercise(
             "each candidate takes all its steps: the two multiply.",
             _cost_with(policy=lambda steps, candidates: steps + candidates),
         ),
+        Misconception(
+            "the steps of one candidate",
+            "every candidate takes its steps, not one of them alone: N candidates cost N times as "
+            "much as one.",
+            _cost_with(policy=lambda steps, candidates: steps),
+        ),
+        Misconception(
+            "the critics after each step",
+            "the critics value an action, and there is none before the last step: each candidate "
+            "is valued once.",
+            _cost_with(critic_steps=lambda steps: steps),
+        ),
     ),
 )
 
@@ -125,15 +184,20 @@ cost = Exercise(
 
 
 def _spend_cases(key: PRNGKeyArray) -> list[tuple[Array, Array, float]]:
-    """(success, cost, budget); half the settings are affordable, so the best is in half of them."""
-    return [
-        (
-            jax.random.uniform(k, (6, 6)),
-            2.0 ** jax.random.permutation(k, jnp.arange(-18, 18)).reshape(6, 6),
-            0.5,
-        )
-        for k in jax.random.split(key, 10)
-    ]
+    """(success, cost, budget); half the settings are affordable, so the best is in half of them.
+
+    In every other case the best of these costs the whole budget; the best of all costs more.
+    """
+    cases, budget = [], 0.5
+    for i, k in enumerate(jax.random.split(key, 10)):
+        success = jax.random.uniform(k, (6, 6), minval=0.1, maxval=0.8)
+        cost = 2.0 ** jax.random.permutation(k, jnp.arange(-18, 18)).reshape(6, 6)
+        if i % 2:
+            success = jnp.where(cost == budget, 0.85, jnp.where(cost == 8 * budget, 0.9, success))
+        else:
+            success = jnp.where(cost == budget, 0.05, success)
+        cases.append((success, cost, budget))
+    return cases
 
 
 def _affordable(cost: Array, budget: float) -> Array:
@@ -154,17 +218,40 @@ def _spend_with(
     return spend
 
 
+def _spend_within_a_shorter_list(success: Array, cost: Array, budget: float) -> Int[Array, "2"]:
+    best = success[cost <= budget].argmax()
+    return jnp.stack(jnp.unravel_index(best, success.shape))
+
+
 spend = Exercise(
     number="5.3",
+    parts=("the index pair",),
     solution=_spend_with(),
     cases=_spend_cases,
-    probe=lambda answer, *case: jnp.asarray(answer(*case)),
     right="Right: the best setting that the budget pays for.",
     misconceptions=(
         Misconception(
             "budget ignored",
             "you take the best setting of all, whether the budget pays for it or not.",
             _spend_with(allowed=lambda cost, budget: jnp.ones_like(cost, bool)),
+        ),
+        Misconception(
+            "an index of a shorter list",
+            "success[cost <= budget] keeps the affordable settings alone, one after the other, and "
+            "an index of that list is none of the table. Keep the table's shape, and make bad what "
+            "you can't afford.",
+            _spend_within_a_shorter_list,
+        ),
+        Misconception(
+            "less than for at most",
+            "a setting that costs exactly the budget can be paid for.",
+            _spend_with(allowed=lambda cost, budget: cost < budget),
+        ),
+        Misconception(
+            "row and column swapped",
+            "the tables are over (N, m), so the row comes first in the pair. Yours is the other "
+            "way round.",
+            lambda success, cost, budget: _spend_with()(success, cost, budget)[::-1],
         ),
         Misconception(
             "dearest for best",

@@ -15,7 +15,7 @@ def _promise_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
     """(q, discount): returns of a reward of -1 per step, over 1 to 200 steps."""
     cases = []
     for k, discount in zip(jax.random.split(key, 3), (0.99, 0.995, 0.98), strict=True):
-        steps = jax.random.uniform(k, (16,), minval=1.0, maxval=200.0)
+        steps = 1.0 + jax.random.randint(k, (16,), 0, 200)  # whole: an answer may round
         cases.append((-(1 - discount**steps) / (1 - discount), discount))
     return cases
 
@@ -26,10 +26,11 @@ def _promise(q: Float[Array, " batch"], discount: float) -> Array:
 
 promise = Exercise(
     number="6.1",
+    parts=("the number of steps",),
     solution=_promise,
     cases=_promise_cases,
     right="Right: now a value can be compared with a number of steps.",
-    tolerance=1e-2,
+    tolerance=2e-3,
     misconceptions=(
         Misconception(
             "no discount",
@@ -46,6 +47,16 @@ promise = Exercise(
             "logarithm of the wrong base",
             "this is k times the logarithm of gamma, not k itself.",
             lambda q, discount: jnp.log(1 + (1 - discount) * q),
+        ),
+        Misconception(
+            "the fraction upside down",
+            "log(gamma^k) = k log(gamma): divide by the logarithm of gamma. Yours is 1/k.",
+            lambda q, discount: jnp.log(discount) / jnp.log(1 + (1 - discount) * q),
+        ),
+        Misconception(
+            "divided by gamma, not by its logarithm",
+            "log(gamma^k) = k log(gamma), and not k gamma.",
+            lambda q, discount: jnp.log(1 + (1 - discount) * q) / discount,
         ),
         Misconception(
             "last term for the sum",
@@ -80,8 +91,14 @@ def _interval(success: Float[Array, "seed task episode"], t: float) -> tuple[Arr
     return _mean_and_half(success.mean((1, 2)), t)
 
 
+def _bounds(success: Float[Array, "seed task episode"], t: float) -> tuple[Array, Array]:
+    mean, half_width = _interval(success, t)
+    return mean - half_width, mean + half_width
+
+
 interval = Exercise(
     number="6.2",
+    parts=("the mean", "the half-width"),
     solution=_interval,
     cases=_interval_cases,
     right="Right: the interval says how far another set of seeds may move the mean.",
@@ -103,6 +120,42 @@ interval = Exercise(
             "you return the deviation of one seed. The standard error of the mean of n seeds is "
             "that deviation over sqrt(n).",
             lambda success, t: (success.mean(), t * success.mean((1, 2)).std(ddof=1)),
+        ),
+        Misconception(
+            "the bounds for mean and half-width",
+            "you return the interval's two ends. Asked are its middle and half of its length: the "
+            "mean, and t times the standard error.",
+            _bounds,
+        ),
+        Misconception(
+            "half-width before mean",
+            "both numbers are right, but the mean comes first.",
+            lambda success, t: _interval(success, t)[::-1],
+        ),
+        Misconception(
+            "1.96 for t",
+            "1.96 is the quantile of many samples. A deviation that is estimated from a few seeds "
+            "is uncertain itself, and Student's t, which you are given, allows for that.",
+            lambda success, t: _interval(success, 1.96),
+        ),
+        Misconception(
+            "without t",
+            "that is the standard error. A 95% interval extends t of them to each side.",
+            lambda success, t: _interval(success, 1.0),
+        ),
+        Misconception(
+            "divided by n, not by its root",
+            "the standard error of the mean of n seeds is the deviation over sqrt(n).",
+            lambda success, t: (
+                success.mean(),
+                t * success.mean((1, 2)).std(ddof=1) / len(success),
+            ),
+        ),
+        Misconception(
+            "averaged over the seeds",
+            "you average over the seeds and the tasks first, and count the positions of the "
+            "episodes as samples. The first axis holds the seeds: average over the other two.",
+            lambda success, t: _mean_and_half(success.mean((0, 1)), t),
         ),
         Misconception(
             "divided by n",
@@ -132,6 +185,7 @@ def _report(
 
 report = Exercise(
     number="6.3",
+    parts=("the reported success",),
     solution=_report,
     cases=_report_cases,
     right="Right: chosen on some episodes, measured on others.",
@@ -146,6 +200,35 @@ report = Exercise(
             "chosen where it is reported",
             "you choose by the episodes that you report, so you report the luckiest setting.",
             lambda chosen_by, reported: reported[reported.mean(1).argmax()],
+        ),
+        Misconception(
+            "tables swapped",
+            "you choose by the episodes that are to be reported, and report those that are to "
+            "choose.",
+            lambda chosen_by, reported: chosen_by[reported.mean(1).argmax()],
+        ),
+        Misconception(
+            "mean over the settings",
+            "axis 0 counts the settings, axis 1 the seeds. Your mean is over the settings, so that "
+            "you choose a seed.",
+            lambda chosen_by, reported: reported[chosen_by.mean(0).argmax()],
+        ),
+        Misconception(
+            "the luckiest single run",
+            "you choose the setting with the best run of one seed. Choose by the mean over the "
+            "seeds.",
+            lambda chosen_by, reported: reported[chosen_by.max(1).argmax()],
+        ),
+        Misconception(
+            "averaged over the seeds",
+            "you return one number. Return the success of every seed: the reader needs them to see "
+            "how much it varies.",
+            lambda chosen_by, reported: reported[chosen_by.mean(1).argmax()].mean(),
+        ),
+        Misconception(
+            "the index in place of the success",
+            "you return which setting is best. Asked is its row in the table that is reported.",
+            lambda chosen_by, reported: chosen_by.mean(1).argmax(),
         ),
         Misconception(
             "a setting for each seed",

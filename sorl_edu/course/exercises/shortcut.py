@@ -6,16 +6,24 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, with_gradient
+from sorl_edu.course.exercises.flow_matching import require_column
 from sorl_edu.flow_matching import integrate
 from sorl_edu.shortcut import Shortcut, at_step_size, self_consistency_target
 
 
-def bent_field(obs: Array, a_t: Array, t: Array, h: Array) -> Array:
+def bent_field(obs: Array, a_t: Array, t: ArrayLike, h: ArrayLike) -> Array:
     """A shortcut field that depends on all of its arguments."""
+    require_column("t", t, a_t)
+    require_column("h", h, a_t)
     return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] - 1.7 * h + 0.3 * obs
+
+
+def scaled(function: Callable[..., Array], scale: Array) -> Callable[..., Array]:
+    """The function times a number; its arguments may be named, as before."""
+    return lambda *inputs, **named: scale * function(*inputs, **named)
 
 
 def column(like: Array, value: float | Array) -> Float[Array, "batch 1"]:
@@ -45,12 +53,13 @@ def _sample_with(
     fed: Callable[[int, int], float] = lambda m, M: 1 / min(m, M),
     length: Callable[[int, int], float] = lambda m, M: 1 / m,
     time: Callable[[int, int, int], float] = lambda i, m, M: i / m,
+    count: Callable[[int, int], int] = lambda m, M: m,
 ) -> Callable:
-    """A sampler of steps `length(m, M)`, whose field gets `time(i, m, M)` and `fed(m, M)`."""
+    """`count(m, M)` steps of `length(m, M)`; the field gets `time(i, m, M)` and `fed(m, M)`."""
 
     def sample(s: Shortcut, obs: Array, noise: Array, m: int, M: int) -> Array:
         a = noise
-        for i in range(m):
+        for i in range(count(m, M)):
             t, h = column(a, time(i, m, M)), column(a, fed(m, M))
             a = a + length(m, M) * s(obs, a, t, h)
         return a
@@ -60,6 +69,7 @@ def _sample_with(
 
 sample = Exercise(
     number="2.1",
+    parts=("the sample",),
     solution=_sample,
     cases=_sample_cases,
     right="Right: m steps of 1/m, and the field gets the size of the step, but never less than the "
@@ -78,6 +88,29 @@ sample = Exercise(
             _sample_with(fed=lambda m, M: 1 / m),
         ),
         Misconception(
+            "smaller of 1/m and 1/M",
+            "you feed the field the smaller one of 1/m and 1/M: below M steps it is not the step "
+            "that you take, and beyond M the field was never trained at it.",
+            _sample_with(fed=lambda m, M: min(1 / m, 1 / M)),
+        ),
+        Misconception(
+            "step that is fed and length exchanged",
+            "beyond M steps you feed the field 1/m, at which it was never trained, and move by "
+            "1/M, so that m steps overshoot t = 1. It is the other way round: the field gets the "
+            "smallest step that it knows, and we move by less.",
+            _sample_with(fed=lambda m, M: 1 / m, length=lambda m, M: 1 / min(m, M)),
+        ),
+        Misconception(
+            "never more than M steps",
+            "beyond M you take M steps only. The sampler should take m steps of 1/m then, too; "
+            "only the h that the field gets stays at 1/M.",
+            _sample_with(
+                length=lambda m, M: 1 / min(m, M),
+                time=lambda i, m, M: i / min(m, M),
+                count=lambda m, M: min(m, M),
+            ),
+        ),
+        Misconception(
             "feeds it one whole jump",
             "you feed the field h = 1, a jump to the end, and then use its answer for a step of "
             "only 1/m.",
@@ -94,6 +127,13 @@ sample = Exercise(
             "beyond M steps you also move by 1/M, so that m steps overshoot t = 1. A step is "
             "always 1/m long; only the h that the field gets stops at 1/M.",
             _sample_with(length=lambda m, M: 1 / min(m, M)),
+        ),
+        Misconception(
+            "times and steps in units of the h that is fed",
+            "beyond M steps both your times and your steps are multiples of 1/M, so that they run "
+            "past t = 1. Step i starts at i/m and is 1/m long; only the h that the field gets "
+            "stops at 1/M.",
+            _sample_with(length=lambda m, M: 1 / min(m, M), time=lambda i, m, M: i / min(m, M)),
         ),
         Misconception(
             "forgets the step size",
@@ -144,16 +184,17 @@ def _target_with(
     start: Callable = lambda a, t, h, v1: a + h * v1,
     time: Callable = lambda t, h: t + h,
     fed: Callable = lambda h: h,
-    mean: Callable = lambda v1, v2, h: (v1 + v2) / 2,
+    mean: Callable = lambda v1, v2, h, a: (v1 + v2) / 2,
     stop_first: Callable = _identity,
+    stop_second: Callable = _identity,
     stop: Callable = jax.lax.stop_gradient,
 ) -> Callable:
     """A target of two half jumps, the second from `start(a_t, t, h, v1)` at `time(t, h)`."""
 
     def target(s: Shortcut, obs: Array, a_t: Array, t: Array, h: Array) -> Array:
         v1 = stop_first(s(obs, a_t, t, fed(h)))
-        v2 = s(obs, start(a_t, t, h, v1), time(t, h), fed(h))
-        return stop(mean(v1, v2, h))
+        v2 = stop_second(s(obs, start(a_t, t, h, v1), time(t, h), fed(h)))
+        return stop(mean(v1, v2, h, a_t))
 
     return target
 
@@ -166,14 +207,15 @@ def target_and_gradient(answer: Callable, *case: Array) -> tuple:
         case: (obs, a_t, t, h).
     """
 
-    def with_scale(scale: Array) -> Array:
-        return answer(lambda *inputs: scale * bent_field(*inputs), *case)
+    def with_scale(scale: Array) -> PyTree:
+        return answer(scaled(bent_field, scale), *case)
 
     return with_gradient(with_scale, jnp.ones(()))
 
 
 target = Exercise(
     number="2.2",
+    parts=("the target", "its gradient by the field's parameters"),
     solution=self_consistency_target,
     cases=_target_cases,
     probe=target_and_gradient,
@@ -189,8 +231,23 @@ target = Exercise(
         ),
         Misconception(
             "stop-gradient on the first jump only",
-            "the second half jump still carries a gradient. Stop the whole target.",
+            "the numbers are right, but the second half jump still carries a gradient. Stop the "
+            "whole target.",
             _target_with(stop_first=jax.lax.stop_gradient, stop=_identity),
+        ),
+        Misconception(
+            "stop-gradient on the second jump only",
+            "the numbers are right, but the first half jump still carries a gradient. Stop the "
+            "whole target.",
+            _target_with(stop_second=jax.lax.stop_gradient, stop=_identity),
+        ),
+        Misconception(
+            "stop-gradient on the point between only",
+            "the numbers are right, but only the point between the half jumps is a constant: both "
+            "velocities still carry a gradient. Stop the whole target.",
+            _target_with(
+                start=lambda a, t, h, v1: jax.lax.stop_gradient(a + h * v1), stop=_identity
+            ),
         ),
         Misconception(
             "both half jumps at the same time",
@@ -208,13 +265,25 @@ target = Exercise(
             "sum instead of average",
             "you add the two velocities. Each is per unit of time, and the large jump takes the "
             "time of both: h v1 + h v2 = 2h (v1 + v2)/2.",
-            _target_with(mean=lambda v1, v2, h: v1 + v2),
+            _target_with(mean=lambda v1, v2, h, a: v1 + v2),
+        ),
+        Misconception(
+            "distance instead of velocity",
+            "you return the distance that the two jumps cover, h v1 + h v2. The field gives a "
+            "velocity: divide by the time that they take, 2h.",
+            _target_with(mean=lambda v1, v2, h, a: h * (v1 + v2)),
         ),
         Misconception(
             "landing point instead of velocity",
-            "you return the distance that the two jumps cover, h v1 + h v2. The field gives a "
-            "velocity: divide by the time that they take, 2h.",
-            _target_with(mean=lambda v1, v2, h: h * (v1 + v2)),
+            "you return the point where the two jumps land. The field gives the velocity that "
+            "leads there: the distance from a_t, divided by the time that they take, 2h.",
+            _target_with(mean=lambda v1, v2, h, a: a + h * (v1 + v2)),
+        ),
+        Misconception(
+            "divided by 2h instead of 2",
+            "you divide the sum of the velocities by 2h. The distance h v1 + h v2 is divided by "
+            "2h, and in it the h cancels.",
+            _target_with(mean=lambda v1, v2, h, a: (v1 + v2) / (2 * h)),
         ),
         Misconception(
             "first jump forgets its length",
@@ -230,7 +299,7 @@ target = Exercise(
         Misconception(
             "second jump only",
             "you return v2, the velocity of the second half. The large jump replaces both.",
-            _target_with(mean=lambda v1, v2, h: v2),
+            _target_with(mean=lambda v1, v2, h, a: v2),
         ),
     ),
 )
@@ -257,17 +326,19 @@ def _times_with(
     *,
     start: Callable[[Array, Array], Array] = _on_grid,
     jump: Callable[[Array], Array] = lambda level: 2.0**-level,
+    half: Callable[[Array], Array] = lambda jump: jump / 2,
 ) -> Callable:
-    """Times `start(u, 2h)` and half jumps h, with 2h = `jump(level)`."""
+    """Times `start(u, 2h)` and half jumps `half(2h)`, with 2h = `jump(level)`."""
 
     def times(u: Float[Array, "batch 1"], level: Float[Array, "batch 1"]) -> tuple[Array, Array]:
-        return start(u, jump(level)), jump(level) / 2
+        return start(u, jump(level)), half(jump(level))
 
     return times
 
 
 times = Exercise(
     number="2.3",
+    parts=("the time t", "the half jump h"),
     solution=_times_with(),
     cases=_times_cases,
     right="Right: jumps of 2h start at multiples of 2h, the only times at which the sampler makes "
@@ -306,6 +377,17 @@ times = Exercise(
             "number of the step instead of its time",
             "you return the number of the step, 0, 1, 2, ... Its time is that number times 2h.",
             _times_with(start=lambda u, jump: jnp.floor(u / jump)),
+        ),
+        Misconception(
+            "large jump returned as h",
+            "your times are right, but you return the large jump, 2h. h is half of it.",
+            _times_with(half=lambda jump: jump),
+        ),
+        Misconception(
+            "h before t",
+            "both are right, but in the wrong order: return the time t first, then the half jump "
+            "h.",
+            lambda u, level: _times_with()(u, level)[::-1],
         ),
         Misconception(
             "level taken for the half jump's",

@@ -52,18 +52,24 @@ def _q_loss_with(
     scale: Callable[[Array], Array | float] = lambda q: stop(jnp.abs(q).mean()),
     aggregate: Callable[[Array], Array] = lambda q: q.mean(0),
     of_actions: Callable[[Array], Array] = lambda actions: actions,
+    size: Callable[[Array], Array] | None = None,
 ) -> Callable:
-    """The mean of `sign` Q / `scale(Q)`, with Q from `aggregate(ensemble's values)`."""
+    """The mean of `sign` Q / `scale(Q)`, with Q from `aggregate(ensemble's values)`.
+
+    The scale is `size(ensemble's values)` where `size` is given.
+    """
 
     def q_loss(critic: Critic, obs: Array, actions: Array) -> Array:
-        q = aggregate(critic(obs, of_actions(actions)))
-        return sign * (q / scale(q)).mean()
+        values = critic(obs, of_actions(actions))
+        q = aggregate(values)
+        return sign * (q / (size(values) if size else scale(q))).mean()
 
     return q_loss
 
 
 q_loss = Exercise(
     number="4.1",
+    parts=("the loss", "its gradient by the actions"),
     solution=_q_loss,
     cases=_q_loss_cases,
     probe=_loss_and_gradient,
@@ -86,6 +92,19 @@ q_loss = Exercise(
             "the loss is right, but no gradient reaches the actions, and the policy that made them "
             "learns nothing from it. Only the scale is a constant.",
             _q_loss_with(of_actions=stop),
+        ),
+        Misconception(
+            "a Python number of a traced one",
+            "JAX differentiates your function, and what it differentiates has no number yet that "
+            "`float` could take. Leave `float` out; jax.lax.stop_gradient makes a constant where "
+            "you want one.",
+            _q_loss_with(scale=lambda q: float(jnp.abs(q).mean())),
+        ),
+        Misconception(
+            "the size of the critics' values in place of Q's",
+            "first Q, the mean of the ensemble; then its size. Yours averages |Q_i| over the "
+            "critics, and is larger wherever two critics disagree on the sign.",
+            _q_loss_with(size=lambda values: stop(jnp.abs(values).mean())),
         ),
         Misconception(
             "first critic only",
@@ -111,6 +130,12 @@ q_loss = Exercise(
             _q_loss_with(scale=lambda q: 1.0),
         ),
         Misconception(
+            "normalised by the mean of Q",
+            "Q's mean divided by itself is 1, and with a negative mean the loss rises when Q "
+            "rises. The scale is a size, the mean of |Q|.",
+            _q_loss_with(scale=lambda q: stop(q.mean())),
+        ),
+        Misconception(
             "normalised by |mean Q|",
             "values of different signs cancel in the mean, and the loss blows up. The scale is the "
             "mean of |Q|.",
@@ -128,7 +153,11 @@ def _policy_action(s: Shortcut, obs: Array, noise: Array, m: int) -> Array:
 
 def _field(theta: Float[Array, "3"]) -> Shortcut:
     """A closed-form field that depends on all of its arguments."""
-    return lambda obs, a_t, t, h: theta[0] * obs - (theta[1] + t) * a_t + theta[2] * h * a_t
+
+    def s(obs: Array, a_t: Array, t: Array, h: Array) -> Array:
+        return theta[0] * obs - (theta[1] + t) * a_t + theta[2] * h * a_t
+
+    return s
 
 
 def _policy_action_cases(key: PRNGKeyArray) -> list[tuple]:
@@ -156,6 +185,8 @@ def _policy_action_with(
     fed: Callable[[int], float] = lambda m: 1 / m,
     length: Callable[[int], float] = lambda m: 1 / m,
     between: Callable[[Array], Array] = lambda a_t: a_t,
+    at_field: Callable[[Array], Array] = lambda a_t: a_t,
+    at_end: Callable[[Array], Array] = lambda a_1: jnp.clip(a_1, -1, 1),
 ) -> Callable:
     """The loop whose step i is `length(m)` long; the field gets `time(i, m)` and `fed(m)`."""
 
@@ -163,14 +194,16 @@ def _policy_action_with(
         a_t, column = noise, jnp.ones((len(obs), 1))
         for i in range(m):
             a_t = between(a_t)
-            a_t = a_t + length(m) * s(obs, a_t, time(i, m) * column, fed(m) * column)
-        return jnp.clip(a_t, -1, 1)
+            velocity = s(obs, at_field(a_t), time(i, m) * column, fed(m) * column)
+            a_t = a_t + length(m) * velocity
+        return at_end(a_t)
 
     return policy_action
 
 
 policy_action = Exercise(
     number="4.2",
+    parts=("the action", "its gradient by the field's parameters"),
     solution=_policy_action,
     cases=_policy_action_cases,
     probe=_action_and_gradient,
@@ -181,6 +214,18 @@ policy_action = Exercise(
             "the action is right, but Q's gradient reaches only the last step. The earlier steps "
             "would never learn where the later ones carry them.",
             _policy_action_with(between=stop),
+        ),
+        Misconception(
+            "gradient stopped at the action",
+            "the action is right, but no gradient passes through it: Q could not tell the field "
+            "anything. Nothing is a constant here, neither a step's end nor the action.",
+            _policy_action_with(at_end=lambda a_1: stop(jnp.clip(a_1, -1, 1))),
+        ),
+        Misconception(
+            "gradient stopped at the field's input",
+            "the action is right, but its gradient is not: an earlier step also decides where the "
+            "field is evaluated later, and the gradient must pass through that input.",
+            _policy_action_with(at_field=stop),
         ),
         Misconception(
             "wrong step size fed to the field",
@@ -197,6 +242,12 @@ policy_action = Exercise(
             "step not scaled",
             "the field gives a velocity; a step of size 1/m moves by velocity / m.",
             _policy_action_with(length=lambda m: 1.0),
+        ),
+        Misconception(
+            "not clipped",
+            "the field can carry an action beyond [-1, 1], where the environment takes none. Clip "
+            "it after the last step.",
+            _policy_action_with(at_end=lambda a_1: a_1),
         ),
         Misconception(
             "time reversed",
@@ -226,13 +277,20 @@ def _policy_loss_cases(key: PRNGKeyArray) -> list[tuple]:
 
 def _policy_loss_with(
     *,
-    step_size: float = 1 / M,
+    step_size: float | None = 1 / M,
     times: Times = GRID,
-    moving_average: bool = True,
+    fields: tuple[str, str, str] = ("s", "s", "s_average"),
     q_sign: float = 1.0,
     order: tuple[str, str] = ("flow", "consistency"),
+    keys: tuple[str, str] = ("flow", "consistency"),
+    weigh: Callable[[float, tuple], Array] = lambda weight, result: weight * result[0],
 ) -> Callable:
-    """The weighted sum with flow matching at `step_size` and `times`, weighted in that `order`."""
+    """The weighted sum with flow matching at `step_size` and `times`, weighted in that `order`.
+
+    `fields` learn the flow, learn to jump, and make the jump's target; each loss gets its key of
+    `keys`; `weigh(weight, result)` weighs what a loss of the library returns. Without a step size,
+    flow matching gets the shortcut field itself.
+    """
 
     def policy_loss(
         l_q: Array,
@@ -244,17 +302,21 @@ def _policy_loss_with(
         consistency_key: PRNGKeyArray,
         weights: Mapping[str, float],
     ) -> Array:
-        field, target = at_step_size(s, step_size), s_average if moving_average else s
-        l_fm, _ = flow_matching_loss(field, obs, actions, flow_key, times=times)
-        l_sc, _ = self_consistency_loss(s, target, obs, actions, consistency_key, M)
-        flow, consistency = order
-        return weights["q"] * q_sign * l_q + weights[flow] * l_fm + weights[consistency] * l_sc
+        given = {"flow": flow_key, "consistency": consistency_key}
+        fm_key, sc_key = (given[name] for name in keys)
+        flow_field, online, target = ({"s": s, "s_average": s_average}[name] for name in fields)
+        field = flow_field if step_size is None else at_step_size(flow_field, step_size)
+        l_fm = flow_matching_loss(field, obs, actions, fm_key, times=times)
+        l_sc = self_consistency_loss(online, target, obs, actions, sc_key, M)
+        flow, consistency = (weights[name] for name in order)
+        return weights["q"] * q_sign * l_q + weigh(flow, l_fm) + weigh(consistency, l_sc)
 
     return policy_loss
 
 
 policy_loss = Exercise(
     number="4.3",
+    parts=("the loss",),
     solution=_policy_loss_with(),
     cases=_policy_loss_cases,
     right="Right: one number to descend, and each weight sets how much its wish counts.",
@@ -277,6 +339,23 @@ policy_loss = Exercise(
             _policy_loss_with(step_size=0.0, times=uniform_times),
         ),
         Misconception(
+            "a shortcut field where a flow's is needed",
+            "flow_matching_loss calls its field with (o, a_t, t), and s also needs h. "
+            "at_step_size(s, h) is the field of one step size; which size does the flow have?",
+            _policy_loss_with(step_size=None),
+        ),
+        Misconception(
+            "a loss with its metrics",
+            "flow_matching_loss and self_consistency_loss return a pair, (loss, metrics). Only the "
+            "loss can be weighted: l_fm, _ = ...",
+            _policy_loss_with(weigh=lambda weight, result: weight * result),
+        ),
+        Misconception(
+            "flow matching at h = M",
+            "the field takes a step's size and not the number of steps: M steps have the size 1/M.",
+            _policy_loss_with(step_size=float(M)),
+        ),
+        Misconception(
             "flow matching at the largest step",
             "h = 1 is the step of the one-step policy, which self-consistency trains. The flow is "
             "matched at h = 1/M.",
@@ -290,7 +369,42 @@ policy_loss = Exercise(
         Misconception(
             "the field is its own target",
             "the moving average s' makes the target of self-consistency, not s itself.",
-            _policy_loss_with(moving_average=False),
+            _policy_loss_with(fields=("s", "s", "s")),
+        ),
+        Misconception(
+            "s and s' swapped in self-consistency",
+            "s learns, and its moving average s' makes the target: self_consistency_loss takes s "
+            "first.",
+            _policy_loss_with(fields=("s", "s_average", "s")),
+        ),
+        Misconception(
+            "flow matching of the moving average",
+            "the moving average s' has no gradient and only makes the target of self-consistency. "
+            "Flow matching trains s.",
+            _policy_loss_with(fields=("s_average", "s", "s_average")),
+        ),
+        Misconception(
+            "keys swapped",
+            "all the terms are there, but each loss draws its noise from the other's key, so the "
+            "numbers can't be compared: flow_key is for flow matching.",
+            _policy_loss_with(keys=("consistency", "flow")),
+        ),
+        Misconception(
+            "flow_key used twice",
+            "both losses draw their noise from flow_key, so their noise is not independent. Each "
+            "has a key of its own: consistency_key is for self-consistency.",
+            _policy_loss_with(keys=("flow", "flow")),
+        ),
+        Misconception(
+            "consistency_key used twice",
+            "both losses draw their noise from consistency_key, so their noise is not independent. "
+            "Each has a key of its own: flow_key is for flow matching.",
+            _policy_loss_with(keys=("consistency", "consistency")),
+        ),
+        Misconception(
+            "not weighted",
+            "each loss is multiplied by its weight before they are added.",
+            _policy_loss_with(weigh=lambda weight, result: result[0]),
         ),
         Misconception(
             "Q loss subtracted",

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu import temporal_difference as td
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, with_gradient
+from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.temporal_difference import Batch, Critic
 
 # ------------------------------------------------------------------------- 3.1 the TD target
@@ -20,26 +21,36 @@ def _td_target(critic: Critic, batch: Batch, next_actions: Array, discount: floa
 
 
 def _critics(obs: Array, actions: Array) -> Float[Array, "2 batch"]:
-    """Two closed-form critics, which depend on all of their arguments."""
+    """Two closed-form critics, which depend on all of their arguments.
+
+    The first is the higher one where the first coordinate of an action is well above 0.
+    """
     distance = jnp.sum((actions - 0.3 * obs) ** 2, axis=1)
-    return jnp.stack([-1 - distance, -2 - 0.5 * distance + 0.4 * actions[:, 0]])
+    side = actions[:, 0]
+    return jnp.stack([-2 - distance + side, -2.2 - 0.8 * distance - side])
 
 
 def _td_target_cases(key: PRNGKeyArray) -> list[tuple]:
-    """(batch, next_actions, discount) of single transitions; the probe adds the critics."""
+    """(batch, next_actions, discount) of single transitions; the probe adds the critics.
+
+    A batch has as many rows as there are critics, so that a mean over the wrong axis runs. The
+    first critic is the higher one in the first row, and the lower one in the second.
+    """
     cases = []
-    for case_key in jax.random.split(key, 3):
+    settings = (((1.0, 0.0), 0.9), ((0.0, 1.0), 0.8), ((1.0, 1.0), 0.99))
+    for case_key, (masks, discount) in zip(jax.random.split(key, 3), settings, strict=True):
         reward_key, obs_key, next_key, action_key = jax.random.split(case_key, 4)
         batch = Batch(
-            observations=jax.random.normal(obs_key, (6, 2)),
-            actions=jnp.zeros((6, 2)),
-            rewards=-jax.random.uniform(reward_key, (6,)),
-            masks=jnp.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0]),
-            horizons=jnp.ones(6),
-            next_observations=jax.random.normal(next_key, (6, 2)),
+            observations=jax.random.normal(obs_key, (2, 3)),
+            actions=jnp.zeros((2, 3)),
+            rewards=-0.2 - jax.random.uniform(reward_key, (2,)),
+            masks=jnp.array(masks),
+            horizons=jnp.ones(2),
+            next_observations=jax.random.normal(next_key, (2, 3)),
         )
-        next_actions = jax.random.uniform(action_key, (6, 2), minval=-1.0)
-        cases.append((batch, next_actions, 0.9))
+        next_actions = jax.random.uniform(action_key, (2, 3), minval=-1.0)
+        next_actions = next_actions.at[:, 0].set(jnp.array([0.7, -0.7]))
+        cases.append((batch, next_actions, discount))
     return cases
 
 
@@ -48,9 +59,8 @@ def _target_and_gradient(
 ) -> tuple:
     """y, and how it changes with a parameter of the critics: not at all, if y is a constant."""
 
-    def with_scale(scale: Array) -> Array:
-        critic = lambda obs, actions: scale * _critics(obs, actions)  # noqa: E731
-        return answer(critic, batch, next_actions, discount)
+    def with_scale(scale: Array):  # returns whatever a student's answer does
+        return answer(scaled(_critics, scale), batch, next_actions, discount)
 
     return with_gradient(with_scale, jnp.ones(()))
 
@@ -61,13 +71,14 @@ def _td_target_with(
     mask: Callable[[Array], Array] = lambda mask: mask,
     discount_of: Callable[[float], float] = lambda discount: discount,
     of_reward: Callable[[Array], Array | float] = lambda mask: 1.0,
+    reward_discount: Callable[[float], float] = lambda discount: 1.0,
     stop: Callable[[Array], Array] = jax.lax.stop_gradient,
 ) -> Callable:
     """The target whose next values are combined by `aggregate` and masked by `mask`."""
 
     def td_target(critic: Critic, batch: Batch, next_actions: Array, discount: float) -> Array:
         next_q = aggregate(critic(batch.next_observations, next_actions))
-        rewards = of_reward(batch.masks) * batch.rewards
+        rewards = reward_discount(discount) * of_reward(batch.masks) * batch.rewards
         return stop(rewards + discount_of(discount) * mask(batch.masks) * next_q)
 
     return td_target
@@ -75,6 +86,7 @@ def _td_target_with(
 
 td_target = Exercise(
     number="3.1",
+    parts=("the target", "its gradient by the critics' parameters"),
     solution=_td_target,
     cases=_td_target_cases,
     probe=_target_and_gradient,
@@ -120,7 +132,30 @@ td_target = Exercise(
             "mean over the batch",
             "axis 0 of next_q is the ensemble, axis 1 the batch. Yours averages over different "
             "transitions.",
+            _td_target_with(aggregate=lambda q: q.mean(1)),
+        ),
+        Misconception(
+            "one mean for all transitions",
+            "axis 0 of next_q is the ensemble, axis 1 the batch. Yours averages over both, so that "
+            "all transitions get the same next value.",
             _td_target_with(aggregate=lambda q: q.mean()),
+        ),
+        Misconception(
+            "first critic only",
+            "axis 0 of next_q is the ensemble, and you take its first critic. The formula takes "
+            "the mean of the two.",
+            _td_target_with(aggregate=lambda q: q[0]),
+        ),
+        Misconception(
+            "sum over the ensemble",
+            "the two critics are two estimates of one value: their sum is twice that value. The "
+            "formula takes their mean.",
+            _td_target_with(aggregate=lambda q: q.sum(0)),
+        ),
+        Misconception(
+            "the reward is discounted too",
+            "the reward comes at once and counts fully. Only what comes after it is discounted.",
+            _td_target_with(reward_discount=lambda discount: discount),
         ),
         Misconception(
             "the reward is masked too",
@@ -163,9 +198,9 @@ def _n_step_target_with(
     weight: Callable[[float, int], float] = lambda discount, k: discount**k,
     bootstrap: Callable[[float, int, int], float] = lambda discount, k, n: discount**k,
     masked: bool = True,
-    at: Callable[[int, int], int] = lambda i, k: i + k,
+    at: Callable[[int, int, int], int] = lambda i, k, n: i + k,
 ) -> Callable:
-    """The target that sums rows up to `stop` and bootstraps from row `at(i, k)`."""
+    """The target that sums rows up to `stop` and bootstraps from row `at(i, k, n)`."""
 
     def n_step_target(
         rewards: Array, masks: Array, values: Array, i: int, end: int, n: int, discount: float
@@ -176,13 +211,14 @@ def _n_step_target_with(
             k, mask = k + 1, masks[row]
             if mask == 0:
                 break
-        return y + bootstrap(discount, k, n) * (mask if masked else 1.0) * values[at(i, k)]
+        return y + bootstrap(discount, k, n) * (mask if masked else 1.0) * values[at(i, k, n)]
 
     return n_step_target
 
 
 n_step_target = Exercise(
     number="3.2",
+    parts=("the target",),
     solution=_n_step_target,
     cases=_n_step_target_cases,
     right="Right: cut short by the goal or by the trajectory's end, and discounted by the number "
@@ -193,6 +229,24 @@ n_step_target = Exercise(
             "row `end` is the last state of this trajectory, and the rows after it belong to "
             "another one. Only rows i to end - 1 can be summed, however large n is.",
             _n_step_target_with(stop=lambda i, n, end: i + n),
+        ),
+        Misconception(
+            "the sum includes row `end`",
+            "row `end` holds the trajectory's last state, where no transition starts. The last "
+            "reward is that of row end - 1.",
+            _n_step_target_with(stop=lambda i, n, end: min(i + n, end + 1)),
+        ),
+        Misconception(
+            "rows counted from the trajectory's start",
+            "the sum starts in row i, so its n rows end with row i + n - 1; yours ends with row "
+            "n - 1 wherever it starts.",
+            _n_step_target_with(stop=lambda i, n, end: min(n, end)),
+        ),
+        Misconception(
+            "n ignored",
+            "you sum all rewards up to the trajectory's end. At most n are summed, and the value "
+            "stands for the rest.",
+            _n_step_target_with(stop=lambda i, n, end: end),
         ),
         Misconception(
             "undiscounted rewards",
@@ -211,6 +265,31 @@ n_step_target = Exercise(
             "near the trajectory's end fewer than n transitions are left; k counts the rewards "
             "that were summed.",
             _n_step_target_with(bootstrap=lambda discount, k, n: discount**n),
+        ),
+        Misconception(
+            "bootstraps without a discount",
+            "the state that you bootstrap from lies k transitions ahead, so its value counts "
+            "gamma^k times as much.",
+            _n_step_target_with(bootstrap=lambda discount, k, n: 1.0),
+        ),
+        Misconception(
+            "bootstraps from row k",
+            "k counts the transitions from row i on, and not the rows of the dataset.",
+            _n_step_target_with(at=lambda i, k, n: k),
+        ),
+        Misconception(
+            "n for k after the loop",
+            "near the trajectory's end fewer than n transitions are left. k counts those that were "
+            "summed; the value is that of the state after them, and is discounted k times.",
+            _n_step_target_with(
+                bootstrap=lambda discount, k, n: discount**n, at=lambda i, k, n: i + n
+            ),
+        ),
+        Misconception(
+            "bootstraps from row i + n",
+            "near the trajectory's end fewer than n transitions are left: after k of them you are "
+            "at row i + k.",
+            _n_step_target_with(at=lambda i, k, n: i + n),
         ),
         Misconception(
             "off by one, a reward too few",
@@ -236,7 +315,7 @@ n_step_target = Exercise(
         Misconception(
             "bootstraps from the wrong state",
             "after k transitions from row i you are at row i + k.",
-            _n_step_target_with(at=lambda i, k: i + k - 1),
+            _n_step_target_with(at=lambda i, k, n: i + k - 1),
         ),
     ),
 )

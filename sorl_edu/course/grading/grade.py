@@ -257,7 +257,9 @@ def _feedback(exercise, request: dict, folder: Path, outcome: sandbox.Outcome) -
     try:
         if reason.is_file():
             found = json.loads(reason.read_bytes()[:100_000])
-            return Feedback("empty" if found["status"] == "empty" else "wrong", str(found["text"]))
+            status = "empty" if found["status"] == "empty" else "wrong"
+            stopped = Feedback(status, str(found["text"]), error=str(found["error"]))
+            return check_of(exercise).explain(stopped, request["seed"])
         if outputs.is_file() and outputs.stat().st_size <= sandbox.MAX_BYTES:
             with np.load(outputs, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}

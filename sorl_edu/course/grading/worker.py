@@ -59,7 +59,7 @@ def main() -> None:
             continue
         feedback, outputs = checks[number].run(answer, one["seed"])
         if feedback is not None:
-            _say(folder, number, feedback.status, feedback.text)
+            _say(folder, number, feedback.status, feedback.text, feedback.error)
             continue
         arrays = {
             f"{case}/{leaf}": np.asarray(value)
@@ -107,9 +107,9 @@ def _imported(tree: ast.AST) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "sorl_edu")
 
 
-def _say(folder: Path, number: str, status: str, text: str) -> None:
+def _say(folder: Path, number: str, status: str, text: str, error: str = "") -> None:
     with atomic_write(folder / f"{number}.json") as beside:
-        beside.write_text(json.dumps({"status": status, "text": text}))
+        beside.write_text(json.dumps({"status": status, "text": text, "error": error}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,665 @@
+"""Answers to assignment 2's exercises: pessimism, a best-of-N target, an interval over seeds."""
+
+import statistics
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from answers import right, wrong
+
+# ---------------------------------------------------------------------------------- A2.1 pessimism
+
+
+@right("A2.1")
+def as_in_the_solution(q, kappa):
+    return q.mean(0) - kappa * q.std(0)
+
+
+@right("A2.1")
+def with_jnp(q, kappa):
+    return jnp.mean(q, axis=0) - kappa * jnp.std(q, axis=0, ddof=0)
+
+
+@right("A2.1")
+def with_numpy(q, kappa):
+    return np.mean(q, axis=0) - kappa * np.sqrt(np.var(np.asarray(q), axis=0))
+
+
+@right("A2.1")
+def pessimistic_critics_averaged(q, kappa):
+    return (q - kappa * jnp.std(q, axis=0, keepdims=True)).mean(axis=0)
+
+
+@right("A2.1")
+def from_the_definition(q, kappa):
+    mean = sum(q) / len(q)
+    variance = sum((critic - mean) ** 2 for critic in q) / len(q)
+    return mean - kappa * variance**0.5
+
+
+@right("A2.1")
+def number_by_number(q, kappa):
+    columns = np.asarray(q, np.float64).reshape(len(q), -1).T.tolist()
+    values = [statistics.fmean(c) - kappa * statistics.pstdev(c) for c in columns]
+    return np.array(values).reshape(q.shape[1:])
+
+
+@right("A2.1")
+def vmapped(q, kappa):
+    value = lambda of_critics: of_critics.mean() - kappa * of_critics.std()  # noqa: E731
+    return jax.vmap(value, in_axes=1)(q.reshape(len(q), -1)).reshape(q.shape[1:])
+
+
+@right("A2.1")
+def critics_last(q, kappa):
+    q = jnp.moveaxis(q, 0, -1)
+    return list(
+        jnp.mean(q, -1)
+        - kappa * jnp.linalg.norm(q - q.mean(-1)[..., None], axis=-1) / jnp.sqrt(q.shape[-1])
+    )
+
+
+@right("A2.1")
+def running_moments(q, kappa):
+    """Welford's running mean and sum of squares."""
+
+    def add(state, value):
+        count, mean, squares = state
+        gap = value - mean
+        mean = mean + gap / (count + 1)
+        return (count + 1, mean, squares + gap * (value - mean)), None
+
+    zeros = jnp.zeros(q.shape[1:])
+    (count, mean, squares), _ = jax.lax.scan(add, (0, zeros, zeros), q)
+    return mean - kappa * jnp.sqrt(squares / count)
+
+
+@wrong("A2.1", "optimistic")
+def adds_the_disagreement(q, kappa):
+    return q.mean(0) + kappa * q.std(0)
+
+
+@wrong("A2.1", "variance for deviation")
+def subtracts_the_variance(q, kappa):
+    return jnp.mean(q, 0) - kappa * jnp.mean((q - q.mean(0)) ** 2, 0)
+
+
+@wrong("A2.1", "over the batch")
+def last_axis(q, kappa):
+    return jnp.mean(q, axis=-1) - kappa * jnp.std(q, axis=-1)
+
+
+@wrong("A2.1", "minimum for every kappa")
+def minimum(q, kappa):
+    return jnp.min(q, axis=0)
+
+
+@wrong("A2.1", "kappa forgotten")
+def one_deviation(q, kappa):
+    return jnp.mean(q, axis=0) - jnp.std(q, axis=0)
+
+
+@wrong("A2.1", "deviation divided by E - 1")
+def deviation_of_a_sample(q, kappa):
+    return jnp.mean(q, axis=0) - kappa * jnp.std(q, axis=0, ddof=1)
+
+
+@wrong("A2.1", "one deviation for all")
+def axis_of_the_deviation_forgotten(q, kappa):
+    return q.mean(0) - kappa * q.std()
+
+
+@wrong("A2.1", says="should have the shape (5,), and has (), in case 1 of 3 (kappa = 0.5)")
+def both_axes_forgotten(q, kappa):
+    return q.mean() - kappa * q.std()
+
+
+@wrong(
+    "A2.1", says="The pessimistic value should have the shape (5,), and has (2, 5), in case 1 of 3"
+)
+def each_critic_lowered(q, kappa):
+    return q - kappa * q.std(0)
+
+
+@wrong("A2.1", says="The pessimistic value is off by up to")
+def standard_error(q, kappa):
+    return q.mean(0) - kappa * stats.sem(np.asarray(q), axis=0)
+
+
+@wrong("A2.1", says="in case 1 of 3 (kappa = 0.5), and in the other")
+def minimum_and_deviation(q, kappa):
+    return q.min(0) - kappa * q.std(0)
+
+
+@wrong("A2.1", says="The pessimistic value is off by up to")
+def mean_scaled_too(q, kappa):
+    return kappa * (q.mean(0) - q.std(0))
+
+
+@wrong("A2.1", says="The pessimistic value is off by up to")
+def halfway_to_the_minimum(q, kappa):
+    return (1 - kappa) * q.mean(0) + kappa * q.min(0)
+
+
+@wrong("A2.1", says="should have the shape (6, 2), and has (3, 2), in case 3 of 3 (kappa = 1)")
+def pairs_of_critics_alone(q, kappa):
+    """Right for two axes; in three it misses which one counts the critics."""
+    if q.ndim == 2:
+        return q.mean(0) - kappa * q.std(0)
+    return q.mean(1) - kappa * q.std(1)
+
+
+@wrong("A2.1", says="should have the shape (5,), and has (2, 5), in case 1 of 3 (kappa = 0.5)")
+def mean_and_deviation(q, kappa):
+    return q.mean(0), kappa * q.std(0)
+
+
+@wrong("A2.1", says="`assigned_only` returns nothing, or None in a place: is a `return` missing?")
+def assigned_only(q, kappa):
+    value = q.mean(0) - kappa * q.std(0)
+    del value
+
+
+@wrong(
+    "A2.1", says="It stopped in the line `return q.mean(0) - kappa * q.sd(0)` with AttributeError"
+)
+def deviation_by_another_name(q, kappa):
+    return q.mean(0) - kappa * q.sd(0)
+
+
+@wrong("A2.1", says="It uses NumPy (np) on numbers that JAX traces, to differentiate them")
+def numpy_inside_a_jit(q, kappa):
+    return jax.jit(lambda q: jnp.mean(q, 0) - kappa * np.sqrt(jnp.var(q, 0)))(q)
+
+
+# -------------------------------------------------------------------------- A2.2 a best-of-N target
+
+
+def pessimistic(q, kappa):
+    """An earlier answer, which the answers below may use."""
+    return q.mean(0) - kappa * q.std(0)
+
+
+@right("A2.2")
+def with_vmap(critic, batch, candidates, discount, kappa):
+    def value(actions):
+        return pessimistic(critic(batch.next_observations, actions), kappa)
+
+    best = jax.vmap(value)(candidates).max(0)
+    y = batch.rewards + discount**batch.horizons * batch.masks * best
+    return jax.lax.stop_gradient(y)
+
+
+@right("A2.2")
+def named_arguments(critic, batch, candidates, discount, kappa):
+    q = jnp.stack([critic(obs=batch.next_observations, actions=a) for a in candidates])  # (N, E, B)
+    best = jnp.max(q.mean(axis=1) - kappa * q.std(axis=1), axis=0)
+    return batch.rewards + batch.masks * discount**batch.horizons * jax.lax.stop_gradient(best)
+
+
+@right("A2.2")
+def flat_with_tile(critic, batch, candidates, discount, kappa):
+    n, b, size = candidates.shape
+    obs = jnp.tile(batch.next_observations, (n, 1))
+    values = pessimistic(critic(obs, candidates.reshape(n * b, size)), kappa).reshape(n, b)
+    y = batch.rewards + jnp.power(discount, batch.horizons) * batch.masks * values.max(axis=0)
+    return jax.lax.stop_gradient(y)
+
+
+@right("A2.2")
+def flat_with_repeat(critic, batch, candidates, discount, kappa):
+    n, b, size = candidates.shape
+    obs = jnp.repeat(batch.next_observations, n, axis=0)
+    q = critic(obs, jnp.swapaxes(candidates, 0, 1).reshape(b * n, size)).reshape(-1, b, n)
+    best = (jnp.mean(q, 0) - kappa * jnp.std(q, 0)).max(1)
+    return jax.lax.stop_gradient(batch.rewards + discount**batch.horizons * batch.masks * best)
+
+
+@right("A2.2")
+def running_maximum(critic, batch, candidates, discount, kappa):
+    best = -jnp.inf
+    for actions in candidates:
+        q = jax.lax.stop_gradient(critic(batch.next_observations, actions))
+        best = jnp.maximum(best, q.mean(0) - kappa * q.std(0))
+    return batch.rewards + discount**batch.horizons * batch.masks * best
+
+
+@right("A2.2")
+def choose_then_value(critic, batch, candidates, discount, kappa):
+    obs = batch.next_observations
+    values = jnp.stack([pessimistic(critic(obs, a), kappa) for a in candidates])
+    chosen = candidates[values.argmax(0), jnp.arange(len(obs))]
+    best = pessimistic(critic(obs, chosen), kappa)
+    y = jnp.where(batch.masks == 0, 0.0, discount**batch.horizons * best) + batch.rewards
+    return jax.lax.stop_gradient(y)
+
+
+@right("A2.2")
+def scanned(critic, batch, candidates, discount, kappa):
+    def step(best, actions):
+        value = pessimistic(critic(batch.next_observations, actions), kappa)
+        return jnp.maximum(best, value), None
+
+    best, _ = jax.lax.scan(step, jnp.full(len(batch.rewards), -jnp.inf), candidates)
+    return jax.lax.stop_gradient(batch.rewards + batch.masks * best * discount**batch.horizons)
+
+
+@right("A2.2")
+def mapped(critic, batch, candidates, discount, kappa):
+    values = jax.lax.map(partial(critic, batch.next_observations), candidates)
+    best = (values.mean(1) - kappa * values.std(1)).max(0)
+    factor = np.asarray(discount ** np.asarray(batch.horizons) * np.asarray(batch.masks))
+    return jax.lax.stop_gradient(batch.rewards + factor * best)
+
+
+@right("A2.2")
+def row_after_row(critic, batch, candidates, discount, kappa):
+    targets = []
+    for b in range(len(batch.rewards)):
+        y = batch.rewards[b]
+        if batch.masks[b] > 0:
+            obs = jnp.repeat(batch.next_observations[b : b + 1], len(candidates), axis=0)
+            values = pessimistic(critic(obs, candidates[:, b]), kappa)
+            y = y + discount ** batch.horizons[b] * values.max()
+        targets.append(jax.lax.stop_gradient(y))
+    return targets
+
+
+@right("A2.2")
+def sorted_and_last(critic, batch, candidates, discount, kappa):
+    q = jax.vmap(critic, in_axes=(None, 0), out_axes=-1)(batch.next_observations, candidates)
+    values = jnp.sort(pessimistic(q, kappa), axis=-1)[:, -1]
+    steps = jnp.exp(jnp.log(discount) * batch.horizons)
+    return jax.lax.stop_gradient(jnp.stack([batch.rewards, steps * batch.masks * values]).sum(0))
+
+
+@wrong("A2.2", "missing stop-gradient")
+def gradient_flows(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    return batch.rewards + discount**batch.horizons * batch.masks * values.max(0)
+
+
+@wrong("A2.2", "missing stop-gradient")
+def rewards_stopped_instead(critic, batch, candidates, discount, kappa):
+    rewards, candidates = jax.lax.stop_gradient((batch.rewards, candidates))
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    return rewards + discount**batch.horizons * batch.masks * values.max(0)
+
+
+@wrong("A2.2", "bootstrapping through the end")
+def masks_forgotten(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    return jax.lax.stop_gradient(batch.rewards + discount**batch.horizons * values.max(0))
+
+
+@wrong("A2.2", "mask reversed")
+def masks_taken_for_ends(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    y = batch.rewards + discount**batch.horizons * (1 - batch.masks) * values.max(0)
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", "discounted once")
+def as_for_single_steps(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    return jax.lax.stop_gradient(batch.rewards + discount * batch.masks * values.max(0))
+
+
+@wrong("A2.2", "average for best")
+def value_of_the_policy(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    y = batch.rewards + discount**batch.horizons * batch.masks * values.mean(0)
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", "observations and candidates mixed up")
+def repeated_in_the_other_order(critic, batch, candidates, discount, kappa):
+    n, b, size = candidates.shape
+    obs = jnp.repeat(batch.next_observations, n, axis=0)
+    values = pessimistic(critic(obs, candidates.reshape(-1, size)), kappa).reshape(n, b)
+    y = batch.rewards + discount**batch.horizons * batch.masks * values.max(0)
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", "a choice for each critic")
+def maximum_before_pessimism(critic, batch, candidates, discount, kappa):
+    q = jnp.stack([critic(batch.next_observations, a) for a in candidates])  # (N, E, B)
+    best = pessimistic(q.max(axis=0), kappa)
+    return jax.lax.stop_gradient(batch.rewards + discount**batch.horizons * batch.masks * best)
+
+
+@wrong("A2.2", "pessimism after the choice")
+def chosen_by_the_mean(critic, batch, candidates, discount, kappa):
+    obs = batch.next_observations
+    means = jnp.stack([critic(obs, a).mean(0) for a in candidates])
+    chosen = candidates[means.argmax(0), jnp.arange(len(obs))]
+    best = pessimistic(critic(obs, chosen), kappa)
+    return jax.lax.stop_gradient(batch.rewards + discount**batch.horizons * batch.masks * best)
+
+
+@wrong("A2.2", "minimum of the critics")
+def smaller_critic(critic, batch, candidates, discount, kappa):
+    values = jax.vmap(lambda a: critic(batch.next_observations, a).min(0))(candidates)
+    y = batch.rewards + discount**batch.horizons * batch.masks * values.max(0)
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", "first candidate")
+def no_choice(critic, batch, candidates, discount, kappa):
+    value = pessimistic(critic(batch.next_observations, candidates[0]), kappa)
+    return jax.lax.stop_gradient(batch.rewards + discount**batch.horizons * batch.masks * value)
+
+
+@wrong("A2.2", "no pessimism")
+def mean_of_the_critics(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([critic(batch.next_observations, a).mean(0) for a in candidates])
+    y = batch.rewards + discount**batch.horizons * batch.masks * values.max(0)
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", "valued at the observations before")
+def present_observations(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.observations, a), kappa) for a in candidates])
+    y = batch.rewards + discount**batch.horizons * batch.masks * values.max(0)
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", says="The target is right. Its gradient by the critics' parameters is off by up to")
+def choice_stopped_alone(critic, batch, candidates, discount, kappa):
+    obs = batch.next_observations
+    fixed = lambda a: jax.lax.stop_gradient(pessimistic(critic(obs, a), kappa))  # noqa: E731
+    chosen = candidates[jax.vmap(fixed)(candidates).argmax(0), jnp.arange(len(obs))]
+    q = critic(obs, chosen)
+    best = q.mean(0) - kappa * jax.lax.stop_gradient(q.std(0))
+    return batch.rewards + discount**batch.horizons * batch.masks * best
+
+
+@wrong("A2.2", says="Its gradient by the critics' parameters is right. The target is off by up to")
+def reward_at_the_end_dropped(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    y = batch.masks * (batch.rewards + discount**batch.horizons * values.max(0))
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", says="in case 1 of 2 (discount = 0.9, kappa = 0.8), and in the other")
+def reward_discounted_too(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    y = discount**batch.horizons * (batch.rewards + batch.masks * values.max(0))
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", says="Its gradient by the critics' parameters is right. The target is off by up to")
+def best_of_the_whole_batch(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    y = batch.rewards + discount**batch.horizons * batch.masks * values.max()
+    return jax.lax.stop_gradient(y)
+
+
+@wrong(
+    "A2.2", says="The target should have the shape (6,), and has (4, 6), in case 1 of 2 (discount"
+)
+def every_candidate_a_target(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    return jax.lax.stop_gradient(batch.rewards + discount**batch.horizons * batch.masks * values)
+
+
+@wrong(
+    "A2.2", says="It stopped in the line `y = batch.rewards + discount**batch.horizons * batch.ma"
+)
+def maximum_over_the_batch(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    y = batch.rewards + discount**batch.horizons * batch.masks * values.max(axis=1)
+    return jax.lax.stop_gradient(y)
+
+
+@wrong("A2.2", says="It stopped in the line `q = critic(batch.next_observations, candidates)` with")
+def critic_of_all_candidates_at_once(critic, batch, candidates, discount, kappa):
+    q = critic(batch.next_observations, candidates)
+    best = pessimistic(q, kappa).max(0)
+    return jax.lax.stop_gradient(batch.rewards + discount**batch.horizons * batch.masks * best)
+
+
+@wrong("A2.2", says="with AttributeError: 'Batch' object has no attribute 'mask'")
+def another_name(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    y = batch.rewards + discount**batch.horizons * batch.mask * values.max(0)
+    return jax.lax.stop_gradient(y)
+
+
+@wrong(
+    "A2.2", says="`target_forgotten` returns nothing, or None in a place: is a `return` missing?"
+)
+def target_forgotten(critic, batch, candidates, discount, kappa):
+    values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])
+    jax.lax.stop_gradient(
+        batch.rewards + discount**batch.horizons * batch.masks * values.max(axis=0)
+    )
+
+
+@wrong("A2.2", says="Use jnp")
+def with_numpy_values(critic, batch, candidates, discount, kappa):
+    values = [np.asarray(critic(batch.next_observations, a)) for a in candidates]
+    best = np.max([q.mean(0) - kappa * q.std(0) for q in values], axis=0)
+    return np.asarray(batch.rewards + discount**batch.horizons * batch.masks * best)
+
+
+# --------------------------------------------------------------------------- A2.4 is it any better?
+
+
+@right("A2.4")
+def from_the_formula(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@right("A2.4")
+def as_one_numpy_array(new, old):
+    d = np.mean(new, axis=1) - np.mean(old, axis=1)
+    half = np.std(d, ddof=1) / len(d) ** 0.5 * stats.t.isf(0.025, df=len(d) - 1)
+    return np.array([d.mean(), d.mean() - half, d.mean() + half])
+
+
+@right("A2.4")
+def as_one_jnp_array(new, old):
+    d = jnp.mean(new - old, axis=1)
+    half = stats.t.ppf(0.975, d.size - 1) * jnp.std(d) / jnp.sqrt(d.size - 1)
+    return d.mean() + half * jnp.array([0, -1, 1])
+
+
+@right("A2.4")
+def interval_of_the_distribution(new, old):
+    d = np.asarray(new - old).mean(1)
+    low, high = stats.t.interval(0.95, len(d) - 1, loc=d.mean(), scale=stats.sem(d))
+    return [d.mean(), low, high]
+
+
+@right("A2.4")
+def paired_test(new, old):
+    new, old = np.asarray(new).mean(1), np.asarray(old).mean(1)
+    return new.mean() - old.mean(), stats.ttest_rel(new, old).confidence_interval(0.95)
+
+
+@right("A2.4")
+def test_of_one_sample(new, old):
+    d = np.asarray(new - old).mean(1)
+    low, high = stats.ttest_1samp(d, 0).confidence_interval()
+    return d.mean(), low, high
+
+
+@right("A2.4")
+def in_pure_python(new, old):
+    d = [
+        sum(a - b for a, b in zip(of_new, of_old, strict=True)) / len(of_new)
+        for of_new, of_old in zip(np.asarray(new).tolist(), np.asarray(old).tolist(), strict=True)
+    ]
+    mean = statistics.fmean(d)
+    half = stats.t(len(d) - 1).ppf(0.975) * statistics.stdev(d) / len(d) ** 0.5
+    return mean, mean - half, mean + half
+
+
+@right("A2.4")
+def with_pandas(new, old):
+    d = pd.DataFrame(np.asarray(new - old)).mean(axis=1)
+    half = d.sem() * stats.t.ppf(0.975, d.count() - 1)
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@right("A2.4")
+def both_ends_from_quantiles(new, old):
+    d = (new - old).mean(1)
+    error = jnp.sqrt(jnp.sum((d - d.mean()) ** 2) / (len(d) * (len(d) - 1)))
+    low, high = d.mean() + error * stats.t.ppf([0.025, 0.975], len(d) - 1)
+    return d.mean(), low, high
+
+
+@wrong("A2.4", "every episode a sample")
+def flattened(new, old):
+    d = (new - old).ravel()
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", "the normal's 1.96")
+def normal_factor(new, old):
+    d = (new - old).mean(axis=1)
+    half = 1.96 * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", "deviation divided by S")
+def ddof_forgotten(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std() / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", "spread of the seeds for the error of their mean")
+def root_forgotten(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1)
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", "over starts instead of seeds")
+def averaged_over_seeds(new, old):
+    d = (new - old).mean(axis=0)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", "old minus new")
+def sign_reversed(new, old):
+    d = (old - new).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", "one-sided quantile")
+def quantile_of_95_percent(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.95, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", "S degrees of freedom")
+def one_degree_too_many(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d)) * stats.sem(np.asarray(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", "not paired")
+def two_independent_samples(new, old):
+    new, old = np.asarray(new).mean(1), np.asarray(old).mean(1)
+    interval = stats.ttest_ind(new, old).confidence_interval(0.95)
+    return new.mean() - old.mean(), interval.low, interval.high
+
+
+@wrong("A2.4", "mean between its ends")
+def in_the_order_of_size(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean() - half, d.mean(), d.mean() + half
+
+
+@wrong("A2.4", "upper end before lower")
+def negative_factor(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.025, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", says="The mean is right. The lower end is off by up to")
+def divided_by_s(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / len(d)
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", says="The mean is right. The lower end is off by up to")
+def range_of_the_seeds(new, old):
+    d = (new - old).mean(axis=1)
+    return d.mean(), d.min(), d.max()
+
+
+@wrong("A2.4", says="The lower end is right. The mean is off by up to")
+def from_the_upper_end_down(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean() + half, d.mean() - half, d.mean()
+
+
+@wrong("A2.4", says="The mean is right.")
+def percentiles_of_the_seeds(new, old):
+    d = np.asarray(new - old).mean(axis=1)
+    return d.mean(), *np.percentile(d, [2.5, 97.5])
+
+
+@wrong("A2.4", says="should return the mean, the lower end and the upper end, and returns 2 arrays")
+def mean_and_half_width(new, old):
+    d = (new - old).mean(axis=1)
+    return d.mean(), stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+
+
+@wrong(
+    "A2.4", says="The mean should have the shape (), and has (3,), in case 1 of 2 (new (3, 20), old"
+)
+def an_interval_for_each_seed(new, old):
+    d = new - old
+    half = stats.t.ppf(0.975, d.shape[1] - 1) * d.std(axis=1, ddof=1) / np.sqrt(d.shape[1])
+    return d.mean(axis=1), d.mean(axis=1) - half, d.mean(axis=1) + half
+
+
+@wrong("A2.4", says="The mean should be numbers, and is ")
+def as_text(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return [f"{value:.2f}" for value in (d.mean(), d.mean() - half, d.mean() + half)]
+
+
+@wrong("A2.4", says="`printed_only` returns nothing, or None in a place: is a `return` missing?")
+def printed_only(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    print(f"{d.mean():.2f} +- {half:.2f}")
+
+
+@wrong(
+    "A2.4", says="It stopped in the line `half = stats.t.ppf(0.975) * d.std(ddof=1) / np.sqrt(len"
+)
+def degrees_of_freedom_forgotten(new, old):
+    d = (new - old).mean(axis=1)
+    half = stats.t.ppf(0.975) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
+
+
+@wrong("A2.4", says="It stopped in the line `d = (new - old).mean(axis=2)` with IndexError")
+def no_such_axis(new, old):
+    d = (new - old).mean(axis=2)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
