@@ -49,7 +49,7 @@ def test_each_answer_is_graded_by_itself(tmp_path, source):
     assert "waits for you" in report.scores[1].text
     report = graded(tmp_path, source, "def answer(x):\n    return 2 * x", TWICE)
     assert [score.points for score in report.scores] == [0, 2]
-    assert "Doubled: halving makes smaller" in report.scores[0].text
+    assert "(doubled): halving makes smaller" in report.scores[0].text
     zero = "def twice(x):\n    return 1 / 0"
     report = graded(tmp_path, source, "def answer(x)\n    return", zero)
     assert "SyntaxError" in report.scores[0].text and "ZeroDivisionError" in report.scores[1].text
@@ -91,7 +91,7 @@ def test_outputs_that_are_no_numbers_or_far_too_many_earn_nothing(tmp_path, sour
     much = "def twice(x):\n    import numpy\n    return numpy.ones(6_000_000)"
     report = graded(tmp_path, source, text, much)
     assert report.points == 0, report.as_text()
-    assert "returns" in report.scores[0].text
+    assert "should be numbers, and is text" in report.scores[0].text
     assert "far more than the exercise needs" in report.scores[1].text
 
 
