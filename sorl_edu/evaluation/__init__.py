@@ -3,6 +3,7 @@
 from sorl_edu.evaluation.episodes import check_environment, evaluate, sweep
 from sorl_edu.evaluation.statistics import (
     as_text,
+    bounded_interval,
     paired_difference,
     summarize,
     t_interval,
@@ -11,6 +12,7 @@ from sorl_edu.evaluation.statistics import (
 
 __all__ = [
     "as_text",
+    "bounded_interval",
     "check_environment",
     "evaluate",
     "paired_difference",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +31,49 @@ def t_interval(
     return values.mean() - half, values.mean() + half
 
 
+def bounded_interval(
+    values: Sequence[float] | np.ndarray | pd.Series,
+    lowest: float = 0.0,
+    highest: float = 1.0,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Confidence interval for the mean of independent values that lie in a known range.
+
+    A bootstrap of n agents that reckons with one more, which nobody has seen. Each resample weights
+    all n + 1 agents at random. The lower end takes the unseen one to be the worst possible, and the
+    upper end the best possible. So the interval stays in the range, and has a width even where all
+    agents agree: of 3 agents that always arrive, it says [0.29, 1], of 8 [0.63, 1]. For values that
+    are all 0 or 1 it is the exact interval of Clopper and Pearson. It assumes no distribution; the
+    price is that it is wide for few agents.
+
+    Args:
+        values: one number per agent; at least one.
+        lowest, highest: the range of a value: 0 and 1 for a rate, -1 and 1 for a difference of
+            rates.
+        confidence: coverage, in (0, 1).
+
+    Raises:
+        ConfigError: a value out of range, or none.
+
+    Source: N. Gaffke, Three test statistics for a nonparametric one-sided hypothesis on the mean of
+    a nonnegative variable, Mathematical Methods of Statistics 14, 2005.
+    """
+    values = np.sort(np.asarray(values, float))  # the order must not matter
+    check(len(values) > 0, "an interval needs at least one value")
+    inside = (lowest <= values) & (values <= highest)
+    check(bool(inside.all()), f"values must be in [{lowest:g}, {highest:g}]: {values[~inside]}")
+    weights, tail = _random_weights(len(values) + 1), (1 - confidence) / 2
+    low = np.quantile(weights @ np.append(values, lowest), tail)
+    high = np.quantile(weights @ np.append(values, highest), 1 - tail)
+    return max(float(low), lowest), min(float(high), highest)  # weights sum to 1 but for rounding
+
+
+@functools.cache
+def _random_weights(count: int, draws: int = 100_000) -> np.ndarray:
+    """(draws, count) weights that sum to 1, uniform among all such; the same at every call."""
+    return np.random.default_rng(0).dirichlet(np.ones(count), draws)
+
+
 def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's confidence interval for a proportion; it stays in [0, 1] and is valid at 0 and 1.
 
@@ -49,12 +93,13 @@ def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> 
 def summarize(episodes: pd.DataFrame) -> pd.DataFrame:
     """One row per (steps, candidates): means with 95% intervals, and what the intervals are over.
 
-    With several training seeds, Student's interval over the means of the seeds: it accounts for
-    other seeds. With one seed, an interval over episodes (Wilson's for success, Student's for the
-    others): it accounts for other start states of this one agent.
+    An agent is one training seed's, and one task's where tasks differ. With several agents,
+    intervals are over their means, so that they account for agents that were not trained: a
+    `bounded_interval` for success, Student's for return and length. With one agent, they are over
+    its episodes (Wilson's for success), and account for other start states alone.
 
     Args:
-        episodes: rows as `evaluation.sweep` returns them.
+        episodes: rows as `evaluation.sweep` returns them; a column `task` may tell tasks apart.
 
     Returns:
         steps, candidates; success, return and length, each with _low and _high; episodes, seeds,
@@ -62,21 +107,35 @@ def summarize(episodes: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (m, n), cell in episodes.groupby(["steps", "candidates"]):
-        seeds = cell.training_seed.nunique()
+        agents = cell.groupby(agent_columns(cell))
         row = {"steps": m, "candidates": n}
         for metric in ("success", "return", "length"):
-            if seeds > 1:
-                low, high = t_interval(cell.groupby("training_seed")[metric].mean())
+            if len(agents) > 1:
+                interval = bounded_interval if metric == "success" else t_interval
+                low, high = interval(agents[metric].mean())
             elif metric == "success":
                 low, high = wilson_interval(cell[metric].sum(), len(cell))
             else:
                 low, high = t_interval(cell[metric])
-            if metric == "success":
-                low, high = max(low, 0.0), min(high, 1.0)
             row |= {metric: cell[metric].mean(), f"{metric}_low": low, f"{metric}_high": high}
-        over = f"{seeds} training seeds" if seeds > 1 else f"{len(cell)} episodes of one seed"
-        rows.append(row | {"episodes": len(cell), "seeds": seeds, "interval": f"95% over {over}"})
+        seeds = cell.training_seed.nunique()
+        row |= {"episodes": len(cell), "seeds": seeds, "interval": f"95% over {_over(cell)}"}
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def agent_columns(episodes: pd.DataFrame) -> list[str]:
+    """The columns that tell agents apart: the training seed, and the task if there is one."""
+    return [column for column in ("training_seed", "task") if column in episodes]
+
+
+def _over(cell: pd.DataFrame) -> str:
+    seeds, agents = cell.training_seed.nunique(), len(cell.groupby(agent_columns(cell)))
+    if agents == 1:
+        return f"{len(cell)} episodes of one seed"
+    if agents == seeds:
+        return f"{seeds} training seeds"
+    return f"{agents} agents, of {seeds} training seeds"
 
 
 def as_text(summary: pd.DataFrame) -> str:
@@ -98,7 +157,7 @@ def as_text(summary: pd.DataFrame) -> str:
 def paired_difference(
     episodes: pd.DataFrame, metric: str, *, better: dict, worse: dict
 ) -> dict[str, float]:
-    """Mean of (`better` - `worse`) for settings that share starts, with a 95% interval over seeds.
+    """Mean of (`better` - `worse`) for settings that share starts, with a 95% interval.
 
     Args:
         episodes: rows as `evaluation.sweep` returns them; further columns may distinguish settings.
@@ -106,8 +165,10 @@ def paired_difference(
         better, worse: column values that select each setting, {"steps": 8, "candidates": 1}.
 
     Returns:
-        difference, low, high, seeds, episodes. The interval is Student's over the training seeds:
-        each contributes its mean difference over the same start states.
+        difference, low, high, agents, seeds, episodes. Each agent (one training seed's, and one
+        task's where tasks differ) contributes its mean difference over the same start states. The
+        interval is a `bounded_interval` over the agents for success, Student's for return and
+        length.
 
     Raises:
         DataError: the settings do not have the same seeds and episodes.
@@ -117,21 +178,27 @@ def paired_difference(
         chosen = episodes
         for column, value in setting.items():
             chosen = chosen[chosen[column] == value]
-        return chosen.set_index(["training_seed", "episode"])[metric].sort_index()
+        return chosen.set_index([*agents, "episode"])[metric].sort_index()
+
+    agents = agent_columns(episodes)
 
     one, other = select(better), select(worse)
     check(
         len(one) > 0 and one.index.is_unique and one.index.equals(other.index),
-        f"{better} and {worse} don't pair: each needs one row per training seed and episode, "
+        f"{better} and {worse} don't pair: each needs one row per agent and episode, "
         f"the same ones (there are {len(one)} and {len(other)})",
         DataError,
     )
-    per_seed = (one - other).groupby("training_seed").mean()
-    low, high = t_interval(per_seed)
+    differences = (one - other).groupby(agents).mean()
+    if metric == "success":
+        low, high = bounded_interval(differences, lowest=-1, highest=1)
+    else:
+        low, high = t_interval(differences)
     return {
-        "difference": float(per_seed.mean()),
+        "difference": float(differences.mean()),
         "low": float(low),
         "high": float(high),
-        "seeds": len(per_seed),
+        "agents": len(differences),
+        "seeds": differences.index.get_level_values("training_seed").nunique(),
         "episodes": len(one),
     }

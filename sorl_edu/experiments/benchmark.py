@@ -31,7 +31,7 @@ from sorl_edu.environments.rollout import (
     seconds_per_step,
 )
 from sorl_edu.errors import CheckpointError, UnknownName, check
-from sorl_edu.evaluation import t_interval
+from sorl_edu.evaluation import bounded_interval
 from sorl_edu.experiments import experiment
 from sorl_edu.experiments.experiment import PROTOCOL, Experiment, cell_means, grid, read_rows
 from sorl_edu.experiments.speed import TimedTraining, seconds
@@ -255,16 +255,16 @@ def per_environment(results: pd.DataFrame) -> pd.DataFrame:
         results: a row per episode, or per cell with the mean `success` of its episodes.
 
     Returns:
-        a row per (agent, environment, steps, candidates): success, low, high (95%, Student's, over
-        the seeds' means; NaN for one seed), seeds, tasks. A seed's mean is over its tasks and the
-        evaluations.
+        a row per (agent, environment, steps, candidates): success, low, high (95%, as
+        `evaluation.bounded_interval`, over agents: one training seed's for one task; NaN for one
+        agent), seeds, tasks.
     """
     rows = []
     for key, cell in results.groupby(CHOICE, sort=False):
-        seeds = 100 * cell.groupby("seed").success.mean()
-        low, high = t_interval(seeds)
-        interval = np.maximum(low, 0.0), np.minimum(high, 100.0)
-        rows.append((*key, seeds.mean(), *interval, len(seeds), cell.task.nunique()))
+        agents = 100 * cell.groupby(["seed", "task"]).success.mean()
+        several = len(agents) > 1
+        interval = bounded_interval(agents, 0, 100) if several else (np.nan, np.nan)
+        rows.append((*key, agents.mean(), *interval, cell.seed.nunique(), cell.task.nunique()))
     return pd.DataFrame(rows, columns=[*CHOICE, "success", "low", "high", "seeds", "tasks"])
 
 
@@ -324,10 +324,10 @@ def _footer(rows: pd.DataFrame, *, published: bool) -> str:
     episodes = rows.groupby(experiment.CELL).size()
     updates = ", ".join(f"{number:,}" for number in sorted(rows.updates.unique()))
     return (
-        f"Success in percent; mean and 95% interval over {_span(groups.seed.nunique())} seed(s), "
-        f"each the mean of {_span(groups.task.nunique())} task(s), with {_span(episodes)} "
-        f"episode(s) at each of {updates} updates. The setting was selected on the evaluations "
-        "before the last, and is reported on the last."
+        "Success in percent; mean and 95% interval over the agents of "
+        f"{_span(groups.seed.nunique())} seed(s) and {_span(groups.task.nunique())} task(s), with "
+        f"{_span(episodes)} episode(s) at each of {updates} updates. The setting was selected on "
+        "the evaluations before the last, and is reported on the last."
     ) + (
         " Published results are from OGBench before 1.2, whose rewards belong to the state after a "
         'step (success_timing="post").'

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sorl_edu.errors import DataError
+from sorl_edu.errors import ConfigError, DataError
 from sorl_edu.evaluation import (
     as_text,
+    bounded_interval,
     paired_difference,
     summarize,
     t_interval,
@@ -27,6 +28,42 @@ def test_t_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = [low <= 0 <= high for low, high in map(t_interval, rng.normal(size=(2000, 5)))]
     assert abs(np.mean(covered) - 0.95) < 5 * np.sqrt(0.95 * 0.05 / 2000)
+
+
+@pytest.mark.parametrize(("arrive", "agents"), [(0, 3), (3, 3), (1, 5), (5, 8), (8, 8), (16, 16)])
+def test_a_bounded_interval_of_zeros_and_ones_is_the_exact_one(arrive, agents):
+    values = np.arange(agents) < arrive
+    known = stats.binomtest(arrive, agents).proportion_ci(method="exact")
+    np.testing.assert_allclose(bounded_interval(values), (known.low, known.high), atol=6e-3)
+
+
+def test_a_bounded_interval_scales_with_its_range_and_stays_inside():
+    values = np.array([0.2, 0.9, 1.0, 1.0])
+    low, high = bounded_interval(values)
+    np.testing.assert_allclose(bounded_interval(2 * values - 1, -1, 1), (2 * low - 1, 2 * high - 1))
+    assert 0 < low < values.mean() < high <= 1
+    assert bounded_interval([1.0, 1.0])[1] == 1 and bounded_interval([-1.0, -1.0], -1, 1)[0] == -1
+    assert bounded_interval(values, confidence=0.5)[0] > low
+
+
+def test_nothing_follows_from_three_agents_that_agree():
+    low, high = bounded_interval([0.9, 0.9, 0.9], -1, 1)
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize("mean", [0.05, 0.5, 0.9])
+def test_a_bounded_interval_covers_at_least_as_often_as_it_says(mean):
+    # Rates of agents that mostly arrive always or never, as trained agents do.
+    rates = np.random.default_rng(0).beta(0.3 * mean, 0.3 * (1 - mean), size=(1000, 8))
+    ends = np.array([bounded_interval(agents) for agents in rates])
+    assert np.mean((ends[:, 0] <= mean) & (mean <= ends[:, 1])) >= 0.945
+
+
+def test_values_beyond_the_range_are_refused():
+    with pytest.raises(ConfigError, match=r"in \[0, 1\]: \[1.5\]"):
+        bounded_interval([0.5, 1.5])
+    with pytest.raises(ConfigError, match="at least one"):
+        bounded_interval([])
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 50), (1, 10), (30, 50), (50, 50)])
@@ -72,9 +109,19 @@ def test_several_seeds_intervals_are_over_seeds():
     (row,) = summarize(table).to_dict("records")
     assert (row["seeds"], row["episodes"]) == (3, 12)
     assert row["interval"] == "95% over 3 training seeds"
-    low, high = stats.t.interval(0.95, 2, loc=0.75, scale=stats.sem([1, 0.75, 0.5]))
     assert row["success"] == 0.75
-    assert row["success_low"] == pytest.approx(low) and high > 1 and row["success_high"] == 1
+    assert (row["success_low"], row["success_high"]) == bounded_interval([1, 0.75, 0.5])
+
+
+def test_seeds_of_several_tasks_are_agents_of_their_own():
+    tasks = [
+        episodes_table(np.full((4, 3), success)).assign(steps=1, candidates=1, task=task)
+        for task, success in ((1, 1), (2, 0))
+    ]
+    (row,) = summarize(pd.concat(tasks)).to_dict("records")
+    assert (row["seeds"], row["episodes"]) == (4, 24)
+    assert row["interval"] == "95% over 8 agents, of 4 training seeds"
+    assert (row["success_low"], row["success_high"]) == bounded_interval([1] * 4 + [0] * 4)
 
 
 def test_every_setting_has_its_row():
@@ -124,15 +171,22 @@ def test_a_paired_difference():
     one, eight = {"steps": 1, "candidates": 1}, {"steps": 8, "candidates": 1}
     shuffled = paired().sample(frac=1, random_state=0)
     result = paired_difference(shuffled, "success", better=eight, worse=one)
-    low, high = stats.t.interval(0.95, 2, loc=0.25, scale=stats.sem([0.5, 0.25, 0]))
-    assert result == pytest.approx(
-        {"difference": 0.25, "low": low, "high": high, "seeds": 3, "episodes": 12}
-    )
+    low, high = bounded_interval([0.5, 0.25, 0], -1, 1)
+    counts = {"agents": 3, "seeds": 3, "episodes": 12}
+    assert result == pytest.approx({"difference": 0.25, "low": low, "high": high} | counts)
     # Pairing removes what the starts have in common, here nearly all that varies.
     result = paired_difference(shuffled, "length", better=eight, worse=one)
     half = stats.t.ppf(0.975, 2) * 1 / np.sqrt(3)
     assert result["difference"] == pytest.approx(-11)
     assert (result["low"], result["high"]) == pytest.approx((-11 - half, -11 + half))
+
+
+def test_a_difference_is_paired_within_each_task_too():
+    both = pd.concat([paired().assign(task=1), paired().assign(task=2)])
+    one, eight = {"steps": 1, "candidates": 1}, {"steps": 8, "candidates": 1}
+    result = paired_difference(both, "success", better=eight, worse=one)
+    assert (result["difference"], result["agents"], result["seeds"]) == (0.25, 6, 3)
+    assert (result["low"], result["high"]) == bounded_interval([0.5, 0.25, 0] * 2, -1, 1)
 
 
 @pytest.mark.parametrize(
