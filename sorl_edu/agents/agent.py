@@ -23,7 +23,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import check
-from sorl_edu.inference import Proposal
+from sorl_edu.flow_matching import Field, integrate_path
+from sorl_edu.inference import Proposal, candidate_noise
 from sorl_edu.networks import ObservationEncoder
 from sorl_edu.temporal_difference import Batch, polyak_average
 
@@ -85,6 +86,14 @@ class HasCritic(Protocol):
         """V(o, a) for the policy of m steps, as `propose` values its candidates."""
 
 
+@runtime_checkable
+class HasFlow(Protocol):
+    """An agent whose candidates follow a velocity field from noise to an action."""
+
+    def flow(self, state: State, *, steps: int) -> Field:
+        """v(o, a_t, t), whose m Euler steps carry the noise of a candidate to its action."""
+
+
 @partial(jax.jit, static_argnames=("agent", "steps", "candidates"))
 def propose(
     agent: Agent,
@@ -119,6 +128,25 @@ def act(
         return proposal.actions[0]
     check_values(agent, proposal)
     return proposal.action
+
+
+@partial(jax.jit, static_argnames=("agent", "steps", "candidates"))
+def candidate_paths(
+    agent: HasFlow,
+    state: State,
+    obs: Float[Array, "obs"],
+    key: PRNGKeyArray,
+    *,
+    steps: int,
+    candidates: int,
+) -> Float[Array, "knots candidates action"]:
+    """The way of each candidate at one state, from its noise a_0 over a_{1/m}, ... to a_1.
+
+    The candidates are those of `propose` with the same key, before their clip to [-1, 1].
+    """
+    noise = candidate_noise(key, candidates, 1, state.action_dim)[:, 0]
+    repeated = jnp.broadcast_to(obs, (candidates, len(obs)))
+    return integrate_path(agent.flow(state, steps=steps), repeated, noise, steps)
 
 
 def check_values(agent: Agent, proposal: Proposal) -> None:

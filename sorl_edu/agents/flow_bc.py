@@ -68,6 +68,9 @@ class FlowBC:
         sample = lambda obs, noise: jnp.clip(integrate(field, obs, noise, steps), -1, 1)  # noqa: E731
         return inference.propose(sample, None, obs, noise)
 
+    def flow(self, state, *, steps):
+        return self.velocity(state, state.field.params)
+
     def velocity(self, state: FlowBCState, params: dict) -> Field:
         """v(a_t, t | o) with these parameters, to hand to the functions of lesson 1."""
         network = self._network(state.action_dim)

@@ -136,6 +136,10 @@ class SORL:
         q = self.q(state.critic.params, steps)
         return td.aggregate(q(state.encoder(obs), actions), self.q_aggregation)
 
+    def flow(self, state, *, steps):
+        s = at_step_size(self.s(state, state.field.params), 1 / min(steps, self.denoise_steps))
+        return lambda obs, a_t, t: s(state.encoder(obs), a_t, t)
+
     # In what follows, observations are the encoder's features. A subclass may replace any of it.
 
     def critic_loss(self, params, state, batch, key, *, steps):
@@ -177,18 +181,14 @@ class SORL:
 
     def q(self, params: dict, steps: int) -> td.Critic:
         """Q(o, a, m) with these parameters; beyond M_BTT, the critic of the M_BTT-step policy."""
-        m, apply = min(steps, self.max_backprop_steps), self._critic_network().apply
+        apply, m = self._critic_network().apply, jnp.float32(min(steps, self.max_backprop_steps))
         if not self.critic_sees_steps:
             return partial(apply, params)
-        m = jnp.float32(m)
         return lambda obs, actions: apply(params, obs, actions, jnp.full((len(obs), 1), m))
 
     def _at_random_steps(self, function, shared_key):
-        """`function(..., steps=m)` at one m ~ U{1, 2, 4, ..., M_BTT}.
-
-        A gradient belongs inside `function`: differentiating the switch itself would hand every
-        branch's residuals through it, those of all 15 steps, whichever m was drawn.
-        """
+        """`function(..., steps=m)` at one m ~ U{1, 2, 4, ..., M_BTT}. A gradient belongs inside
+        `function`: differentiating the switch would keep all branches' residuals in memory."""
         levels = range(int(self.max_backprop_steps).bit_length())
         level = jax.random.randint(shared_key, (), 0, len(levels))
         return partial(jax.lax.switch, level, [partial(function, steps=2**j) for j in levels])

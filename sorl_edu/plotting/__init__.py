@@ -19,6 +19,7 @@ from sorl_edu.plotting.clouds import (
     samples_2d,
     velocity_slices,
 )
+from sorl_edu.plotting.diagram import method_diagram
 from sorl_edu.plotting.learning import METRIC_LABELS, learning_curves
 from sorl_edu.plotting.mazes import (
     compare_landscapes,
@@ -52,6 +53,7 @@ __all__ = [
     "flow_paths",
     "learning_curves",
     "maze_trajectories",
+    "method_diagram",
     "q_landscape",
     "samples_2d",
     "save_figure",

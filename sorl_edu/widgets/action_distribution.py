@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from scipy import ndimage
 
-from sorl_edu.agents.agent import Agent, State, propose
+from sorl_edu.agents.agent import Agent, HasFlow, State, candidate_paths, propose
 from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
 from sorl_edu.environments.rollout import Moment, OnStep
 from sorl_edu.errors import ConfigError, check
@@ -27,6 +29,7 @@ from sorl_edu.plotting.style import (
     LIGHT_GREYS,
     ORANGE,
     REACHED,
+    SMALL,
     WIDTH,
     plural,
     spread,
@@ -36,6 +39,9 @@ from sorl_edu.widgets.explorer import Explorer, as_tuple
 from sorl_edu.widgets.frame import Parameter
 
 FRESH_EPISODES = 8
+NOISE_SHOWN = (
+    2.0  # the panel of candidates reaches as far: noise is wider than the square of actions
+)
 BINS = np.linspace(-1, 1, 34)
 
 
@@ -45,6 +51,8 @@ class _AtState:
 
     actions: Float[np.ndarray, "candidates 2"]
     """One draw of the most candidates."""
+    paths: Float[np.ndarray, "knots candidates 2"] | None
+    """Their ways from noise in m steps; None for an agent without a flow."""
     q: Float[np.ndarray, " candidates"] | None
     """Their values; None without a critic."""
     landscape: Float[np.ndarray, "y x"] | None
@@ -61,9 +69,9 @@ class _AtState:
 class ActionDistributionExplorer(Explorer):
     """Candidates, their values and the chosen one at a state of a maze, for every (m, N).
 
-    Three panels show the N candidates of one draw over the critic's Q, with a circle around the
-    chosen one; the density of best-of-N actions over many draws; and the agent's episodes in the
-    maze at this setting.
+    Three panels show the N candidates of one draw over the critic's Q, each with its way from noise
+    in m steps, and a circle around the chosen one; the density of best-of-N actions over many
+    draws; and the agent's episodes in the maze at this setting.
 
     Args:
         agent, state: any agent with 2-D actions.
@@ -135,8 +143,14 @@ class ActionDistributionExplorer(Explorer):
             key=jax.random.fold_in(self.key, 1),
             samples=self.samples,
         )
+        paths = None
+        if isinstance(self.agent, HasFlow):
+            paths = candidate_paths(
+                self.agent, self.state, obs, self.key, steps=steps, candidates=max(candidates)
+            )
         self._computed[place, steps] = _AtState(
             actions=np.asarray(proposal.actions[:, 0]),
+            paths=None if paths is None else np.asarray(paths),
             q=None if proposal.q is None else np.asarray(proposal.q[:, 0]),
             landscape=value_square(self.agent, self.state, obs, steps=steps),
             chosen={n: chosen[steps, n][0] for n in candidates},
@@ -145,30 +159,9 @@ class ActionDistributionExplorer(Explorer):
     @styled
     def draw(self, *, place: str, steps: int, candidates: int) -> Figure:
         shown = self._computed[place, steps]
-        actions, q, best = shown.first(candidates)
         figure = Figure(figsize=(WIDTH, 4.2))
         one, many, maze = (figure.add_axes((x, 0.12, 0.27, 0.64)) for x in (0.07, 0.39, 0.7))
-        if shown.landscape is not None:
-            one.imshow(
-                shown.landscape,
-                extent=(-1, 1, -1, 1),
-                origin="lower",
-                cmap=LIGHT_GREYS,
-                interpolation="bilinear",
-            )
-        one.scatter(*actions.T, s=26, color=BLUE, edgecolor="white", linewidth=0.6, clip_on=False)
-        one.scatter(
-            *actions[best],
-            s=150,
-            facecolor="none",
-            edgecolor=ORANGE,
-            linewidth=2.2,
-            clip_on=False,
-        )
-        drawn = plural(candidates, "candidate")
-        value = "" if q is None else f", Q = {q[best]:.1f}"
-        one.set_title(f"One draw: {drawn}\nthe chosen one circled{value}", size=10)
-
+        self._draw_candidates(one, shown, candidates)
         chosen = shown.chosen[candidates]
         density, _, _ = np.histogram2d(*chosen.T, bins=(BINS, BINS))
         many.imshow(
@@ -179,17 +172,17 @@ class ActionDistributionExplorer(Explorer):
             interpolation="bilinear",
         )
         many.set_title(
-            f"Many draws: density of the chosen\naction, spread {spread(chosen):.2f}", size=10
+            f"Many draws: density of the chosen\naction, spread {spread(chosen):.2f}", size=SMALL
         )
+        many.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
         for axes in (one, many):
-            axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
-            axes.set(aspect="equal", xlabel="action along x")
+            axes.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1), aspect="equal", xlabel="action along x")
         one.set_ylabel("action along y")
 
         draw_maze(maze, self.maze, labels=False)
         episodes = self.trajectories.get((steps, candidates))
         if episodes is None:
-            maze.set_title("No episodes yet at this setting\n(the button runs some)", size=10)
+            maze.set_title("No episodes yet at this setting\n(the button runs some)", size=SMALL)
         else:
             for reached, line in ((True, REACHED), (False, FAILED)):
                 paths = episodes.positions[episodes.success == reached]
@@ -200,12 +193,40 @@ class ActionDistributionExplorer(Explorer):
             maze.set_title(
                 f"In the maze: {int(episodes.success.sum())} of {len(episodes.success)} episodes\n"
                 "reach the goal (others dashed, end at X)",
-                size=10,
+                size=SMALL,
             )
         maze.plot(*self.places[place], marker="o", markersize=9, color=BLUE, markeredgecolor="w")
-        setting = f"m = {plural(steps, 'step')}, N = {drawn}"
+        setting = f"m = {plural(steps, 'step')}, N = {plural(candidates, 'candidate')}"
         figure.text(0.07, 0.93, setting, size=13, weight="bold")
         return figure
+
+    def _draw_candidates(self, axes: Axes, shown: _AtState, candidates: int) -> None:
+        """One draw of N candidates, over Q in the square of actions, and their ways there."""
+        actions, q, best = shown.first(candidates)
+        if shown.landscape is not None:
+            axes.imshow(
+                shown.landscape,
+                extent=(-1, 1, -1, 1),
+                origin="lower",
+                cmap=LIGHT_GREYS,
+                interpolation="bilinear",
+            )
+        axes.add_patch(Rectangle((-1, -1), 2, 2, facecolor="none", edgecolor="0.5", linewidth=0.8))
+        if shown.paths is not None:
+            paths = shown.paths[:, :candidates]
+            order = [n for n in range(candidates) if n != best] + [best]
+            colors = [(BLUE, 0.5)] * (candidates - 1) + [(ORANGE, 1.0)]
+            lines = [paths[:, n] for n in order]
+            axes.add_collection(LineCollection(lines, colors=colors, linewidths=1.0))
+            knots = paths[:-1].reshape(-1, 2)
+            axes.scatter(*knots.T, s=7, color="0.35", linewidths=0, alpha=0.8)
+        axes.scatter(*actions.T, s=26, color=BLUE, edgecolor="white", linewidth=0.6, zorder=3)
+        ring = dict(facecolor="none", edgecolor=ORANGE, linewidth=2.2, zorder=3)
+        axes.scatter(*actions[best], s=150, **ring)
+        value = "" if q is None else f", Q = {q[best]:.1f}"
+        drawn = plural(candidates, "candidate")
+        axes.set_title(f"One draw: {drawn} from noise\nthe chosen one circled{value}", size=SMALL)
+        axes.set(xlim=(-NOISE_SHOWN, NOISE_SHOWN), ylim=(-NOISE_SHOWN, NOISE_SHOWN))
 
     def caption(self, *, place: str, steps: int, candidates: int) -> str:
         x, y = self.places[place]

@@ -27,7 +27,7 @@ from PIL import Image
 from sorl_edu.errors import ConfigError, UnknownName, check
 from sorl_edu.files import atomic_write
 from sorl_edu.progress import progress_bar
-from sorl_edu.widgets.frame import Frame, Parameter
+from sorl_edu.widgets.frame import Frame, Parameter, still_html
 from sorl_edu.widgets.page import page
 
 if TYPE_CHECKING:
@@ -180,13 +180,14 @@ class Explorer(ABC):
         return View(self).box
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
+        from IPython.display import HTML, display
 
         from sorl_edu.widgets.live import NAMES, View
 
         view = View(self, fill=False)
         display(view.box, NAMES)
         view.fill()  # after the view is displayed, so that its progress bar shows
+        display(HTML(still_html(self.title, self.frame(**view.setting()))))
 
     def __repr__(self) -> str:
         sizes = " x ".join(f"{len(p.values)} {p.name}" for p in self.parameters)

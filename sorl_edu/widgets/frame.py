@@ -100,3 +100,13 @@ def figure_html(title: str, frame: Frame) -> str:
         f'<figcaption class="sorl-caption" role="status" aria-live="polite" '
         f'data-facts="{facts}" style="line-height:1.4">{caption}</figcaption></figure>'
     )
+
+
+def still_html(title: str, frame: Frame) -> str:
+    """A frame for where no widget is: a notebook that is opened again, or exported."""
+    return (
+        "<style>.jp-OutputArea:has(.sorl-explorer) .sorl-still { display: none; }</style>"
+        f'<figure class="sorl-still" style="margin:0"><img src="{frame.source}" '
+        f'alt="{html.escape(title)}: {html.escape(frame.caption)}" style="max-width:100%">'
+        "<figcaption>Run the cell to move the sliders.</figcaption></figure>"
+    )

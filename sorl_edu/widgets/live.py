@@ -47,6 +47,11 @@ if (!window.sorlNames) {
 """)
 
 
+STYLE = """<style>
+body[data-jp-theme-light="false"] .sorl-frame { filter: invert(0.9) hue-rotate(180deg); }
+</style>"""
+
+
 class View:
     """The controls of an explorer and its picture, which follows them.
 
@@ -68,7 +73,7 @@ class View:
         row = {"flex_flow": "row wrap"}
         self.box = ipywidgets.VBox(
             [
-                ipywidgets.HTML(f"<b>{html.escape(explorer.title)}</b>"),
+                ipywidgets.HTML(f"{STYLE}<b>{html.escape(explorer.title)}</b>"),
                 ipywidgets.HBox(list(self.controls.values()), layout=row),
                 ipywidgets.HBox(list(explorer.extras(self)), layout=row),
                 self.bar,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sorl_edu.widgets.frame import Frame
 
 STYLE = """
+:root { color-scheme: light dark; }
 body { font: 16px/1.4 system-ui, sans-serif; margin: 1rem auto; padding: 0 1rem; }
 body { max-width: 1000px; }
 h1 { font-size: 1.2rem; }
@@ -17,8 +18,10 @@ label { display: flex; align-items: center; gap: 0.5rem; }
 input[type=range] { width: 14rem; }
 output { min-width: 3rem; }
 figure { margin: 0.5rem 0; }
-img { max-width: 100%; height: auto; }
-"""
+.scroll { overflow-x: auto; }
+img { width: 100%; min-width: 850px; height: auto; }
+@media (prefers-color-scheme: dark) { img { filter: invert(0.9) hue-rotate(180deg); } }
+"""  # narrower than 850 pixels, a picture's text would be too small to read: it scrolls
 
 # Frames lie in the order of itertools.product: the last control changes fastest.
 SCRIPT = """
@@ -83,7 +86,9 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
 <form autocomplete="off" onsubmit="return false">
 {"".join(map(_control, controls))}</form>
 <figure>
+<div class="scroll" tabindex="0">
 <img alt="" width="{first.width}" height="{first.height}">
+</div>
 <figcaption role="status" aria-live="polite"></figcaption>
 </figure>
 <script type="application/json" id="explorer">{embedded}</script>

@@ -22,10 +22,12 @@ from sorl_edu.agents.agent import (
     Agent,
     Encoder,
     HasCritic,
+    HasFlow,
     Learner,
     Network,
     Optimizer,
     act,
+    candidate_paths,
     propose,
     value,
     without,
@@ -258,6 +260,17 @@ def test_a_proposal_has_what_its_agent_can_give(name, trained):
         np.testing.assert_array_equal(proposal.chosen, np.zeros(9))
         with pytest.raises(ConfigError, match="has no critic to choose among 3 candidates"):
             act(agent, state, obs, KEY, steps=2, candidates=3)
+
+
+@pytest.mark.parametrize("name", [n for n, agent in SMALL.items() if isinstance(agent, HasFlow)])
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_the_ways_of_candidates_end_at_their_actions(name, steps, trained):
+    agent, state = SMALL[name], trained(name).state
+    obs, key = jnp.array([0.3]), jax.random.key(2)
+    paths = candidate_paths(agent, state, obs, key, steps=steps, candidates=5)
+    assert paths.shape == (steps + 1, 5, 2)
+    proposal = propose(agent, state, obs[None], key, steps=steps, candidates=5)
+    np.testing.assert_allclose(jnp.clip(paths[-1], -1, 1), proposal.actions[:, 0], atol=1e-5)
 
 
 @each_agent

@@ -15,6 +15,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from sorl_edu import inference, plotting
@@ -439,3 +440,21 @@ def test_a_figure_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         plotting.save_figure(Figure(), path)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+def test_the_diagram_names_every_part_and_its_text_fits_its_box():
+    figure = plotting.method_diagram()
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    boxes = [
+        patch.get_window_extent() for patch in axes.patches if isinstance(patch, FancyBboxPatch)
+    ]
+    assert len(boxes) == 6
+    words = " ".join(text.get_text() for text in axes.texts)
+    for part in ("recorded data", "critic", "policy", "N candidates", "m steps", "action a"):
+        assert part in words
+    inside = [
+        any(box.x0 < e.x0 and e.x1 < box.x1 and box.y0 < e.y0 and e.y1 < box.y1 for box in boxes)
+        for e in (text.get_window_extent() for text in axes.texts)
+    ]
+    assert sum(inside) == 6

@@ -245,7 +245,13 @@ def test_every_control_has_a_label(explorer):
 
 def test_an_explorer_shows_itself_in_a_notebook_before_it_draws(explorer, monkeypatch):
     IPython = pytest.importorskip("IPython.display")
-    order = []
-    monkeypatch.setattr(IPython, "display", lambda *shown: order.append(len(explorer.__dict__)))
+    shown = []
+    monkeypatch.setattr(
+        IPython, "display", lambda *things: shown.append((things, len(explorer.__dict__)))
+    )
     explorer._ipython_display_()
-    assert order == [0] and len(explorer._frames) == 12
+    (_, before), ((still,), _) = shown
+    assert before == 0 and len(explorer._frames) == 12
+    # What a saved notebook shows when it is opened again, without its widgets.
+    assert explorer.frame().source in still.data and explorer.frame().caption in still.data
+    assert ".jp-OutputArea:has(.sorl-explorer) .sorl-still { display: none; }" in still.data
