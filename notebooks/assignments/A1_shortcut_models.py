@@ -463,10 +463,12 @@ for seed, row in zip(seeds, shortcut_training.distances(flow_params, seeds), str
 # As before, $a_t$ lies on the straight path between the data and fresh noise. You may call your `target`.
 # Evaluate the shortcuts at multiples of $1/M$ only, and at no jump that leads past $t = 1$.
 #
-# **The check.** Your loss trains three shortcuts, each on an unseen distribution, and their mean energy
-# distance is compared with a **goal of 0.11** (all points). A mean whose 95% interval lies below the
-# **baseline of 0.25**, about the distance of flow matching alone, earns half of the points. The cell
-# before the check takes a second and trains nothing: use it first.
+# **The check.** First your loss is compared with the assignment's, on average over many batches, for fields
+# that make every part of it matter: some wrong losses train as well as the right one. Then it trains three
+# shortcuts, each on an unseen distribution, and their mean energy distance is compared with a
+# **goal of 0.11** (all points). A mean whose 95% interval lies below the **baseline of 0.25**, about the distance of
+# flow matching alone, earns half of the points. The cell before the check makes the comparison alone, in
+# seconds: use it first.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -588,7 +590,8 @@ if exercises.ready(loss):
 # mean and the unweighted one is $(h_1 - h_2)(v_1 - v_2) / (2 (h_1 + h_2))$. Exchanging the lengths, which is
 # equally likely, changes the sign of the first factor, and hardly changes the second one if the velocity
 # changes evenly. So most of the error cancels in the average that the network learns. With $j = 1$ always,
-# nothing cancels. A measurement can miss a wrong formula, so A1.3 has a check of its own.
+# nothing cancels. A measurement can miss a wrong formula, so A1.3 has a
+# check of its own, and A1.4 compares your loss with the right one before it trains.
 #
 # </details>
 #

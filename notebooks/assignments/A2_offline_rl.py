@@ -233,10 +233,12 @@ exercises.best_of_n_target(best_of_n_target)
 # - `self.q(state.critic.target, steps)` is $Q'$ as a function, for your `best_of_n_target`;
 # - `self.discount`, and the two fields of the class.
 #
-# Choose the two numbers, too. The check trains your agent with three seeds on the shipped data, for 6000
-# updates (`exercises.hyperparameters()` has the other settings), and runs each one from 20 starts at 4 steps
-# and N = 8. A mean success over the seeds that reaches the goal earns all points; a 95% interval that excludes
-# the baseline earns half of them.
+# Choose the two numbers, too: two or more candidates, or there is no choice. The check first compares your
+# targets with those of A2.2, on average over many draws, for fixed networks and for transitions with every
+# mask and horizon: in this maze several wrong targets reach the goal as well. Then it trains your agent with
+# three seeds on the shipped data, for 6000 updates (`exercises.hyperparameters()` has the other settings), and
+# runs each one from 20 starts at 4 steps and N = 8. A mean success over the seeds that reaches the goal earns
+# all points; a 95% interval that excludes the baseline earns half of them.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -372,8 +374,8 @@ if exercises.difference(difference):
 # A trained agent earns all points of A2.3 if its mean success over three seeds reaches the goal, and half of
 # them if it does not, but its 95% interval lies above the baseline.
 #
-# **If you want more.** In this maze SORL's own target reaches the goal, too: try `exercises.learned(SORL)`.
-# So was it worth the trouble? If both succeed always, success can't tell. Compare after 3000 updates, or on
+# **If you want more.** In this maze SORL's own target reaches the goal, too, which is why the check compares
+# targets as well. So was yours worth the trouble? If both succeed always, success can't tell. Compare after 3000 updates, or on
 # fewer data, or by the length of the episodes; train N = 1 and 4 with kappa = 0 and 0.5, five seeds each; and
 # use your `difference`.
 #

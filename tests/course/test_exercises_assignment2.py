@@ -68,13 +68,13 @@ def test_the_interval_is_the_librarys():
 
     ours, theirs = exercises.difference.cases(jax.random.key(0))[0]
     rows = [
-        {"training_seed": s, "episode": e, "agent": name, "success": float(table[s, e])}
+        {"training_seed": s, "episode": e, "agent": name, "length": float(table[s, e])}
         for name, table in (("ours", ours), ("theirs", theirs))
         for s in range(len(table))
         for e in range(table.shape[1])
     ]
     found = paired_difference(
-        pd.DataFrame(rows), "success", better={"agent": "ours"}, worse={"agent": "theirs"}
+        pd.DataFrame(rows), "length", better={"agent": "ours"}, worse={"agent": "theirs"}
     )
     mean, low, high = exercises.difference.solution(ours, theirs)
     np.testing.assert_allclose(
@@ -102,14 +102,84 @@ def test_an_answer_that_makes_something_else_is_refused_before_training():
     assert feedback.status == "wrong" and "a kind of SORL" in feedback.text
 
 
+def agent_with(method):
+    """The class of a student whose td_target is a function with the arguments of A2.2's."""
+
+    @dataclass(frozen=True)
+    class Mine(SORL):
+        backup_candidates: int = 3
+        kappa: float = 0.5
+
+        def td_target(self, state, batch, key, *, steps):
+            params, obs = state.field.params, batch.next_observations
+            keys = jax.random.split(key, self.backup_candidates)
+            candidates = jax.vmap(lambda k: self.sample(state, params, obs, k, steps=steps))(keys)
+            critic = self.q(state.critic.target, steps)
+            return method(critic, batch, candidates, self.discount, self.kappa)
+
+    return Mine
+
+
+@dataclass(frozen=True)
+class Unchanged(SORL):
+    """SORL's own target, which reaches the goal in this maze."""
+
+    backup_candidates: int = 4
+    kappa: float = 0.5
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    monkeypatch.setattr(exercises, "train_seeds", lambda *a, **k: pytest.fail("it was trained"))
+
+
+USUAL = range(5)  # unchanged, one candidate, no mask, the mask reversed, gamma for gamma^k
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, marks=() if number in USUAL else pytest.mark.goals)
+        for number in range(len(exercises.TARGET_MISCONCEPTIONS))
+    ],
+)
+def test_a_wrong_target_is_named_and_not_trained(number, no_training):
+    text, method = exercises.TARGET_MISCONCEPTIONS[number]
+    feedback = exercises.learned(agent_with(method))
+    assert feedback.status == "wrong" and text in feedback.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Unchanged, "SORL's own, with one action"),
+        (SORL, "no field backup_candidates"),
+        (lambda **given: Unchanged(**given, backup_candidates=1), "must be from 2 to 64"),
+    ],
+)
+def test_sorl_itself_earns_nothing(answer, said, no_training):
+    feedback = exercises.learned(answer)
+    assert feedback.status == "wrong" and said in feedback.text
+
+
+def test_the_grader_compares_the_targets_too():
+    """It sees what an answer produced, and not the answer."""
+    targets = exercises._known_targets(exercises.TARGET_MISCONCEPTIONS[2][1], 3, 0.5)
+    product = [np.array([3, 0.5], np.float32), targets, np.zeros(2)]
+    feedback = exercises.learned.grade([product] * exercises.learned.runs, 0)
+    assert feedback.status == "wrong" and "after the task has ended" in feedback.text
+
+
 def test_networks_of_another_size_are_not_evaluated():
-    like = {"critic": {"w": np.zeros((2, 2))}, "field": {"w": np.zeros(2)}}
-    feedback = exercises.learned.grade([like] * exercises.learned.runs, 0)
+    targets = exercises._known_targets(exercises.best_of_n_target.solution, 3, 0.5)
+    product = [np.array([3, 0.5], np.float32), targets, np.zeros((2, 2)), np.zeros(2)]
+    feedback = exercises.learned.grade([product] * exercises.learned.runs, 0)
     assert feedback.status == "wrong" and "other shapes" in feedback.text
 
 
 @pytest.mark.slow
 def test_a_short_training_is_measured_in_the_maze(monkeypatch):
     monkeypatch.setattr(exercises, "hyperparameters", lambda: dict(vars(TINY)))
-    feedback = replace(exercises.learned, size=20, runs=2)(SORL)
+    right = agent_with(exercises.best_of_n_target.solution)
+    feedback = replace(exercises.learned, size=20, runs=2)(right)
     assert len(feedback.values) == 2 and "over 2 seeds" in feedback.text, feedback

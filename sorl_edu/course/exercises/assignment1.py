@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,9 @@ from sorl_edu.course.exercises.flow_matching import path_cases
 from sorl_edu.course.exercises.measured import Measured, tree_like
 from sorl_edu.course.exercises.shortcut import bent_field, column, target_and_gradient
 from sorl_edu.course.exercises.shortcut_training import BATCH, M, unseen
-from sorl_edu.flow_matching import Field
-from sorl_edu.shortcut import Shortcut
+from sorl_edu.errors import DataError, check
+from sorl_edu.flow_matching import Field, flow_matching_loss
+from sorl_edu.shortcut import Shortcut, at_step_size
 from sorl_edu.training import seed_state
 
 # -------------------------------------------------------------------------- A1.1 the cosine path
@@ -523,11 +525,189 @@ def _watched(obs: Array, a_t: Array, t: Array | float, h: Array | float) -> Arra
     return bent_field(obs, a_t, t, h)
 
 
+def _loss_with(
+    *,
+    source: Callable = lambda shortcut, target_shortcut: target_shortcut,
+    target: Callable | None = None,
+    keys: Callable = lambda key: jax.random.split(key, 4),
+    whole: Callable = lambda key, shape: jax.random.randint(key, shape, 2, M + 1),
+    first: Callable = lambda key, k: jax.random.randint(key, k.shape, 1, k),
+    start: Callable = lambda key, k: jax.random.randint(key, k.shape, 0, M - k + 1),
+    weights: tuple[float, float] = (1.0, 1.0),
+) -> Callable:
+    """The solution with another source of the parts, other draws, or other weights of its terms."""
+    target = target or _target_with()
+
+    def loss(shortcut, target_shortcut, obs, actions, key):
+        flow_key, consistency_key = jax.random.split(key)
+        flow, _ = flow_matching_loss(at_step_size(shortcut, 1 / M), obs, actions, flow_key)
+        noise_key, k_key, j_key, start_key = keys(consistency_key)
+        k = whole(k_key, (len(actions), 1))
+        j, t = first(j_key, k), start(start_key, k) / M
+        a_t = (1 - t) * jax.random.normal(noise_key, actions.shape) + t * actions
+        parts = source(shortcut, target_shortcut)
+        wanted = target(parts, obs, a_t, t, j / M, (k - j) / M)
+        consistency = jnp.mean((shortcut(obs, a_t, t, k / M) - wanted) ** 2)
+        return weights[0] * flow + weights[1] * consistency
+
+    return loss
+
+
+def _shared(group: str) -> Callable:
+    """Keys for the draws n (noise), k, j and t, where those of a group ("kj", say) share one."""
+
+    def keys(key: PRNGKeyArray) -> list[PRNGKeyArray]:
+        own = jax.random.split(key, 4)
+        return [key if name in group else own[i] for i, name in enumerate("nkjt")]
+
+    return keys
+
+
+_ONE_KEY = (
+    "several of your draws share a key. Equal bits make them depend on each other, so that some "
+    "combinations of jump, part, start and noise never occur. Split the key once for every draw."
+)
+LOSS_MISCONCEPTIONS = (
+    (
+        _loss_with(weights=(1.0, 0.0)),
+        "your loss is flow matching alone: self-consistency is missing, or adds nothing.",
+    ),
+    (_loss_with(weights=(0.0, 1.0)), "your loss is self-consistency alone, without flow matching."),
+    (
+        _loss_with(source=lambda shortcut, target_shortcut: shortcut),
+        "the parts of your target are made by `shortcut`, the field that learns. "
+        "`target_shortcut`, its moving average, makes them.",
+    ),
+    (
+        _loss_with(target=_target_with(mean=lambda h1, h2, v1, v2: (v1 + v2) / 2)),
+        "your target is the unweighted mean of the two velocities. Unequal parts count by their "
+        "lengths.",
+    ),
+    *((_loss_with(keys=_shared(group)), _ONE_KEY) for group in ("nkjt", "kjt", "kj", "kt")),
+    *(
+        (
+            _loss_with(whole=whole, first=lambda key, k: k // 2, start=start),
+            "your parts are always equal halves, as in lesson 2. The first part is j/M, with j "
+            "drawn from 1 ... k - 1.",
+        )
+        for whole, start in (
+            (
+                lambda key, shape: 2 ** jax.random.randint(key, shape, 0, 2) * 6,
+                lambda key, k: jax.random.randint(key, k.shape, 0, M // k) * k,
+            ),
+            (
+                lambda key, shape: 2 * jax.random.randint(key, shape, 1, M // 2 + 1),
+                lambda key, k: jax.random.randint(key, k.shape, 0, M - k + 1),
+            ),
+        )
+    ),
+    (
+        _loss_with(first=lambda key, k: jnp.ones_like(k)),
+        "your first part is always the smallest, 1/M. Draw j from 1 ... k - 1.",
+    ),
+    (
+        _loss_with(first=lambda key, k: k - 1),
+        "your second part is always the smallest, 1/M. Draw j from 1 ... k - 1.",
+    ),
+    (
+        _loss_with(whole=lambda key, shape: jax.random.randint(key, shape, 2, M)),
+        "your jumps never take the whole way, k = M: `randint` excludes its upper end.",
+    ),
+    (
+        _loss_with(start=lambda key, k: jnp.zeros_like(k)),
+        "your jumps always start at t = 0. They may start at the first M - k + 1 times.",
+    ),
+    (
+        _loss_with(start=lambda key, k: M - k),
+        "your jumps always end at t = 1. They may start at the first M - k + 1 times.",
+    ),
+    (
+        _loss_with(weights=(1.0, 2.0)),
+        "your self-consistency counts twice. Is it a mean over rows and action dimensions?",
+    ),
+    (_loss_with(weights=(1.0, 0.5)), "your self-consistency counts half. Its weight is 1."),
+)
+"""Losses that train well enough to pass a measurement, and what is wrong with them."""
+
+# Of a shortcut, and of a target shortcut: factors of 1, h, t, h t, a_t and h a_t in the velocity.
+PROBES = np.array(
+    [
+        [[3, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 0, 0, 0, 0], [0, 3, 0, 0, 0, 0]],
+        [[0, 3, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 3, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 0, 0, 3, 0], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 0, 0, 0, 0], [0, 0, 2, 0, 0, 0]],
+        [[0, 0, 0, 0, 0, 0], [0, 0, 0, 4, 0, 0]],
+        [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 2]],
+        [[0, 0, 0, 0, 0, 3], [0, 1, 1, 0, 0, 0]],
+    ],
+    np.float32,
+)
+REHEARSALS = 384  # batches over which a loss is averaged for each probe
+
+
+def _features(a_t: Array, t: Array, h: Array) -> Array:
+    one = jnp.ones_like(a_t)
+    return jnp.stack([one, h * one, t * one, h * t * one, a_t, h * a_t])
+
+
+def _rehearsals(answer: Callable, seed: int = 0) -> Float[Array, "probe batch"]:
+    """The loss of every probe on many batches. At h = 1/M a probe's shortcut is 0, so that flow
+    matching is the same for all, whatever the times that it draws."""
+    obs, actions = jnp.zeros((BATCH, 1)), jnp.asarray(unseen(0, BATCH))
+
+    def once(probe: Array, key: PRNGKeyArray) -> Array:
+        def shortcut(obs, a_t, t, h):
+            return (h - 1 / M) * jnp.tensordot(probe[0], _features(a_t, t, h), 1)
+
+        def target_shortcut(obs, a_t, t, h):
+            return jnp.tensordot(probe[1], _features(a_t, t, h), 1)
+
+        return answer(shortcut, target_shortcut, obs, actions, key)
+
+    keys = jax.random.split(jax.random.key(seed), REHEARSALS)
+    batches = jax.vmap(once, (None, 0))  # of one probe
+    run = jax.jit(lambda keys: jax.lax.map(lambda probe: batches(probe, keys), jnp.asarray(PROBES)))
+    return run(keys)
+
+
+def _differ(one: Array | np.ndarray, other: Array | np.ndarray) -> bool:
+    """Whether two losses differ in the mean of some probe by more than chance explains."""
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    gap = np.abs(one.mean(1) - other.mean(1))
+    error = np.sqrt(one.var(1) / one.shape[1] + other.var(1) / other.shape[1])
+    return bool((gap > 5 * error + 1e-3).any())
+
+
+@cache
+def _rehearsals_of(number: int) -> Array:
+    """Those of a misconception, by its number; -1 is the solution. Other keys than an answer's."""
+    known = _loss_with() if number < 0 else LOSS_MISCONCEPTIONS[number][0]
+    return _rehearsals(known, seed=1)
+
+
+def _objection(rehearsals: Array | np.ndarray) -> str | None:
+    """What is wrong with a loss, by its means over many batches; None if nothing is."""
+    if not _differ(rehearsals, _rehearsals_of(-1)):
+        return None
+    for number, (_, text) in enumerate(LOSS_MISCONCEPTIONS):
+        if not _differ(rehearsals, _rehearsals_of(number)):
+            return text
+    return (
+        "your loss has another mean than the assignment's, for some shortcut and target_shortcut. "
+        "Compare: the draws of k, j, t and noise, each with a key of its own; which of the two "
+        "makes the whole jump, and which the parts; the lengths that weight the parts."
+    )
+
+
 def _rehearse(answer: Callable) -> Array | None:
-    """The loss on one batch of a shortcut that checks its arguments; None if it is a blank.
+    """The losses of the probes, after a batch of a shortcut that checks its arguments.
+
+    None if the answer is a blank.
 
     Raises:
-        ValueError: see `_watched`; or the loss is no scalar.
+        ValueError: see `_watched`; the loss is no scalar; or it is not the assignment's.
     """
     obs, actions = jnp.zeros((BATCH, 1)), jnp.asarray(unseen(0, BATCH))
     value = answer(_watched, _watched, obs, actions, jax.random.key(0))
@@ -537,33 +717,46 @@ def _rehearse(answer: Callable) -> Array | None:
         return None
     if jnp.shape(value) != ():
         raise ValueError(f"the loss should be one number, and has the shape {jnp.shape(value)}")
-    return value
+    found = _rehearsals(answer)
+    objection = _objection(found)
+    if objection:
+        raise ValueError(objection)
+    return found
 
 
 def ready(answer: Callable) -> Feedback:
-    """Whether a loss can be trained and keeps to the jumps of A1.4; takes a second."""
+    """Whether a loss is that of A1.4, on average over many batches; takes seconds."""
     try:
         value = _rehearse(answer)
     except Exception as error:
         return loss.stopped(answer, error)
     if value is None:
         return loss.unfinished(answer)
-    text = f"Ready to train: jumps are multiples of 1/{M}, and none leads past t = 1."
+    text = (
+        f"Ready to train: on {REHEARSALS} batches, your loss has the mean that it should have, and "
+        f"jumps are multiples of 1/{M}, of which none leads past t = 1."
+    )
     return Feedback("right", text)
 
 
 def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTree]:
-    """The parameters of each seed's shortcut, trained with the answer as its loss."""
-    if _rehearse(answer) is None:
+    """For each seed, the losses of the probes, and the parameters of a shortcut that the answer
+    trained."""
+    rehearsals = _rehearse(answer)
+    if rehearsals is None:
         return [None]
     params = shortcut_training.train(answer, seeds, updates=updates)
-    return [seed_state(params, i) for i in range(len(seeds))]
+    return [[rehearsals, *jax.tree.leaves(seed_state(params, i))] for i in range(len(seeds))]
 
 
 def _measure(products: Sequence[PyTree], seeds: Sequence[int], updates: int) -> np.ndarray:
     """Each seed's energy distance, averaged over the numbers of steps."""
     like = jax.eval_shape(shortcut_training.init, jax.random.key(0))
-    params = [tree_like(product, like) for product in products]
+    leaves = [jax.tree.leaves(product) for product in products]
+    rehearsals = tree_like(leaves[0][:1], [np.zeros((len(PROBES), REHEARSALS), np.float32)])[0]
+    objection = _objection(rehearsals)
+    check(not objection, objection or "", DataError)
+    params = [tree_like(after, like) for _, *after in leaves]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
     return shortcut_training.distances(stacked, seeds).mean(1)
 

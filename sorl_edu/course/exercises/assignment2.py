@@ -7,7 +7,8 @@ evaluated in the maze, by a grader in another process than the one in which the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -24,7 +25,7 @@ from sorl_edu.course.exercises.measured import Measured, tree_like
 from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.course.shipped import ENVIRONMENT
 from sorl_edu.datasets.ogbench import OfflineDataset, load
-from sorl_edu.errors import check
+from sorl_edu.errors import DataError, check
 from sorl_edu.evaluation import evaluate
 from sorl_edu.inference import score
 from sorl_edu.temporal_difference import Batch, Critic
@@ -289,27 +290,121 @@ def hyperparameters() -> dict[str, Any]:
     return dict(vars(preset("pointmaze", **changes)))
 
 
+REHEARSALS, ROWS = 256, 48  # draws of the target, and transitions, before anything is trained
+
+
+def _rehearsal(agent: SORL) -> tuple[PyTree, Batch]:
+    """A state whose critics give large and different values, and rows with every mask and
+    horizon."""
+    data = agent.prepare(dataset().train)
+    state = agent.init(jax.random.key(0), dataset().train)
+    loud = jax.tree.map(lambda leaf: 3 * leaf + 0.3, state.critic.target)
+    state = state.replace(critic=state.critic.replace(target=loud))
+    batch, row = encode(state.encoder, data.sample(jax.random.key(1), ROWS)), np.arange(ROWS)
+    masks, horizons = jnp.asarray(row % 2 * 1.0), jnp.asarray(1.0 + row // 2 % 5)
+    return state, replace(batch, masks=masks, horizons=horizons)
+
+
+def _targets(target: Callable, seed: int) -> Float[Array, "rows draws"]:
+    """The TD targets `target(key)` of the rehearsal's rows, for many keys."""
+    keys = jax.random.split(jax.random.key(seed), REHEARSALS)
+    return jax.jit(jax.vmap(target, out_axes=1))(keys)
+
+
+def _known_targets(method: Callable, candidates: int, kappa: float) -> Array:
+    """Those of a function with the arguments of A2.2's, with other keys than an answer's."""
+    agent = SORL(**hyperparameters())
+    state, batch = _rehearsal(agent)
+
+    def target(key: PRNGKeyArray) -> Array:
+        obs, params, steps = batch.next_observations, state.field.params, REHEARSED_STEPS
+        draw = partial(agent.sample, state, params, obs, steps=steps)
+        drawn = jax.vmap(draw)(jax.random.split(key, candidates))
+        critic = agent.q(state.critic.target, steps)
+        return method(critic, batch, drawn, agent.discount, kappa)
+
+    return _targets(target, seed=1)
+
+
+def _differ(one: Array | np.ndarray, other: Array | np.ndarray) -> bool:
+    """Whether targets differ in the mean of some row by more than chance explains."""
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    gap = np.abs(one.mean(1) - other.mean(1))
+    error = np.sqrt((one.var(1) + other.var(1)) / REHEARSALS)
+    return bool((gap > 5 * error + 1e-3).any())
+
+
+def _objection(targets: Array | np.ndarray, candidates: int, kappa: float) -> str | None:
+    """What is wrong with an agent's targets, by their means over many draws; None if nothing is."""
+    if not 2 <= candidates <= 64:
+        return f"backup_candidates must be from 2 to 64, to choose among; it is {candidates}"
+    known = partial(_known_targets, candidates=candidates, kappa=kappa)
+    if not _differ(targets, known(_best_of_n_target_with())):
+        return None
+    for text, method in TARGET_MISCONCEPTIONS:
+        if not _differ(targets, known(method)):
+            return f"td_target is not the best-of-N target: {text}"
+    return (
+        "td_target is not the best-of-N target of A2.2 with your backup_candidates and kappa: its "
+        "mean over many draws is another. Draw every candidate with a key of its own, at the next "
+        "observations, and value them with the critic's moving average."
+    )
+
+
+REHEARSED_STEPS = 2
+TARGET_MISCONCEPTIONS = (
+    (
+        "it is SORL's own, with one action and no pessimism.",
+        _best_of_n_target_with(
+            values=lambda *inputs: _values(*inputs[:-1], 0.0), best=lambda v: v[0]
+        ),
+    ),
+    (
+        "it uses one candidate, or the average of all, which is the value of the policy alone. It "
+        "needs the value of the policy with best-of-N.",
+        _best_of_n_target_with(best=lambda v: v.mean(0)),
+    ),
+    *(
+        (mistake.message, mistake.answer)
+        for mistake in best_of_n_target.misconceptions
+        if mistake.name not in ("missing stop-gradient", "average for best", "first candidate")
+    ),
+)
+
+
 def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTree]:
-    """The arrays of the trained agent for each seed."""
-    agent, keys = answer(**hyperparameters()), seed_keys(seeds)
+    """For each seed N, kappa and the targets of the rehearsal, and the trained agent's arrays."""
+    agent = answer(**hyperparameters())
     check(isinstance(agent, SORL), f"your class should be a kind of SORL; it makes {agent!r}")
-    state, data = agent.init(keys[0], dataset().train), agent.prepare(dataset().train)
-    batch = encode(state.encoder, data.sample(keys[0], 8))
-    target = agent.td_target(state, batch, keys[0], steps=2)
-    if is_blank(target):
-        return [target]
-    state = train_seeds(agent, dataset().train, updates=updates, keys=keys).state
+    state, batch = _rehearsal(agent)
+    target = partial(agent.td_target, state, batch, steps=REHEARSED_STEPS)
+    first = target(jax.random.key(0))
+    if is_blank(first):
+        return [first]
+    for name in ("backup_candidates", "kappa"):
+        check(hasattr(agent, name), f"your class has no field {name}: its target needs it")
+    chosen = int(agent.backup_candidates), float(agent.kappa)
+    targets = _targets(target, seed=0)
+    objection = _objection(targets, *chosen)
+    check(not objection, objection or "")
+    state = train_seeds(agent, dataset().train, updates=updates, keys=seed_keys(seeds)).state
     # as leaves: a None in the tree, for what is left out, would be taken for a blank
-    return [jax.tree.leaves(seed_state(_to_act(state), i)) for i in range(len(seeds))]
+    leaves = [jax.tree.leaves(seed_state(_to_act(state), i)) for i in range(len(seeds))]
+    return [[np.array(chosen, np.float32), targets, *trained] for trained in leaves]
 
 
 def _measure(products: Sequence[PyTree], seeds: Sequence[int], updates: int) -> list[float]:
     """Success of SORL with what was learned, from the same starts for every seed."""
     agent = SORL(**hyperparameters())
     states = _to_act(init_seeds(agent, seed_keys(seeds), dataset().train))
+    like = [np.zeros(2, np.float32), np.zeros((ROWS, REHEARSALS), np.float32)]
     success = []
     for i, product in enumerate(products):
-        state = tree_like(product, seed_state(states, i))
+        leaves = jax.tree.leaves(product)
+        (candidates, kappa), targets = tree_like(leaves[:2], like)
+        objection = _objection(targets, int(candidates), float(kappa)) if i == 0 else None
+        check(not objection, objection or "", DataError)
+        state = tree_like(leaves[2:], seed_state(states, i))
         episodes, _ = evaluate(agent, state, ENVIRONMENT, episodes=STARTS, seed=seeds[0], **SETTING)
         success.append(float(episodes.success.mean()))
     return success
