@@ -77,7 +77,7 @@ claims: $(PACKAGE) ## run the studies behind the course's claims (hours; resumes
 
 course-data: $(PACKAGE) ## train and measure the agents that the notebooks show (1.5 hours; resumes)
 	$(BIN)/python -m sorl_edu.experiments.course
-	$(BIN)/python -m sorl_edu.course.main_widget
+	$(BIN)/python -m sorl_edu.course.pictures
 
 robots: $(LAB) ## collect robots' data, train and measure agents on them (hours; resumes)
 	$(BIN)/python -m sorl_edu.experiments.robots

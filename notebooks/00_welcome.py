@@ -49,8 +49,11 @@ if importlib.util.find_spec("sorl_edu") is None:
 # %% tags=["imports"]
 import jax
 import jax.numpy as jnp
+import pandas as pd
 
+from sorl_edu import plotting
 from sorl_edu.course import shipped
+from sorl_edu.evaluation import paired_difference, summarize
 from sorl_edu.widgets import ActionDistributionExplorer
 
 # %matplotlib inline
@@ -59,50 +62,114 @@ from sorl_edu.widgets import ActionDistributionExplorer
 # ## Two minutes with the end of the course
 #
 # Below is an agent that was trained once, on a fixed set of recorded walks through a maze. Nobody
-# showed it the way, and it never tried an action of its own while it learned. It knows two things:
-# which actions are *plausible* at a place (its policy, a flow that carries noise to an action), and
-# how much each action is *worth* (its critic, Q).
+# showed it the way to the goal, and it never tried an action of its own while it learned. It knows two
+# things: which actions are *plausible* at a place (its **policy**, which carries noise to an action in
+# a few steps), and how much each action is *worth* (its **critic**, whose estimate is called Q: the
+# rewards that follow the action, later ones counted less).
 #
-# At test time there are two dials:
+# When it acts, there are two dials:
 #
 # - **steps m**: the number of steps in which the policy turns noise into an action;
 # - **candidates N**: the number of actions that it draws before the critic picks one.
 #
-# **Predict, then run.** The agent starts at the lower left, and the goal is the star. With one step
-# and one candidate, will it arrive? Which dial would you turn first? Write your guess down, run the
-# cell, and move the sliders. The first picture is there within seconds. All others are drawn behind
-# it, which a progress bar shows; after that the sliders respond at once.
+# The state below is the blue dot, a junction where recorded walks went in every direction. The star is
+# the goal. On the left each candidate comes from noise, in m straight pieces, to its action in the
+# square; brighter places in the square have a higher Q.
+#
+# **Predict, then run.** At m = 1 the agent jumps from noise to an action. What will the cloud of actions
+# in the middle look like with eight steps? And which of the four corners, few or many steps with one
+# or many candidates, brings it to the goal? Write your guesses here:
+#
+# > *my prediction:*
 
 # %%
-agent, state, info = shipped.agent("sorl")
+agent, state, info = shipped.agent("narrow")
 explorer = ActionDistributionExplorer(
-    agent, state, info.environment, trajectories=shipped.trajectories("sorl")
+    agent,
+    state,
+    info.environment,
+    trajectories=shipped.trajectories("narrow"),
+    place="junction",
+    steps=(1, 2, 4, 8),
+    candidates=(1, 4, 8, 32),
 )
 explorer
 
 # %% [markdown]
-# Look at the three panels from left to right as you turn **N**. More dots appear in the square of
-# actions, and the circled one moves to where the background is brighter, which is where Q is higher.
-# Over many draws, the cloud of chosen actions contracts. In the maze, dashed lines turn solid.
+# The first picture is there within seconds, and the others are drawn behind it, which a progress bar
+# shows. Visit the four corners:
 #
-# Now turn **m** at N = 1. The change is smaller, and not always for the better: this is a *shortcut*
-# policy, trained so that few steps and many give nearly the same action. Lessons 2 and 5 explain why
-# one would want that, and when more steps do pay.
+# | | N = 1 | N = 32 |
+# |---|---|---|
+# | **m = 1** | one clear direction: spread 0.16. Most episodes arrive. | still narrower, and now *none* arrives: all are stuck beside the goal |
+# | **m = 8** | a ring: actions in all directions, as in the data. None arrives; the agent wanders. | the best of the ring: spread 0.18, towards the goal. All arrive. |
 #
-# You see **one** trained agent of eight, chosen because it is neither a lucky nor a lost one. Whether
-# the dials help *in general* is a question for all eight, with intervals:
+# So the two dials do different things. **Steps decide what is proposed**: with one step the policy goes
+# where the critic likes it best, with eight it proposes what people did here, in every direction.
+# **Candidates decide what is chosen.** Eight plausible candidates without a choice lead nowhere; a
+# choice among candidates that are all alike, or that left what the data show, has nothing good to
+# choose. Together they work.
+#
+# You saw **one** trained agent. Another training, with other random numbers, would have made another
+# one, so a claim needs many of them. Here are 24, each from the same twenty starts:
 
 # %%
-from sorl_edu.evaluation import summarize
-from sorl_edu.plotting import sweep_lines
+episodes = shipped.episodes("narrow")
+plotting.sweep_heatmap(summarize(episodes))
 
-episodes = shipped.episodes("sorl")
-sweep_lines(summarize(episodes[episodes.candidates.isin((1, 8, 32))]))
+# %%
+most = {"steps": 8, "candidates": 32}
+for m, n in ((1, 1), (8, 1), (1, 32)):
+    d = paired_difference(episodes, "success", better=most, worse={"steps": m, "candidates": n})
+    print(
+        f"(8, 32) against ({m}, {n}): {d['difference']:+.2f}, "
+        f"95% interval [{d['low']:+.2f}, {d['high']:+.2f}], {d['seeds']} agents"
+    )
 
 # %% [markdown]
-# Candidates lift the lines; steps hardly move them. The intervals are wide because training seeds
-# differ by more than any dial can change at test time. By lesson 5 you will be able to explain each
-# of these observations, and you will have built every part of the agent.
+# The upper right corner is better than each of the other three, and no interval contains zero. An
+# *interval* says which differences would fit these 24 agents if we could train all possible ones.
+#
+# Is this the best use of effort? One could also train another agent, and act in one step. A weight of
+# the training says how greedy the policy is (lesson 4 explains it). Here are four values of this
+# weight, which differ in nothing else:
+
+
+# %%
+arms = {
+    50: "narrow_q_weight_50",
+    500: "narrow",
+    5000: "narrow_q_weight_5000",
+    50_000: "narrow_q_weight_50000",
+}
+shipped.differences(*arms.values(), only=["q_weight"])
+rows = {}
+for weight, arm in arms.items():
+    table = summarize(shipped.episodes(arm).query("training_seed < 8"))
+    table = table.set_index(["steps", "candidates"])
+    rows[weight] = {
+        f"m = {m}, N = {n}": "{success:.2f} [{success_low:.2f}, {success_high:.2f}]".format(
+            **table.loc[m, n]
+        )
+        for m, n in ((1, 1), (8, 1), (1, 32), (8, 32))
+    }
+pd.DataFrame(rows).T.rename_axis("weight of Q")
+
+# %% [markdown]
+# TUNE
+#
+# By lesson 5 you will be able to explain each of these observations, and you will have built every part
+# of the agent. In lesson 6 a robot moves a cube: there one step with one candidate succeeds in 0.38 of
+# the episodes, eight steps alone in 0.09, eight candidates alone in 0.21, and both together in 0.71.
+#
+# ## The whole method in one picture
+
+# %%
+plotting.method_diagram()
+
+# %% [markdown]
+# Read it from the left. The data teach the critic (lesson 3) and the policy (lessons 1, 2 and 4). For each
+# action the policy then proposes, and the critic chooses (lesson 5).
 #
 # ## What you will be able to do
 #
@@ -122,6 +189,7 @@ sweep_lines(summarize(episodes[episodes.candidates.isin((1, 8, 32))]))
 #
 # - **Predict, then run** is the method: a wrong guess that you wrote down teaches more than a right
 #   figure that you scrolled past.
+# - A term that you don't know is in the [glossary](GLOSSARY.md).
 # - **Exercises** have a blank (`...`), a check, hints that unfold one by one, and a folded solution.
 #   A check knows the usual mistakes and names yours. If you leave an exercise empty, the notebook
 #   still runs to its end.
@@ -197,7 +265,8 @@ print(doctor.as_text(doctor.examine()))
 # ## Recap
 #
 # - An offline agent has a policy (which actions are plausible) and a critic (what they are worth).
-# - At test time you can spend compute on steps m, and on candidates N.
+# - At test time you can spend compute on steps m, and on candidates N: steps decide what is proposed,
+#   candidates what is chosen.
 # - One agent is an anecdote; claims carry several training seeds and an interval.
 #
 # ## Three questions

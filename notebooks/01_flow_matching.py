@@ -70,6 +70,8 @@ from sorl_edu.widgets import FlowExplorer
 # from 0 to 1.
 #
 # **Predict, then run.** Halfway, at $t = 1/2$: are there eight clouds already, or one?
+#
+# > *my prediction:*
 
 # %%
 data_key, noise_key = jax.random.split(jax.random.key(0))
@@ -138,6 +140,8 @@ exercises.path(path)
 #
 # **Predict, then run.** The red dot is a place to the right of the middle. Where do the paths
 # through it lead early on, at $t = 0.2$? And late, at $t = 0.8$?
+#
+# > *my prediction:*
 
 # %%
 plotting.crossing_paths(noise, data, point=(0.4, 0.15), times=(0.2, 0.5, 0.8))
@@ -212,6 +216,8 @@ np.testing.assert_allclose(by_hand, library, rtol=1e-4)
 # $a_1 - a_0$ and $a_t$ are jointly Gaussian, and the conditional mean is linear in $a$.
 #
 # **Predict, then run.** At $t = 0.1$, does the velocity grow or fall as $x$ grows? And at $t = 0.9$?
+#
+# > *my prediction:*
 
 # %%
 mu, sigma = jnp.array([0.5, -0.25]), 0.3
@@ -252,6 +258,8 @@ plotting.velocity_slices(exact_field, gaussian_fields)
 # $$ a_{t + 1/m} = a_t + \tfrac{1}{m}\, v(a_t, t), \qquad t = 0, \tfrac{1}{m}, \dots, \tfrac{m-1}{m}. $$
 #
 # **Predict, then run.** What do you get in a single step from $t = 0$ to $t = 1$?
+#
+# > *my prediction:*
 
 # %%
 params, losses = jax.jit(jax.vmap(lambda key: train(key, data)))(seeds)
@@ -347,6 +355,8 @@ exercises.euler(euler)
 # **Predict, then run.** How close do samples come to the data as the steps double? The *energy
 # distance* compares two clouds of points: 0 for the same distribution, in the unit of the actions.
 # Even two samples of the data are not at distance 0 from each other; the dotted line shows theirs.
+#
+# > *my prediction:*
 
 # %%
 steps = (1, 2, 4, 8, 16, 32, 64, 128)

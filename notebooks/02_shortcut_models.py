@@ -75,6 +75,8 @@ from sorl_edu.widgets import FlowExplorer, SelfConsistencyExplorer
 #
 # **Predict, then run.** How many steps does the perfect shortcut need to get from noise to a cloud
 # in the upper right? And where does the velocity of lesson 1 lead in as many steps?
+#
+# > *my prediction:*
 
 # %%
 mu, sigma = jnp.array([0.9, 0.6]), 0.3
@@ -286,6 +288,8 @@ def train(key, weight=1.0, tau=0.005, updates=3000, batch=256):
 # %% [markdown]
 # **Predict, then run.** Five seeds of each. How far from the data is the shortcut at one step? Is it
 # worse than the flow at many?
+#
+# > *my prediction:*
 
 # %%
 seeds = jax.random.split(jax.random.key(1), 5)
@@ -343,6 +347,8 @@ explorer
 #
 # **Predict, then run.** Before any training, is one jump far from two half jumps? When is the gap
 # widest?
+#
+# > *my prediction:*
 
 # %%
 chosen = (0, 1, 2, 4, 8, 12, 20, 30)
@@ -411,6 +417,8 @@ exercises.times(times)
 # itself (the gradient is still stopped).
 #
 # **Predict, then run.** Without the average, is one-step sampling better, worse, or unstable?
+#
+# > *my prediction:*
 
 # %%
 no_ema_history = jax.jit(jax.vmap(lambda key: train(key, tau=1.0)))(seeds)

@@ -93,6 +93,8 @@ if RETRAIN:
 #
 # **Predict, then run.** Here are a few recorded trajectories. If you imitated them perfectly, would
 # you get to the star?
+#
+# > *my prediction:*
 
 # %%
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
@@ -125,6 +127,8 @@ recorded([1, 2, 3])
 # ## Why not just average the data?
 #
 # **Predict, then run.** At a T-junction, what is the mean of the recorded actions? Where does it lead?
+#
+# > *my prediction:*
 
 # %%
 PLACES = {"A, a corridor": (8.0, 8.0), "B, a T-junction": (12.0, 8.0)}
@@ -243,6 +247,8 @@ exercises.td_target(td_target)
 #
 # **Predict, then run.** Without the mask, what happens to the values if each step costs 1? And if instead the goal
 # pays 1 and steps are free?
+#
+# > *my prediction:*
 
 # %%
 LENGTH, GAMMA = 30, 0.99
@@ -341,6 +347,8 @@ explorer
 #
 # **Predict, then run.** On a chain whose recordings drift towards the goal but often turn back, which $n$ learns
 # fastest? Which ends at the best policy's value?
+#
+# > *my prediction:*
 
 # %%
 DRIFT = 0.7  # how often the recorded action is the one towards the goal
@@ -462,6 +470,8 @@ exercises.n_step_target(n_step_target)
 #
 # **Predict, then run.** $N$ actions are worth exactly 0 each; a critic's estimates have unit noise. How much does the
 # best-looking action seem to be worth? And if there are two critics, of which the lower one counts?
+#
+# > *my prediction:*
 
 
 # %%
@@ -512,6 +522,8 @@ overestimation()
 # $$G = -\frac{1 - \gamma^{T}}{1 - \gamma}, \qquad T = \text{steps before the goal}.$$
 #
 # **Predict, then run.** Is the promise too high or too low? Would the minimum of the two critics help?
+#
+# > *my prediction:*
 
 
 # %%
@@ -582,6 +594,8 @@ promises(
 #
 # **Predict, then run.** How much should the promise at the start differ between 1 and 8 steps? And for a critic that
 # does not see $m$?
+#
+# > *my prediction:*
 
 
 # %%

@@ -51,10 +51,12 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
-from sorl_edu import load, preset, summarize, train
+from sorl_edu import evaluate, summarize
 from sorl_edu.agents.agent import encode
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import sorl as exercises
@@ -68,10 +70,10 @@ from sorl_edu.plotting import (
     WIDTH,
     action_values,
     chosen_actions,
-    learning_curves,
     maze_trajectories,
     styled,
 )
+from sorl_edu.progress import progress_bar
 from sorl_edu.shortcut import at_step_size, sample_from, self_consistency_loss
 
 # %matplotlib inline
@@ -81,22 +83,75 @@ from sorl_edu.shortcut import at_step_size, sample_from, self_consistency_loss
 # command of each. The switch trains them again.
 
 # %%
-RETRAIN = False  # True takes about half an hour on 2 cores; the pictures then show yours
-SHOWN = (
-    "sorl",
-    "cloning",
-    "q_weight_5",
-    "q_weight_50",
-    "q_weight_5000",
-    "flow_weight_10",
-    "flow_weight_100",
-    "consistency_weight_0.1",
-    "consistency_weight_10",
-)
+GREED = {
+    50: "narrow_q_weight_50",
+    500: "narrow",
+    5000: "narrow_q_weight_5000",
+    50_000: "narrow_q_weight_50000",
+}
+TIE = {10: "narrow", 100: "narrow_consistency_100"}
+RETRAIN = False  # True takes about an hour on 2 cores; the pictures then show yours
 if RETRAIN:
-    shipped.retrain(*SHOWN)
+    shipped.retrain(*dict.fromkeys([*GREED.values(), *TIE.values(), "narrow_cloning"]))
 
 # %% [markdown]
+# ## Why follow Q's gradient, and what goes wrong offline
+#
+# Lesson 3's critic says what an action is worth. A policy can use it in three ways:
+#
+# 1. *weigh*: clone the recorded actions, the better ones more strongly (advantage-weighted regression, IQL);
+# 2. *reject*: clone all of them, draw several, and keep the best (IDQL; best-of-N over a clone);
+# 3. *follow the gradient*: change the action in the direction in which Q rises, $\partial Q / \partial a$ (SORL, FQL, TD3+BC).
+#
+# The first two redistribute what is in the data. The third can find actions that nobody recorded: better ones, and
+# ones that only *look* better. A critic is fitted where data are, and extrapolates elsewhere. Online, an agent would try the
+# action and learn that it was wrong. Offline nobody tries it. This **extrapolation error** is *the* problem of offline RL.
+#
+# Here it is in one dimension: an action worth more the larger it is, up to a cliff that nobody went near. The policy
+# maximises $w\,Q(a) + \log p(a)$, where $p$ is the density of the recorded actions.
+#
+# **Predict, then run.** Where is the maximum for a small, a middle and a large $w$, and what is it worth?
+#
+# > *my prediction:*
+
+# %%
+rng = np.random.default_rng(0)
+recorded = np.concatenate([rng.normal(-0.55, 0.1, 150), rng.normal(0.1, 0.1, 150)])
+
+
+def worth(a):
+    return np.where(a < 0.4, 0.5 + a, -1.0)  # beyond 0.4 is a cliff
+
+
+q_1d = np.polynomial.Polynomial.fit(recorded, worth(recorded) + rng.normal(0, 0.3, 300), 2)
+log_density = stats.gaussian_kde(recorded, 0.15).logpdf
+drawn = rng.choice(recorded, (1000, 8))  # eight clones each time
+best_of_8 = np.take_along_axis(drawn, q_1d(drawn).argmax(1)[:, None], 1)
+print(f"worth: a clone {worth(recorded).mean():.2f}, the best of 8 {worth(best_of_8).mean():.2f}")
+
+axis = np.linspace(-1, 1, 401)
+figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+left, right = figure.subplots(1, 2, sharex=True)
+left.plot(axis, worth(axis), color="0.5", linestyle="--", label="what an action is worth")
+left.plot(axis, q_1d(axis), color=GREEN, label="Q, fitted to the data")
+left.plot(recorded, np.full(300, -1.5), "|", color=BLUE, label="recorded actions")
+left.set(xlabel="action a", ylim=(-1.6, 2.2), title="Q is right where there are data")
+left.legend(loc="upper left")
+for w, color, mark in ((0, BLUE, "o"), (10, GREEN, "D"), (100, RED, "X")):
+    pull = w * q_1d(axis) + log_density(axis)
+    best = axis[pull.argmax()]
+    label = f"w = {w}: a = {best:.2f}, worth {worth(best):.2f}"
+    right.plot(axis, pull - pull.max(), color=color, label=label)
+    right.plot(best, 0, mark, color=color, markersize=9)
+right.set(xlabel="action a", ylim=(-12, 1.5), title="w Q(a) + log p(a), and its maximum")
+right.legend(loc="lower center")
+figure
+
+# %% [markdown]
+# With $w = 0$ the policy imitates. A middle $w$ draws it to the better edge of the data: better than a clone, and better
+# than the best of eight. A large $w$ draws it over the cliff, where Q is highest and wrong. Everything in this lesson
+# weighs Q's pull against the data's hold.
+#
 # ## What does the policy want?
 #
 # It wants three things at once: actions of high value; actions that are in the data; and the same actions in few steps
@@ -110,11 +165,13 @@ if RETRAIN:
 # - $L_{SC}$: self-consistency (lesson 2), at every larger step, towards the moving average $s'$.
 #
 # **Predict, then run.** Which of the three compares the policy with the *data's* actions, and at which step sizes?
+#
+# > *my prediction:*
 
 # %%
 ENVIRONMENT = shipped.ENVIRONMENT
-data = load(ENVIRONMENT)
-agent, state, _ = shipped.agent("sorl")
+data = shipped.narrow_data()  # walks of little noise, as in lessons 0 and 5
+agent, state, _ = shipped.agent("narrow")
 batch = agent.prepare(data.train).sample(jax.random.key(0), agent.batch_size)
 batch = encode(state.encoder, batch)  # networks see features of observations
 o, a_1 = batch.observations, batch.actions
@@ -201,6 +258,8 @@ exercises.q_loss(q_loss)
 #
 # **Predict, then run.** Give each step a field of its own (the same parameters, copied). Which step of
 # eight gets the largest share of the gradient? And what does a gradient through 8 steps cost, in units of one through 1 step?
+#
+# > *my prediction:*
 
 
 # %%
@@ -266,10 +325,11 @@ def through_the_steps(found):
 through_the_steps({m: measure(m) for m in (1, 2, 4, 8)})
 
 # %% [markdown]
-# A single step gets all of the gradient. Each of eight gets a share, and the shares are of similar size: every step is
-# within Q's reach, including the first. The gradient costs more with more steps, since each is evaluated and
-# differentiated in turn. $M_{BTT}$ bounds that cost: $L_Q$ never unrolls more than $M_{BTT}$ steps. (Lesson 5 looks at
-# the steps beyond it.)
+# With eight steps the last one gets the largest share, and the first about half as much: every step is within Q's
+# reach. A gradient through eight steps takes several times as long as one through one step (the right panel has it for
+# this machine), since the steps are evaluated and differentiated in turn. $M_{BTT}$, the number of steps that are
+# back-propagated through (BTT stands for back-propagation through time), bounds that cost: $L_Q$ never unrolls more
+# than $M_{BTT}$ steps.
 #
 # ### Exercise 4.2 · The policy's action · ★★☆ · 10 min · 2 points
 # Write the loop that $L_Q$ differentiates. `s(obs, a_t, t, h)` takes `t` and `h` as (batch, 1) columns and returns a
@@ -356,181 +416,226 @@ exercises.policy_loss(policy_loss)
 # </details>
 
 # %% [markdown]
-# ## What does a run look like?
+# ## The whole update, by hand
 #
-# SORL trains everything in one stage: each update changes the critic, then the policy, then both moving averages. Here
-# is a short run, live:
+# Here is SORL without its class: two losses, two optimizers, two moving averages. Each update draws a batch and a number
+# of steps, and changes first the critic (lesson 3), then the policy.
 #
-# **Predict, then run.** Which loss will *rise* while the agent gets better?
+# **Predict, then run.** Which loss will *rise* while the agent gets better? And after 6000 updates, at which of (1, 1),
+# (8, 1) and (8, 32) will the agent arrive?
+#
+# > *my prediction:*
 
 # %%
-run = train(
-    preset("pointmaze"),
-    data.train,
-    updates=2000,
-    key=jax.random.key(0),
-    log_every=200,
-    progress=False,
+transitions = agent.prepare(data.train)  # with 5-step returns
+start = agent.init(jax.random.key(0), transitions)  # fresh networks
+adam = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(5e-4))
+
+
+def sample(theta, o, key, m):  # a ~ pi(. | o, m), with the gradient through all m steps
+    return sample_from(agent.s(start, theta), o, jax.random.normal(key, (len(o), 2)), m, M)
+
+
+def critic_loss(phi, phi_average, theta, batch, key, m):
+    a_next = sample(theta, batch.next_observations, key, m)
+    q_next = agent.q(phi_average, m)(batch.next_observations, a_next).mean(0)
+    y = batch.rewards + agent.discount**batch.horizons * batch.masks * q_next
+    return ((agent.q(phi, m)(batch.observations, batch.actions) - y) ** 2).mean()
+
+
+def policy_loss_by_hand(theta, theta_average, phi, batch, keys, m):
+    o, a_1, s = batch.observations, batch.actions, agent.s(start, theta)
+    q = agent.q(phi, m)(o, sample(theta, o, keys[0], m)).mean(0)
+    L_Q = -q.mean() / jax.lax.stop_gradient(jnp.abs(q).mean())
+    L_FM, _ = flow_matching_loss(at_step_size(s, 1 / M), o, a_1, keys[1], times=grid_times(M))
+    L_SC, _ = self_consistency_loss(s, agent.s(start, theta_average), o, a_1, keys[2], M)
+    loss = agent.q_weight * L_Q + agent.flow_weight * L_FM + agent.consistency_weight * L_SC
+    return loss, {"Q of its actions": q.mean(), "L_FM": L_FM, "L_SC": L_SC}
+
+
+def descend(loss, learner, *inputs):
+    (params, average, moments) = learner
+    (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(params, *inputs)
+    step, moments = adam.update(gradient, moments)
+    return (optax.apply_updates(params, step), average, moments), metrics
+
+
+@functools.partial(jax.jit, static_argnames="m")
+def update(critic, policy, key, m):
+    keys = jax.random.split(key, 5)
+    batch = encode(start.encoder, transitions.sample(keys[0], agent.batch_size))
+    with_metrics = lambda *inputs: (loss := critic_loss(*inputs), {"TD loss": loss})  # noqa: E731
+    critic, td = descend(with_metrics, critic, critic[1], policy[0], batch, keys[1], m)
+    policy, metrics = descend(policy_loss_by_hand, policy, policy[1], critic[0], batch, keys[2:], m)
+    (phi, phi_average, phi_adam), (theta, theta_average, theta_adam) = critic, policy
+    phi_average = optax.incremental_update(phi, phi_average, agent.tau)
+    theta_average = optax.incremental_update(theta, theta_average, agent.tau)
+    return (phi, phi_average, phi_adam), (theta, theta_average, theta_adam), td | metrics
+
+
+phi, theta = start.critic.params, start.field.params
+critic, policy = (phi, phi, adam.init(phi)), (theta, theta, adam.init(theta))
+history, draws = [], np.random.default_rng(0).choice([1, 2], 6000)  # m ~ U{1, M_BTT = 2}
+for i in progress_bar(range(6000), unit="update"):
+    critic, policy, metrics = update(critic, policy, jax.random.key(i), m=int(draws[i]))
+    if i % 100 == 99:
+        history.append({"update": i + 1} | {name: float(x) for name, x in metrics.items()})
+
+# %%
+figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+curves = pd.DataFrame(history).set_index("update")
+for axes, name in zip(figure.subplots(1, 4), curves, strict=True):
+    axes.plot(curves[name].rolling(5).mean(), color=BLUE)
+    axes.set(title=name, xlabel="updates")
+figure
+
+# %%
+mine = start.replace(
+    critic=start.critic.replace(params=critic[0], target=critic[1]),
+    field=start.field.replace(params=policy[0], target=policy[1]),
 )
-learning_curves(
-    run.history, ["critic_loss", "q_data", "q_policy", "flow_loss", "consistency_loss", "q_loss"]
-)
+for m, n in ((1, 1), (8, 1), (8, 32)):
+    table, _ = evaluate(agent, mine, ENVIRONMENT, steps=m, candidates=n, episodes=10, seed=0)
+    print(f"m = {m}, N = {n}: {table.success.sum():.0f} of 10 episodes arrive")
 
 # %% [markdown]
-# - The **flow-matching loss** falls, then rises again: first the policy learns the data, then Q draws it away. It is
-#   no longer a measure of quality; its rise is the price of better actions.
-# - **Q falls** throughout, for data and policy actions alike. The policy is not getting worse: values start near 0 and
-#   the truth lies far below (lesson 3). The **TD loss** rises with the values' range.
-# - The **normalised Q loss** stays at 1, as announced.
+# - The **self-consistency loss** rises, for some 3000 updates: one step and two steps follow Q, eight steps imitate, so
+#   the step sizes grow apart. It is the price of better actions, and no measure of quality.
+# - The **flow-matching loss** falls, and is never small: walks that go everywhere can't be predicted.
+# - **Q falls** throughout. The policy is not getting worse: values start near 0, and the truth lies far below (lesson 3).
+#   The **TD loss** rises and falls with the range of the values.
 #
-# So none of these curves shows whether the agent is good. Episodes do.
+# So none of these curves shows whether the agent is good. Episodes do: after six tenths of the shipped agent's updates,
+# this one arrives with eight steps and 32 candidates alone. (One seed. Another key makes another agent.)
 #
 # ## What does each weight do?
 #
-# The longer runs are shipped; `make course-data` trained them (`python -m sorl_edu.experiments.course q_weight_50`
-# trains one of them). The course's agent has $w_Q = 500$, $w_{FM} = 1$, $w_{SC} = 100$; each arm changes one of these.
+# The longer runs are shipped; `make course-data` trained them. Lesson 0's agent has $w_Q = 500$ and $w_{FM} = w_{SC} = 10$,
+# the published weights, and $M_{BTT} = 2$. Each arm below (an *arm* is one of the settings that a study compares)
+# changes $w_Q$ alone, which the next cell checks.
 #
 # **Predict, then run.** Success over $w_Q$: does it rise, fall, or do both?
+#
+# > *my prediction:*
 
 # %%
-SWEEPS = {
-    "q_weight": {5: "q_weight_5", 50: "q_weight_50", 500: "sorl", 5000: "q_weight_5000"},
-    "flow_weight": {1: "sorl", 10: "flow_weight_10", 100: "flow_weight_100"},
-    "consistency_weight": {0.1: "consistency_weight_0.1", 10: "consistency_weight_10", 100: "sorl"},
+shipped.differences(*GREED.values(), only=["q_weight"])
+
+# %%
+SETTINGS = {
+    (1, 1): (ORANGE, "o"),
+    (1, 32): (RED, "^"),
+    (8, 1): (BLUE, "s"),
+    (8, 32): (GREEN, "D"),
 }
-SETTINGS = {(1, 1): (ORANGE, "o"), (8, 1): (BLUE, "s"), (8, 32): (GREEN, "D")}
 
 
 @styled
-def success_over_weights():
-    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
-    for axes, (weight, arms) in zip(
-        figure.subplots(1, 3, sharey=True), SWEEPS.items(), strict=True
-    ):
-        tables = {value: summarize(shipped.episodes(arm)) for value, arm in arms.items()}
-        for at, ((m, n), (color, mark)) in enumerate(SETTINGS.items()):
-            rows = pd.concat(t[(t.steps == m) & (t.candidates == n)] for t in tables.values())
-            ends = [rows.success - rows.success_low, rows.success_high - rows.success]
-            x = np.arange(len(arms)) + 0.12 * (at - 1)
-            axes.errorbar(
-                x,
-                rows.success,
-                np.maximum(ends, 0),
-                color=color,
-                marker=mark,
-                capsize=3,
-                label=f"m = {m}, N = {n}",
-            )
-        axes.set_xticks(range(len(arms)), arms)
-        axes.set(xlabel=weight, ylim=(-0.04, 1.04))
-        axes.grid(True, axis="y")
-    figure.axes[0].set_ylabel("success rate")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle("95% intervals over training seeds: 8 for the course's agent, 3 for the others")
+def success_over(arms, name):
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = figure.subplots()
+    tables = [summarize(shipped.episodes(arm).query("training_seed < 8")) for arm in arms.values()]
+    for at, ((m, n), (color, mark)) in enumerate(SETTINGS.items()):
+        rows = pd.concat(t[(t.steps == m) & (t.candidates == n)] for t in tables)
+        ends = [rows.success - rows.success_low, rows.success_high - rows.success]
+        x = np.arange(len(arms)) + 0.1 * (at - 1.5)
+        label = f"m = {m}, N = {n}"
+        axes.errorbar(x, rows.success, ends, color=color, marker=mark, capsize=3, label=label)
+    axes.set_xticks(range(len(arms)), [f"{value:,}" for value in arms])
+    axes.set(xlabel=name, ylabel="success rate", ylim=(-0.04, 1.04))
+    axes.grid(True, axis="y")
+    figure.legend(loc="outside lower center", ncols=4)
+    figure.suptitle("95% intervals over 8 training seeds")
     return figure
 
 
-success_over_weights()
+success_over(GREED, "weight of Q, $w_Q$")
 
 # %% [markdown]
-# *With too small a $w_Q$, or too large a $w_{FM}$, no episode arrives*: the policy stays with data that leads everywhere.
-# In between there is a range that works, and the course's own agent is not the best in it: a flow weight of 10 did better
-# in its three seeds. (We keep the course's agent because it leaves something for lesson 5 to gain.) Look at the
-# intervals, too. With three seeds, many of them span nearly everything, and support no statement at all. Where no bar
-# shows, all seeds agreed.
-#
-# One point is odd: with the smallest $w_{SC}$, 8 steps with the best of 32 candidates never arrive, while single
-# candidates mostly do. Best-of-N can hurt; lesson 5 looks into it.
+# GREEDTEXT
 #
 # Success shows that the agents differ. The action distributions show how.
 #
-# **Predict, then run.** At one state, how are 400 actions distributed for a small, a middle and a large $w_Q$, and for a
-# large $w_{FM}$?
+# **Predict, then run.** At lesson 0's junction, how are 400 actions distributed for a small and for a large $w_Q$, with one
+# step and with eight?
+#
+# > *my prediction:*
 
 # %%
-STATE = (12.0, 8.0)  # the T-junction of lesson 3: walls to the right, the goal is above
+STATE = (12.0, 8.0)  # lesson 0's junction: walls to the right, the goal is above
 
 
 @styled
 def actions_of(arms, steps=(1, 8)):
-    figure = Figure(figsize=(WIDTH, 4.9), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
     panels = figure.subplots(len(steps), len(arms), sharex=True, sharey=True)
     axis = np.linspace(-1, 1, 31)
     square = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     for column, (name, arm) in zip(panels.T, arms.items(), strict=True):
-        _, learned, _ = shipped.agent(arm)  # the losses' weights don't matter for acting
+        trained, learned, _ = shipped.agent(arm)
         found = chosen_actions(
-            agent, learned, STATE, steps=steps, candidates=(1,), key=jax.random.key(0), samples=400
+            trained,
+            learned,
+            STATE,
+            steps=steps,
+            candidates=(1,),
+            key=jax.random.key(0),
+            samples=400,
         )
         for axes, m in zip(column, steps, strict=True):
-            values = action_values(agent, learned, STATE, square, steps=m)
+            values = action_values(trained, learned, STATE, square, steps=m)
             axes.contourf(axis, axis, np.reshape(values, (31, 31)), 10, cmap="Greys_r", alpha=0.5)
             a = found[m, 1][0]
             axes.scatter(*a.T, s=6, color=BLUE, alpha=0.5, linewidths=0)
             spread = np.sqrt(((a - a.mean(0)) ** 2).sum(1).mean())
-            axes.set_title(f"{name}\nm = {m}, spread {spread:.2f}", size=9)
+            axes.set_title(f"{name}\nm = {m}, spread {spread:.2f}", size=11)
             axes.set(aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
-    figure.supxlabel("action along x", size=10)
-    figure.supylabel("action along y", size=10)
-    figure.suptitle("Actions at the T-junction (blue), and Q (brighter is higher)")
+    figure.supxlabel("action along x", size=11)
+    figure.supylabel("action along y", size=11)
+    figure.suptitle("Actions at the junction (blue), and Q (brighter is higher); one seed each")
     return figure
 
 
-actions_of(
-    {
-        "q_weight 5": "q_weight_5",
-        "q_weight 50": "q_weight_50",
-        "q_weight 500": "sorl",
-        "q_weight 5000": "q_weight_5000",
-        "flow_weight 100": "flow_weight_100",
-    }
-)
+actions_of({f"w_Q = {value:,}": arm for value, arm in GREED.items()})
 
 # %% [markdown]
-# From left to right, greed grows. With the smallest $w_Q$ the actions fill the square as the data does; with the largest
-# they are one point on its edge. A large $w_{FM}$ undoes $w_Q$: only their ratio matters.
-#
-# The contours differ as well, since each critic values *its own* policy. With the smallest $w_Q$ they point nowhere
-# useful: if the policy wanders whatever you do first, no first action is better than another. Critic and policy learn
-# together, or not at all. (One seed each.)
+# ACTIONTEXT
 #
 # ## Why are fewer steps greedier?
-#
-# **Predict, then run.** Now weaken the tie between step sizes, $w_{SC}$. Which policy drifts away from the data, the one
-# of 1 step or the one of 8?
-
-# %%
-actions_of(
-    {
-        "consistency_weight 0.1": "consistency_weight_0.1",
-        "consistency_weight 10": "consistency_weight_10",
-        "consistency_weight 100": "sorl",
-    }
-)
-
-# %% [markdown]
-# With a weak tie the 8-step policy covers the square like the data, and the 1-step policy is on its edge: *the fewer
-# steps, the greedier*. With a strong tie they are nearly the same policy. These are single seeds at one state; over
-# seeds, the figure of the weights shows it as success at $w_{SC} = 0.1$, where 1 step always arrives and 8 steps do not
-# always.
 #
 # The losses explain why. They train the field at each step size as follows:
 #
 # | step size $h$ | towards high $Q$ | towards the data |
 # |---|---|---|
-# | $1/M$, the smallest | $L_Q$, when $m = M$ is drawn | $L_{FM}$, directly |
-# | $2/M, \dots, 1/2$ | $L_Q$, when its $m$ is drawn | only through $L_{SC}$, from the next smaller step |
+# | $1/M$, the smallest | $L_Q$, if $m = M$ is ever drawn | $L_{FM}$, directly |
+# | $2/M, \dots, 1/2$ | $L_Q$, if its $m$ is ever drawn | only through $L_{SC}$, from the next smaller step |
 # | $1$, the largest | $L_Q$, when $m = 1$ is drawn | only through $L_{SC}$, from step size $1/2$, and so on down |
 #
-# Flow matching holds only the smallest step to the data. Every larger step inherits the pull towards $Q$ of the smaller
-# ones and adds its own. In an open maze greed is safe, and so one step does well here; where leaving the data is
-# dangerous, we should distrust that step.
+# Flow matching holds only the smallest step to the data. With $M_{BTT} = 2$, Q pulls at the two largest. Between them,
+# self-consistency pulls both ways. So these agents are greedy at one and two steps, and imitate at four and eight.
+#
+# **Predict, then run.** Tie the step sizes together ten times as strongly, $w_{SC} = 100$. Will the steps be alike, and
+# will they all be greedy, or all imitate?
+#
+# > *my prediction:*
+
+# %%
+shipped.differences(*TIE.values(), only=["consistency_weight"])
+actions_of({f"w_SC = {value}": arm for value, arm in TIE.items()})
+
+# %%
+success_over(TIE, "weight of self-consistency, $w_{SC}$")
+
+# %% [markdown]
+# TIETEXT
 #
 # ## What does all this buy over imitation?
 #
 # Behaviour cloning is $L_{FM}$ alone: it has no critic and no choice.
 #
 # **Predict, then run.** In how many of its episodes does a perfect imitator of this dataset arrive?
+#
+# > *my prediction:*
 
 
 # %%
@@ -541,26 +646,24 @@ def cell(arm, m, n):
 
 pd.DataFrame(
     {
-        "cloning": [cell("cloning", m, 1) for m in (1, 8)],
-        "SORL, N = 1": [cell("sorl", m, 1) for m in (1, 8)],
-        "SORL, N = 32": [cell("sorl", m, 32) for m in (1, 8)],
+        "cloning": [cell("narrow_cloning", m, 1) for m in (1, 8)],
+        "SORL, N = 1": [cell("narrow", m, 1) for m in (1, 8)],
+        "SORL, N = 32": [cell("narrow", m, 32) for m in (1, 8)],
     },
     index=["m = 1", "m = 8"],
 )
 
 # %%
-cloned = shipped.trajectories("cloning")[8, 1]
+cloned = shipped.trajectories("narrow_cloning")[8, 1]
 maze_trajectories(ENVIRONMENT, cloned.positions, cloned.success)
 
 # %%
-chosen = shipped.trajectories("sorl")[8, 32]
+chosen = shipped.trajectories("narrow")[8, 32]
 maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
 
 # %% [markdown]
 # Cloning never arrives, with any number of steps: it repeats the recorded actions, and these lead everywhere. From the
-# same data SORL finds the way. How often it arrives depends on the seed, as the wide intervals for $N = 1$ show, and on
-# choosing the best of 32 (lesson 5). The second picture is one seed, at a setting that suits it; the table covers all
-# seeds.
+# same data SORL finds the way. The pictures show one seed; the table covers all.
 #
 # ## Paper, code, library
 #
@@ -586,7 +689,7 @@ maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
 # ## Recap
 # - One stage, three losses: high value ($L_Q$), the data's actions ($L_{FM}$), the same action in few steps as in many ($L_{SC}$).
 # - Q's gradient flows through every step, and each step adds to its cost, so $M_{BTT}$ bounds their number.
-# - $w_Q$ and $w_{FM}$ balance greed against faithfulness, and either extreme can fail.
+# - $w_Q$ and $w_{FM}$ balance greed against faithfulness to the data.
 # - Only the smallest step is held to the data by flow matching, so the fewer the steps, the greedier the policy; $w_{SC}$ sets how much.
 #
 # ## Three questions

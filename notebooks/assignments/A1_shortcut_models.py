@@ -77,6 +77,8 @@ from sorl_edu.shortcut import at_step_size, self_consistency_loss
 #
 # **Predict, then run.** Noise and data have the same spread. Halfway along the straight paths, is the
 # spread of all points larger, smaller, or the same? And along the arcs?
+#
+# > *my prediction:*
 
 # %%
 mode_key, spread_key, noise_key = jax.random.split(jax.random.key(0), 3)
@@ -278,6 +280,8 @@ exercises.heun(heun)
 # **Predict, then run.** A method is of order $p$ if its error falls like $1/\text{steps}^p$: on
 # logarithmic axes, a line of slope $-p$. Which of the two methods has the smaller error at equal cost,
 # with 2 evaluations? With 64? And which path is easier to follow?
+#
+# > *my prediction:*
 
 
 # %%
@@ -322,6 +326,8 @@ if exercises.heun(heun):
 #
 # **Predict, then run.** The first part is short, the second one three times as long. Will the velocity
 # of the large jump be nearer to $v_1$, nearer to $v_2$, or halfway between them?
+#
+# > *my prediction:*
 
 # %%
 mean, std = clouds["cosine"]
@@ -421,6 +427,8 @@ plotting.samples_2d({f"seed {seed}": shortcut_training.unseen(seed) for seed in 
 # Flow matching alone is such a loss; it does not use `target_shortcut`.
 #
 # **Predict, then run.** Where does flow matching alone put its samples in one step? In three?
+#
+# > *my prediction:*
 
 
 # %%
@@ -547,6 +555,8 @@ if exercises.ready(loss):
 #
 # **Predict, then run.** At which $m$ will yours have the smaller distance? Is lesson 2's shortcut bad at
 # $m = 3$?
+#
+# > *my prediction:*
 
 # %%
 if exercises.ready(loss):

@@ -82,6 +82,8 @@ matplotlib.rcParams.update(plotting.STYLE)
 #
 # **Predict, then run.** A critic whose errors have a deviation of 1 rates N actions that are all worth 0.
 # What value does it promise for the best of 16? And the smaller value of two such critics?
+#
+# > *my prediction:*
 
 # %%
 candidates = 2 ** np.arange(7)
@@ -290,16 +292,18 @@ exercises.learned(BestOfNSORL)
 # ## Is it any better?
 #
 # Three numbers are a small sample. Was your agent better than SORL with its own target, or luckier? Lesson
-# 5's agent was trained with eight seeds, and each of them ran from the same 20 starts at many settings. Here
+# 3's agent was trained with eight seeds, and each of them ran from the same 20 starts at many settings. Here
 # are two of these settings, both at 8 steps: one candidate, and the best of 32.
 #
 # **Predict, then run.** Every pair of dots is one training. Suppose that you had trained a single seed, and
 # drawn your conclusion from its 20 episodes. For how many of the seeds would the conclusion be the opposite?
+#
+# > *my prediction:*
 
 
 # %%
 def success(steps, candidates):
-    """Success of lesson 5's agent by training seed and start, (S, E)."""
+    """Success of lesson 3's agent by training seed and start, (S, E)."""
     episodes = shipped.episodes("sorl")
     chosen = episodes[(episodes.steps == steps) & (episodes.candidates == candidates)]
     return chosen.pivot(index="training_seed", columns="episode", values="success").to_numpy()

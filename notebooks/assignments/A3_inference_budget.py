@@ -77,6 +77,8 @@ matplotlib.rcParams.update(plotting.STYLE)
 #
 # **Predict, then run.** Here are the values of 32 candidates of lesson 6's robot, at the start of three
 # episodes. In which of the three would you pay for more candidates?
+#
+# > *my prediction:*
 
 # %%
 agent, state, info = shipped.robot("cube", 1)

@@ -10,6 +10,8 @@ each. The experiments are `experiments.course.EXPERIMENTS` and `experiments.robo
 from __future__ import annotations
 
 import operator
+from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
@@ -18,8 +20,8 @@ import pandas as pd
 
 from sorl_edu.agents import Agent
 from sorl_edu.agents.agent import State, without
-from sorl_edu.datasets.ogbench import shipped_data
-from sorl_edu.errors import UnknownName, check
+from sorl_edu.datasets.ogbench import OfflineDataset, load, shipped_data
+from sorl_edu.errors import DataError, UnknownName, check
 from sorl_edu.plotting.mazes import Trajectories
 from sorl_edu.training import checkpoints
 from sorl_edu.training.checkpoints import AgentInfo
@@ -49,6 +51,11 @@ def retrain(*names: str, folder: str | Path = "runs/course_data", **changes) -> 
     for name in names:
         course.make(name, folder / "runs", folder, **changes)
         _RETRAINED[name] = folder
+
+
+def narrow_data() -> OfflineDataset:
+    """The course's maze, walked with little noise: 250 episodes that hardly leave the way."""
+    return load(ENVIRONMENT, folder=shipped_data() / "narrow")
 
 
 def names() -> list[str]:
@@ -91,6 +98,42 @@ def trajectories(name: str) -> dict[tuple[int, int], Trajectories]:
                 positions = file[key].astype(np.float32)
                 found[int(m), int(n)] = Trajectories(positions, file[f"{key}_success"])
     return found
+
+
+def differences(*names: str, only: Collection[str]) -> pd.DataFrame:
+    """What experiments differ in: a row per setting, a column per experiment.
+
+    A comparison is about the settings that it names, if all others are equal. This reads them from
+    the agents' files (hyper-parameters, updates, the checksum of the data), not from a declaration
+    that may have changed since.
+
+    Args:
+        names: the experiments that are compared.
+        only: the settings that they differ in, as "q_weight" or "encoder.fourier_features".
+
+    Raises:
+        DataError: they differ in another setting, or don't differ in one of these.
+    """
+    from sorl_edu.experiments import course
+    from sorl_edu.experiments.experiment import flatten
+
+    columns = {}
+    for name in names:
+        trained, _, info = agent(name)
+        columns[name] = flatten(asdict(trained)) | {
+            "agent": type(trained).__name__,
+            "updates": info.updates,
+            "dataset": (info.dataset_sha256 or "")[:12],
+            "transform": course.EXPERIMENTS[name].facts()["transform"],
+        }
+    table = pd.DataFrame(columns, dtype=object)
+    table = table[[row.map(repr).nunique() > 1 for _, row in table.iterrows()]]
+    check(
+        set(table.index) == set(only),
+        f"{', '.join(names)} differ in {sorted(table.index)}, and not just in {sorted(only)}",
+        DataError,
+    )
+    return table
 
 
 def snapshots(name: str) -> tuple[tuple[int, ...], list[State]]:

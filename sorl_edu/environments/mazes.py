@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 from sorl_edu.environments.make import kind_of, make_env, parse_name
 from sorl_edu.errors import check
@@ -97,6 +97,38 @@ class MazeGeometry:
             ahead = reversed(self.free_neighbours(path[-1]))
             path.append(min(ahead, key=distance.__getitem__))
         return path
+
+
+def count_endings(
+    maze: MazeGeometry,
+    positions: Float[np.ndarray, "episode time 2"],
+    success: Shaped[np.ndarray, " episode"],
+) -> dict[str, int]:
+    """How many episodes end in which way: "arrived", or one of three failures.
+
+    An agent is stuck if it stays within a metre of its last position for the last tenth of the
+    episode: at the goal, if that is nearer to it than a cell's edge, or elsewhere. Else it was
+    still on its way when the time was up.
+
+    Args:
+        maze: where the episodes took place.
+        positions: in metres, NaN after an episode's end; evenly spaced in time.
+        success: whether each episode reached the goal.
+    """
+    counts = dict.fromkeys(("arrived", "stuck at the goal", "stuck elsewhere", "still moving"), 0)
+    for path, arrived in zip(positions, success, strict=True):
+        path = path[np.isfinite(path).all(1)]
+        last = path[-max(len(path) // 10, 2) :]
+        stuck = np.linalg.norm(last - path[-1], axis=1).max() <= 1
+        near = np.linalg.norm(path[-1] - np.array(maze.goal)) < maze.cell
+        if arrived:
+            how = "arrived"
+        elif stuck:
+            how = "stuck at the goal" if near else "stuck elsewhere"
+        else:
+            how = "still moving"
+        counts[how] += 1
+    return counts
 
 
 def free_neighbours(walls: Walls, cell: Cell) -> list[Cell]:

@@ -3,9 +3,9 @@
 Each study trains agents over several seeds, evaluates settings from the same starts, and asks for
 the paired difference between two settings with a 95% interval over the training seeds:
 
-    sequential   more inference steps help a policy that draws one candidate (N = 1)
-    parallel     best-of-32 helps at a fixed number of steps, and not with shuffled values
-    cloning      SORL beats behaviour cloning, and not when rewards are zeroed
+    dials      steps and candidates together do what neither does alone
+    verifier   the candidates' values bring the gain: shuffled, they bring nothing
+    cloning    SORL beats behaviour cloning, and not when rewards are zeroed
 
 Finished work is kept in runs/, so a study that is stopped resumes; agents that `make course-data`
 has, too, are trained once. The episodes are written to data/claims/*.csv with a manifest; from
@@ -24,14 +24,14 @@ import pandas as pd
 from sorl_edu import programs
 from sorl_edu.agents import Agent
 from sorl_edu.agents.agent import State
-from sorl_edu.agents.presets import preset
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.evaluation import paired_difference
 from sorl_edu.experiments import course
-from sorl_edu.experiments.experiment import Collection, Experiment, grid, parse_pieces, run
+from sorl_edu.experiments.experiment import Experiment, grid, parse_pieces, run
 from sorl_edu.files import add_to_manifest, write_csv
 from sorl_edu.inference import Proposal, choose
+from sorl_edu.training import use_all_cores
 
 
 @dataclass(frozen=True)
@@ -57,42 +57,37 @@ def without_rewards(data: Transitions) -> Transitions:
 
 
 SORL = replace(
-    course.EXPERIMENTS["sorl"], settings=grid((1, 2, 4, 8), (1, 32)), episodes=50, recorded=None
+    course.EXPERIMENTS["narrow"],
+    name="sorl",
+    settings=grid((1, 8), (1, 32)),
+    episodes=50,
+    recorded=None,
 )
-LOOSE = replace(
-    SORL,
-    name="broad data",
-    agent=preset("pointmaze", consistency_weight=0.1),
-    seeds=range(3),
-    updates=6000,
-    settings=((1, 1), (8, 1)),
-    snapshots=(),
+CLONING = replace(
+    course.EXPERIMENTS["narrow_cloning"],
+    name="cloning",
+    settings=((8, 1),),
+    episodes=50,
+    recorded=None,
 )
 
 ARMS: dict[str, tuple[Experiment, ...]] = {
-    "sorl": (
-        SORL,
-        replace(SORL, name="sorl, shuffled", settings=((1, 32), (8, 32)), verifier=ShuffledValues),
+    "sorl": (SORL,),
+    "shuffled": (
+        replace(SORL, name="sorl, shuffled", settings=((8, 32),), verifier=ShuffledValues),
     ),
     "sorl without rewards": (
         replace(
             SORL,
             name="sorl without rewards",
-            seeds=range(3),
+            seeds=range(8),
             settings=((8, 32),),
-            snapshots=(),
             transform=without_rewards,
         ),
     ),
-    "cloning": (
-        replace(course.EXPERIMENTS["cloning"], settings=((8, 1),), episodes=50, recorded=None),
-    ),
-    "narrow data": (
-        replace(LOOSE, name="narrow data", seeds=range(8), collection=Collection(250, noise=0.1)),
-    ),
-    "broad data": (LOOSE,),
+    "cloning": (CLONING,),
 }
-"""The experiments of each arm; the second one, if any, has another verifier than the critic."""
+"""The experiments of each arm."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class Claim:
     better: dict
     worse: dict
     expected: bool = True
-    seeds: int = 3  # the first training seeds, which all arms of the claim have
+    seeds: int = 24  # the first training seeds, which all arms of the claim have
 
 
 @dataclass(frozen=True)
@@ -114,63 +109,62 @@ class Study:
     claims: tuple[Claim, ...]
 
 
-def setting(arm: str, steps: int, candidates: int, verifier: str = "critic") -> dict:
+def setting(arm: str, steps: int, candidates: int) -> dict:
     """Column values that select one evaluated setting."""
-    return {"arm": arm, "steps": steps, "candidates": candidates, "verifier": verifier}
+    return {"arm": arm, "steps": steps, "candidates": candidates}
 
 
+BOTH = setting("sorl", 8, 32)
 STUDIES = {
-    "sequential": Study(
-        question="Do more inference steps help a policy that draws one candidate?",
-        arms=("sorl", "narrow data", "broad data"),
-        claims=(
-            Claim(
-                "8 steps of the course's agent take fewer steps to the goal than 1",
-                "length",
-                better=setting("sorl", 8, 1),
-                worse=setting("sorl", 1, 1),
-                seeds=8,
-            ),
-            Claim(
-                "on narrow data, with little self-consistency, 8 steps succeed more often than 1",
-                "success",
-                better=setting("narrow data", 8, 1),
-                worse=setting("narrow data", 1, 1),
-                seeds=8,
-            ),
-            Claim(
-                "why not: the fewer steps, the greedier; on broad data with little "
-                "self-consistency, 1 step takes fewer steps to the goal than 8",
-                "length",
-                better=setting("broad data", 1, 1),
-                worse=setting("broad data", 8, 1),
-            ),
-        ),
-    ),
-    "parallel": Study(
-        question="Does the best of 32 candidates do better than one, and is it the values' doing?",
+    "dials": Study(
+        question="Do steps and candidates together do what neither does alone?",
         arms=("sorl",),
         claims=(
             *(
                 Claim(
-                    f"at {steps} step(s), best-of-32 succeeds more often than one candidate",
+                    f"8 steps and the best of 32 succeed more often than {what}",
                     "success",
-                    better=setting("sorl", steps, 32),
-                    worse=setting("sorl", steps, 1),
-                    seeds=8,
+                    better=BOTH,
+                    worse=setting("sorl", *worse),
                 )
-                for steps in (1, 2, 4, 8)
+                for what, worse in (
+                    ("1 step and one candidate", (1, 1)),
+                    ("8 steps and one candidate", (8, 1)),
+                    ("1 step and the best of 32", (1, 32)),
+                )
             ),
-            *(
-                Claim(
-                    f"at {steps} step(s), with their values shuffled, it doesn't",
-                    "success",
-                    better=setting("sorl", steps, 32, "shuffled"),
-                    worse=setting("sorl", steps, 1),
-                    expected=False,
-                    seeds=8,
-                )
-                for steps in (1, 8)
+            Claim(
+                "8 steps alone do not succeed more often than 1",
+                "success",
+                better=setting("sorl", 8, 1),
+                worse=setting("sorl", 1, 1),
+                expected=False,
+            ),
+            Claim(
+                "with 1 step, the best of 32 does not succeed more often than one candidate",
+                "success",
+                better=setting("sorl", 1, 32),
+                worse=setting("sorl", 1, 1),
+                expected=False,
+            ),
+        ),
+    ),
+    "verifier": Study(
+        question="Is it the values of the candidates that bring the gain?",
+        arms=("sorl", "shuffled"),
+        claims=(
+            Claim(
+                "at 8 steps, the best of 32 succeeds more often than with its values shuffled",
+                "success",
+                better=BOTH,
+                worse=setting("shuffled", 8, 32),
+            ),
+            Claim(
+                "with its values shuffled it does not succeed more often than one candidate",
+                "success",
+                better=setting("shuffled", 8, 32),
+                worse=setting("sorl", 8, 1),
+                expected=False,
             ),
         ),
     ),
@@ -179,18 +173,19 @@ STUDIES = {
         arms=("sorl", "sorl without rewards", "cloning"),
         claims=(
             Claim(
-                "at 8 steps, SORL with N = 32 reaches the goal more often than behaviour cloning",
+                "8 steps and the best of 32 reach the goal more often than behaviour cloning",
                 "success",
-                better=setting("sorl", 8, 32),
+                better=BOTH,
                 worse=setting("cloning", 8, 1),
                 seeds=8,
             ),
             Claim(
-                "with rewards zeroed it doesn't",
+                "with rewards zeroed they do not",
                 "success",
                 better=setting("sorl without rewards", 8, 32),
                 worse=setting("cloning", 8, 1),
                 expected=False,
+                seeds=8,
             ),
         ),
     ),
@@ -213,25 +208,25 @@ def run_study(name: str, runs: Path, out: Path) -> None:
 
 
 def run_arm(name: str, runs: Path) -> pd.DataFrame:
-    """One arm's episodes: a row per training seed, setting, verifier and episode."""
+    """One arm's episodes: a row per training seed, setting and episode."""
     tables = []
     for experiment in ARMS[name]:
         print(f"{experiment.name}: {len(experiment.seeds)} seeds", flush=True)
         rows = run(experiment, runs / "claims", trainings=runs / "trainings")
-        verifier = "shuffled" if experiment.verifier else "critic"
-        tables.append(rows.assign(arm=name, verifier=verifier))
+        tables.append(rows.assign(arm=name))
     columns = ["episode", "success", "return", "length", "training_seed", "arm", "steps"]
     table = pd.concat(tables, ignore_index=True).rename(columns={"seed": "training_seed"})
-    return table[[*columns, "candidates", "verifier"]]
+    return table[[*columns, "candidates"]]
 
 
 def statistics(folder: Path | None = None) -> pd.DataFrame:
     """Every claim's paired difference, computed from the episodes in `folder`.
 
     Returns:
-        a row per claim: study, claim, metric, difference, low, high (95%, Student's, over training
-        seeds), seeds, episodes, expected, and holds: whether the interval excludes zero on the
-        better side (or, where no gain is expected, doesn't).
+        a row per claim: study, claim, metric, difference, low, high (95%, as
+        `evaluation.bounded_interval`, over training seeds), agents, seeds, episodes, expected, and
+        holds: whether the interval excludes zero on the better side (or, where no gain is expected,
+        doesn't).
     """
     folder = shipped_data() / "claims" if folder is None else folder
     rows = []
@@ -244,7 +239,7 @@ def statistics(folder: Path | None = None) -> pd.DataFrame:
                 better=claim.better,
                 worse=claim.worse,
             )
-            gain = found["high"] < 0 if claim.metric == "length" else found["low"] > 0
+            gain = found["low"] > 0
             rows.append(
                 {"study": name, "claim": claim.text, "metric": claim.metric}
                 | found
@@ -273,4 +268,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    use_all_cores()
     programs.run(main)

@@ -313,7 +313,7 @@ def check_plan(place: Path, plan: Mapping[str, Any]) -> None:
         raise CheckpointError(message) from None
     if plan["dataset_sha256"] is None:
         plan = {**plan, "dataset_sha256": found.get("dataset_sha256")}
-    before, now = _flat(found), _flat(plan)
+    before, now = flatten(found), flatten(plan)
     differences = [
         f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
         for name in {**before, **now}
@@ -326,12 +326,12 @@ def check_plan(place: Path, plan: Mapping[str, Any]) -> None:
     )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict:
     """Nested JSON objects as one, with dotted names."""
     flat = {}
     for name, value in values.items():
         path = f"{prefix}{name}"
-        flat |= _flat(value, f"{path}.") if isinstance(value, dict) else {path: value}
+        flat |= flatten(value, f"{path}.") if isinstance(value, dict) else {path: value}
     return flat
 
 

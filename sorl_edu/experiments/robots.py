@@ -188,9 +188,9 @@ def findings(out: Path | None = None) -> pd.DataFrame:
     compared on the tasks that both have.
 
     Returns:
-        a row per question: question, better and worse (success), difference, low, high (95%,
-        Student's, over training seeds; differences are paired within a seed), seeds, episodes
-        (rows that are paired: a task and an evaluation of a seed each).
+        a row per question: question, better and worse (success), difference, low, high (95%, as
+        `evaluation.bounded_interval`, over agents: one seed's of one task), agents, seeds, episodes
+        (rows that are paired: an evaluation of an agent each).
     """
     rows = {name: results(name, out) for name in EXPERIMENTS}
     everything = pd.concat(rows.values())

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from sorl_edu.agents.agent import Agent, State, propose
-from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
+from sorl_edu.environments.mazes import MazeGeometry, count_endings, maze_geometry
 from sorl_edu.errors import check
 from sorl_edu.inference import Proposal, check_budget
 from sorl_edu.plotting.style import (
@@ -111,7 +111,10 @@ def maze_trajectories(
         "goal": Line2D([], [], **GOAL),
     }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
-    axes.set_title(f"{maze.name}: {reached} of {len(success)} episodes reach the goal")
+    endings = count_endings(maze, observations[..., :2], success)
+    failures = ", ".join(f"{n} {how}" for how, n in endings.items() if n and how != "arrived")
+    title = f"{maze.name}: {reached} of {len(success)} episodes reach the goal"
+    axes.set_title(f"{title}\n{failures}" if failures else title)
     return figure
 
 

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from scipy import ndimage
 
 from sorl_edu.agents.agent import Agent, HasFlow, State, candidate_paths, propose
-from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
+from sorl_edu.environments.mazes import MazeGeometry, count_endings, maze_geometry
 from sorl_edu.environments.rollout import Moment, OnStep
 from sorl_edu.errors import ConfigError, check
 from sorl_edu.evaluation import evaluate
@@ -78,6 +78,7 @@ class ActionDistributionExplorer(Explorer):
         environment: the OGBench name of a maze whose observation is the position.
         trajectories: episodes by (steps, candidates); a button runs missing ones.
         places: states by name, (x, y) in metres; some along the path to the goal unless given.
+        place: the name of the state that is shown first; the first one unless given.
         key: draws the candidates; `jax.random.key(0)` unless given.
         steps: the values of m, powers of two.
         candidates: the values of N; 1 alone for an agent without a critic.
@@ -97,6 +98,7 @@ class ActionDistributionExplorer(Explorer):
         *,
         trajectories: Mapping[tuple[int, int], Trajectories] | None = None,
         places: Mapping[str, Sequence[float]] | None = None,
+        place: str | None = None,
         key: PRNGKeyArray | None = None,
         steps: Sequence[int] = (1, 2, 4, 8, 16, 32),
         candidates: Sequence[int] = (1, 2, 4, 8, 16, 32),
@@ -115,12 +117,12 @@ class ActionDistributionExplorer(Explorer):
             check_budget(m, max(candidates), samples)
         self.trajectories = dict(trajectories or {})
         self.places = {}
-        for name, place in (places or places_on_the_path(self.maze)).items():
-            self._keep_place(name, place)
+        for name, position in (places or places_on_the_path(self.maze)).items():
+            self._keep_place(name, position)
         self.key = jax.random.key(0) if key is None else key
         self.samples, self.title = samples, title
         self.parameters = (
-            Parameter("place", "state", tuple(self.places), slow=True),
+            Parameter("place", "state", tuple(self.places), start=place, slow=True),
             Parameter("steps", "steps m", steps),
             Parameter("candidates", "candidates N", candidates),
         )
@@ -190,9 +192,10 @@ class ActionDistributionExplorer(Explorer):
                 maze.add_collection(LineCollection(paths, **line, linewidths=1.1, alpha=0.6))
             for path in paths:  # the last ones failed
                 maze.plot(*path[-1], **END | {"markersize": 6, "markeredgewidth": 0.5})
+            failures = self._failures(episodes)
             maze.set_title(
-                f"In the maze: {int(episodes.success.sum())} of {len(episodes.success)} episodes\n"
-                "reach the goal (others dashed, end at X)",
+                f"In the maze: {int(episodes.success.sum())} of {len(episodes.success)} arrive\n"
+                + (f"{failures} (X)" if failures else "at the goal (star)"),
                 size=SMALL,
             )
         maze.plot(*self.places[place], marker="o", markersize=9, color=BLUE, markeredgecolor="w")
@@ -238,7 +241,7 @@ class ActionDistributionExplorer(Explorer):
             ""
             if episodes is None
             else f" {int(episodes.success.sum())} of {len(episodes.success)} episodes reach the "
-            "goal."
+            "goal" + (f"; {failures}." if (failures := self._failures(episodes)) else ".")
         )
         return (
             f"At ({x:.1f}, {y:.1f}) m, with {plural(steps, 'step')} and "
@@ -246,6 +249,12 @@ class ActionDistributionExplorer(Explorer):
             f"({actions[best][0]:.2f}, {actions[best][1]:.2f}){value}. Over {self.samples} draws "
             f"the chosen action has spread {spread(shown.chosen[candidates]):.2f}.{reached}"
         )
+
+    def _failures(self, episodes: Trajectories) -> str:
+        """How the failed episodes end: "2 stuck at the goal, 1 still moving"."""
+        counts = count_endings(self.maze, episodes.positions, episodes.success)
+        del counts["arrived"]
+        return ", ".join(f"{number} {how}" for how, number in counts.items() if number)
 
     def facts(self, *, place: str, steps: int, candidates: int) -> dict:
         shown = self._computed[place, steps]

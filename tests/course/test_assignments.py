@@ -16,7 +16,8 @@ from sorl_edu.course.grading.grade import check_of, grade
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSIGNMENTS = {notebook.number: notebook for notebook in notebooks.find(ROOT, ["A1", "A2", "A3"])}
-SHORTENED = {"A2": "size=10", "A3": "size=1, runs=2"}  # fields of the measured check
+# Fields of the measured check.
+SHORTENED = {"A1": "size=10", "A2": "size=10", "A3": "size=1, runs=2"}
 ONE_STEP_BACK = """
 
 Student = BestOfNSORL
@@ -40,14 +41,8 @@ def solutions(text):
     return {exercise.number: exercise.solution for exercise in notebooks.exercises(text)}
 
 
-def full_length(number):
-    """A case that trains agents or plays games for minutes is a goal."""
-    mark = pytest.mark.slow if number == "A1" else pytest.mark.goals
-    assignment = ASSIGNMENTS[number]
-    return pytest.param(assignment, marks=mark, id=assignment.name)
-
-
-@pytest.mark.parametrize("assignment", [full_length(number) for number in ASSIGNMENTS])
+@pytest.mark.goals
+@pytest.mark.parametrize("assignment", ASSIGNMENTS.values(), ids=lambda notebook: notebook.name)
 def test_a_solved_assignment_has_all_points(assignment, tmp_path, monkeypatch):
     for name in QUICK:  # it trains for longer than it compiles
         monkeypatch.delenv(name, raising=False)

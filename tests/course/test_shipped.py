@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from helpers import TINY
 
-from sorl_edu.course import main_widget, shipped
+from sorl_edu.course import pictures, shipped
 from sorl_edu.datasets.ogbench import shipped_data
-from sorl_edu.errors import ConfigError, UnknownName
+from sorl_edu.errors import ConfigError, DataError, UnknownName
 from sorl_edu.experiments.course import EXPERIMENTS, SHOWN
 from sorl_edu.files import file_sha256, read_manifest
 
@@ -21,13 +21,13 @@ def test_every_file_is_in_the_manifest_with_its_command_and_checksum():
     assert files == manifest.keys()
     for name, entry in manifest.items():
         assert entry["sha256"] == file_sha256(folder / name), name
-        program = "course.main_widget" if name == "main_widget.png" else "experiments.course"
+        program = "course.pictures" if name.endswith(".png") else "experiments.course"
         assert f"python -m sorl_edu.{program}" in entry["command"]
 
 
-def test_shipped_data_stay_within_twenty_five_megabytes():
+def test_shipped_data_stay_within_thirty_megabytes():
     total = sum(file.stat().st_size for file in shipped_data().rglob("*") if file.is_file())
-    assert total <= 25e6
+    assert total <= 30e6
 
 
 def test_every_arm_is_shipped_with_the_configuration_that_the_study_has():
@@ -96,9 +96,20 @@ def test_results_of_robots_say_whose_they_are():
         shipped.robot_results("cubee")
 
 
-def test_the_main_widget_is_drawn_as_its_entry_says(tmp_path):
-    main_widget.main(["--out", str(tmp_path)])
-    made = read_manifest(tmp_path)["main_widget.png"]
-    entry = read_manifest(shipped_data() / "course")["main_widget.png"]
-    assert made["command"] == entry["command"]
-    assert (tmp_path / "main_widget.png").read_bytes().startswith(b"\x89PNG")
+def test_the_pictures_are_drawn_as_their_entries_say(tmp_path):
+    pictures.main(["--out", str(tmp_path)])
+    made, entries = read_manifest(tmp_path), read_manifest(shipped_data() / "course")
+    for name in ("main_widget.png", "method.png"):
+        assert made[name]["command"] == entries[name]["command"]
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_experiments_differ_in_what_a_comparison_names_and_in_nothing_else():
+    table = shipped.differences("minimum", "sorl", only=["q_aggregation"])
+    assert table.loc["q_aggregation"].tolist() == ["min", "mean"] and len(table) == 1
+    table = shipped.differences("sorl", "no_terminals", only=["transform"])
+    assert table.loc["transform", "no_terminals"].endswith("without_terminals")
+    with pytest.raises(DataError, match="'dataset'.*and not just in"):
+        shipped.differences("sorl", "narrow", only=["flow_weight", "consistency_weight"])
+    with pytest.raises(DataError, match="and not just in"):
+        shipped.differences("sorl", "minimum", only=["q_aggregation", "tau"])

@@ -548,21 +548,31 @@ def test_numpys_integers_are_integers(workers, short, unstopped, tmp_path):
     assert contents(tmp_path / "n") == unstopped
 
 
-def shipped_manifest():
-    return json.loads((shipped_data() / "manifest.json").read_text())
+def shipped_manifest(folder="."):
+    return json.loads((shipped_data() / folder / "manifest.json").read_text())
 
 
-def test_the_manifest_describes_what_is_shipped():
-    manifest = shipped_manifest()
+@pytest.mark.parametrize("folder", [".", "narrow"])
+def test_the_manifest_describes_what_is_shipped(folder):
+    manifest, place = shipped_manifest(folder), shipped_data() / folder
     assert {name for name in manifest if name.endswith(".npz")} == {
-        path.name for path in shipped_data().glob("*.npz")
+        path.name for path in place.glob("*.npz")
     }
     for file, entry in manifest.items():
-        path = shipped_data() / file
+        path = place / file
         assert file_sha256(path) == entry["sha256"]
         assert path.stat().st_size == entry["bytes"]
         assert len(arrays_of(path)["terminals"]) == entry["rows"]
         assert entry["command"].startswith("sorl-edu collect ") and entry["versions"]["mujoco"]
+
+
+def test_actions_of_the_narrow_data_lie_on_a_ring_and_those_of_the_broad_data_do_not():
+    short = {}
+    for folder in (".", "narrow"):
+        actions = arrays_of(shipped_data() / folder / f"{MEDIUM}.npz")["actions"]
+        short[folder] = np.mean(np.linalg.norm(actions, axis=1) < 0.5)
+    assert short["narrow"] == 0 and short["."] > 0.05
+    assert "--noise 0.1" in shipped_manifest("narrow")[f"{MEDIUM}.npz"]["command"]
 
 
 def test_the_shipped_pointmaze_data_take_at_most_6_mb():

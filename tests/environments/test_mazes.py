@@ -9,7 +9,7 @@ import ogbench  # noqa: F401  (registers the environments)
 import pytest
 
 from sorl_edu.datasets.ogbench import shipped_data
-from sorl_edu.environments.mazes import maze_geometry
+from sorl_edu.environments.mazes import count_endings, maze_geometry
 from sorl_edu.errors import ConfigError, UnknownName
 
 MEDIUM = "pointmaze-medium-navigate-singletask-v0"
@@ -102,3 +102,21 @@ def test_a_goal_behind_walls_raises_an_error():
     walls[row, column] = False
     with pytest.raises(ConfigError, match="no path leads"):
         replace(maze, walls=tuple(map(tuple, walls.tolist()))).shortest_path()
+
+
+def test_endings_are_counted_by_where_and_how_an_agent_stays():
+    maze = maze_geometry(MEDIUM)
+    time = np.linspace(0, 1, 100)
+    stays = np.minimum(2 * time, 1)  # half of the time on the way, half of it at its end
+    to_corner = np.outer(stays, (21.0, 20.5))
+    against_wall = np.outer(stays, (0.0, 8.0))
+    wanders = np.stack([3 * np.sin(9 * time), 3 * np.cos(9 * time)], -1)
+    arrives = np.outer(time, (20.0, 20.0))
+    arrives[60:] = np.nan  # the episode ended
+    positions = np.stack([arrives, to_corner, against_wall, wanders, wanders])
+    assert count_endings(maze, positions, np.array([1, 0, 0, 0, 0])) == {
+        "arrived": 1,
+        "stuck at the goal": 1,
+        "stuck elsewhere": 1,
+        "still moving": 2,
+    }

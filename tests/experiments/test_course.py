@@ -115,5 +115,5 @@ def test_pieces_are_named_or_all(monkeypatch):
     monkeypatch.setattr(course, "measure_milliseconds", lambda out: made.append("ms"))
     course.main([])
     assert made == [*course.EXPERIMENTS, "ms"]
-    with pytest.raises(UnknownName, match="two_backprop_steps"):
-        course.main(["two_backprop_step"])
+    with pytest.raises(UnknownName, match="minimum"):
+        course.main(["minimun"])

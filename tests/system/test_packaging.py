@@ -176,7 +176,7 @@ def test_make_runs_what_is_there():
             assert f"python -m sorl_edu.experiments.{name}" in planned
             assert (ROOT / "sorl_edu" / "experiments" / f"{name}.py").is_file()
     planned = make("--dry-run", "course-data").stdout
-    for module in ("sorl_edu.experiments.course", "sorl_edu.course.main_widget"):
+    for module in ("sorl_edu.experiments.course", "sorl_edu.course.pictures"):
         assert f"python -m {module}" in planned
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
     assert "jupyter lab" in make("--dry-run", "lab").stdout
