@@ -74,7 +74,7 @@ from sorl_edu.widgets import ActionDistributionExplorer
 #
 # The state below is the blue dot, a junction where recorded walks went in every direction. The star is
 # the goal. On the left each candidate comes from noise, in m straight pieces, to its action in the
-# square; brighter places in the square have a higher Q.
+# square; the shades in the square are Q, and the bar beside it says which is higher.
 #
 # **Predict, then run.** At m = 1 the agent jumps from noise to an action. What will the cloud of actions
 # in the middle look like with eight steps? And which of the four corners, few or many steps with one
@@ -127,8 +127,8 @@ for m, n in ((1, 1), (8, 1), (1, 32)):
     )
 
 # %% [markdown]
-# The upper right corner is better than each of the other three, and no interval contains zero. An
-# *interval* says which differences would fit these 24 agents if we could train all possible ones.
+# The cell at the lower right, (8, 32), is better than each of the other three corners, and no interval
+# contains zero. An *interval* says which differences would fit these 24 agents if we could train all possible ones.
 #
 # Is this the best use of effort? One could also train another agent, and act in one step. A weight of
 # the training says how greedy the policy is (lesson 4 explains it). Here are four values of this
@@ -156,7 +156,9 @@ for weight, arm in arms.items():
 pd.DataFrame(rows).T.rename_axis("weight of Q")
 
 # %% [markdown]
-# TUNE
+# No weight brings the one-step agent near the best corner: it arrives in 0.65 of the episodes at best. So here 32
+# candidates of eight steps do what tuning this weight does not. (Two steps with one candidate reach 0.75, for a
+# small fraction of the compute; lesson 5 asks when which of them is the better buy.)
 #
 # By lesson 5 you will be able to explain each of these observations, and you will have built every part
 # of the agent. In lesson 6 a robot moves a cube: there one step with one candidate succeeds in 0.38 of

@@ -417,18 +417,15 @@ ScalingExplorer(episodes, shipped.milliseconds())
 
 # %%
 rows = []
+by_setting = (
+    episodes.groupby(["training_seed", "steps", "candidates"]).success.mean().unstack([1, 2])
+)
+cost = np.array([inference.network_evaluations(m, n) for m, n in by_setting])
 for budget in (2, 32, 400):
-    for held_out in episodes.training_seed.unique():
-        known = summarize(episodes[episodes.training_seed != held_out])
-        settings = zip(known.steps, known.candidates, strict=True)
-        cost = np.array([inference.network_evaluations(m, n) for m, n in settings])
-        best = known[cost <= budget].sort_values("success").iloc[-1]
-        own = episodes[
-            (episodes.training_seed == held_out)
-            & (episodes.steps == best.steps)
-            & (episodes.candidates == best.candidates)
-        ]
-        rows.append((budget, f"({best.steps}, {best.candidates})", own.success.mean()))
+    affordable = by_setting.loc[:, cost <= budget]
+    for held_out in affordable.index:
+        m, n = affordable.drop(held_out).mean().idxmax()
+        rows.append((budget, f"({m}, {n})", affordable.loc[held_out, (m, n)]))
 table = pd.DataFrame(rows, columns=["budget", "chosen (m, N)", "success"])
 table.groupby(["budget", "chosen (m, N)"]).success.agg(["count", "mean"]).round(2)
 
@@ -502,7 +499,7 @@ plotting.draw_maze(left, maze)
 left.scatter(*visited[::10].T, s=2, color=plotting.BLUE, linewidths=0, label="recorded states")
 left.plot(*ends.T, "X", color=plotting.ORANGE, markeredgecolor="black", label="ends of (1, 32)")
 left.set(xlim=(17.5, 22.2), ylim=(17.5, 22.2))
-left.legend(loc="lower left")
+left.legend(loc="lower right")
 axis = np.linspace(-1, 1, 41)
 square = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
 values = plotting.action_values(agent, state, stuck, square, steps=1).reshape(41, 41)

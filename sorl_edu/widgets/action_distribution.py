@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from scipy import ndimage
 
 from sorl_edu.agents.agent import Agent, HasFlow, State, candidate_paths, propose
@@ -162,7 +163,7 @@ class ActionDistributionExplorer(Explorer):
     def draw(self, *, place: str, steps: int, candidates: int) -> Figure:
         shown = self._computed[place, steps]
         figure = Figure(figsize=(WIDTH, 4.2))
-        one, many, maze = (figure.add_axes((x, 0.12, 0.27, 0.64)) for x in (0.07, 0.39, 0.7))
+        one, many, maze = (figure.add_axes((x, 0.13, 0.26, 0.62)) for x in (0.065, 0.425, 0.725))
         self._draw_candidates(one, shown, candidates)
         chosen = shown.chosen[candidates]
         density, _, _ = np.histogram2d(*chosen.T, bins=(BINS, BINS))
@@ -207,13 +208,18 @@ class ActionDistributionExplorer(Explorer):
         """One draw of N candidates, over Q in the square of actions, and their ways there."""
         actions, q, best = shown.first(candidates)
         if shown.landscape is not None:
-            axes.imshow(
+            image = axes.imshow(
                 shown.landscape,
                 extent=(-1, 1, -1, 1),
                 origin="lower",
                 cmap=LIGHT_GREYS,
                 interpolation="bilinear",
             )
+            beside = axes.inset_axes((1.03, 0, 0.035, 1))
+            bar = axes.figure.colorbar(image, cax=beside)
+            beside.set_title("Q", size=SMALL)
+            bar.locator = MaxNLocator(3, integer=True)
+            bar.update_ticks()
         axes.add_patch(Rectangle((-1, -1), 2, 2, facecolor="none", edgecolor="0.5", linewidth=0.8))
         if shown.paths is not None:
             paths = shown.paths[:, :candidates]

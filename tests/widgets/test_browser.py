@@ -319,7 +319,7 @@ def check_facts(kind, seen):
             names = [parameter.name for parameter in explorer.parameters]
             assert facts == explorer.facts(**dict(zip(names, chosen, strict=True)))
     if kind == "ActionDistributionExplorer":
-        names = ["sorl", *(name for name in shipped.names() if name != "sorl")]
+        names = ["narrow", *(name for name in shipped.names() if name != "narrow")]
         first = next(name for name in names if proposes(name, seen[0][1]))
         assert all(proposes(first, facts) for _, facts in seen), first
 
