@@ -374,7 +374,9 @@ plotting.distance_curves({"flow": distances}, steps, floor=plotting.distance_flo
 # $m$ on can you no longer tell the samples from the data?
 
 # %%
-explorer = FlowExplorer({"flow": field}, data, key=jax.random.key(6))
+explorer = FlowExplorer(
+    {"flow": field}, data, key=jax.random.key(6), steps=(1, 2, 4, 8, 16, 32, 128)
+)
 explorer
 
 # %% [markdown]

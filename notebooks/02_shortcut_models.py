@@ -334,6 +334,8 @@ explorer = FlowExplorer(
     key=jax.random.key(3),
     denoise_steps=M,
     steps=steps,
+    shortcut_steps=steps,
+    times=(1.0,),
 )
 explorer
 

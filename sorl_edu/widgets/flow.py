@@ -29,7 +29,7 @@ from sorl_edu.shortcut import Shortcut, at_step_size, check_denoise_steps, check
 from sorl_edu.widgets.explorer import Explorer, as_tuple
 from sorl_edu.widgets.frame import Parameter
 
-TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
+TIMES = tuple(i / 10 for i in range(11))
 MAX_FIELDS, MAX_LINES, MAX_REFERENCE = 3, 120, 2000
 
 _distance = jax.jit(energy_distance)
@@ -49,8 +49,11 @@ class FlowExplorer(Explorer):
             `shortcut.sample_from`. Fields and shortcuts are 1 to 3 together.
         denoise_steps: M of the shortcuts, a power of two, at least 2.
         steps: the numbers of steps m to choose from, powers of two.
+        shortcut_steps: the shortcuts' own numbers of steps, with a slider of their own; they take
+            as many steps as the fields unless given.
         samples: the number of particles, at least 2.
-        times: the times t in [0, 1] at which to show the particles; the last is shown first.
+        times: the times t in [0, 1] at which to show the particles; the last is shown first, and
+            one alone has no slider.
 
     Raises:
         ConfigError: an argument outside these ranges.
@@ -65,6 +68,7 @@ class FlowExplorer(Explorer):
         shortcuts: Mapping[str, Shortcut] | None = None,
         denoise_steps: int = 8,
         steps: Sequence[int] = STEPS,
+        shortcut_steps: Sequence[int] | None = None,
         samples: int = 400,
         times: Sequence[float] = TIMES,
     ) -> None:
@@ -75,7 +79,8 @@ class FlowExplorer(Explorer):
         check(not both, f"{both} names both a field and a shortcut")
         check_denoise_steps(denoise_steps)
         steps, times = as_tuple("steps", steps), as_tuple("times", times)
-        for m in steps:
+        own = () if shortcut_steps is None else as_tuple("shortcut_steps", shortcut_steps)
+        for m in (*steps, *own):
             check_steps(m)
         for t in times:
             check(0 <= t <= 1, f"times holds {t}; a time t lies between 0 (noise) and 1 (data)")
@@ -85,44 +90,51 @@ class FlowExplorer(Explorer):
         self.data = check_points(data, 2 * samples)
         self.noise = jax.random.normal(key, (samples, 2))
         self.title = f"Noise to data in m steps: {', '.join(self.names)}"
-        self.parameters = (
-            Parameter("steps", "Euler steps m", steps),
-            Parameter(
-                "time", "time t", times, names=tuple(f"{t:g}" for t in times), start=times[-1]
-            ),
-        )
+        self.last = times[-1]
+        names = tuple(f"{t:g}" for t in times)
+        time = Parameter("time", "time t", times, names=names, start=self.last)
+        whose = f" of {' and '.join(fields)}" if own else ""
+        sliders = [Parameter("steps", f"Euler steps m{whose}", steps)]
+        if own:
+            label = f"steps m of {' and '.join(shortcuts)}"
+            sliders.append(Parameter("shortcut_steps", label, own))
+        self.parameters = (*sliders, time) if len(times) > 1 else tuple(sliders)
         self._limit = half_width([self.noise, self.data])
         self._reference = jnp.asarray(self.data[samples : samples + MAX_REFERENCE])
         self._floor: float | None = None
-        self._runs: dict[int, dict[str, np.ndarray]] = {}
-        self._distances: dict[int, dict[str, float]] = {}
+        self._runs: dict[tuple[str, int], np.ndarray] = {}
+        self._distances: dict[tuple[str, int], float] = {}
 
     def step_size(self, steps: int) -> float:
         """h that the shortcuts see in m steps: 1/m, and never less than 1/M."""
         return 1 / min(steps, self.denoise_steps)
 
-    def prepare(self, *, steps: int, time: float) -> None:
-        """Integrates every field in `steps` steps, once."""
-        if steps in self._runs:
-            return
-        obs, h = jnp.zeros((len(self.noise), 1)), self.step_size(steps)
-        fields = self.fields | {name: at_step_size(s, h) for name, s in self.shortcuts.items()}
+    def runs(self, steps: int, shortcut_steps: int | None) -> dict[str, tuple[str, int]]:
+        """What each panel shows: its name, and its number of steps."""
+        own = steps if shortcut_steps is None else shortcut_steps
+        return {name: (name, own if name in self.shortcuts else steps) for name in self.names}
 
-        @jax.jit
-        def run(noise: Array) -> dict[str, Array]:
-            return {name: integrate_path(f, obs, noise, steps) for name, f in fields.items()}
-
-        paths = run(self.noise)
+    def prepare(self, *, steps: int, shortcut_steps: int | None = None, **_) -> None:
+        """Integrates every field in its number of steps, once."""
+        obs = jnp.zeros((len(self.noise), 1))
         if self._floor is None:
             own = jnp.asarray(self.data[: len(self.noise)])
             self._floor = float(_distance(own, self._reference))
-        self._distances[steps] = {
-            name: float(_distance(path[-1], self._reference)) for name, path in paths.items()
-        }
-        self._runs[steps] = {name: np.asarray(path) for name, path in paths.items()}
+        for name, m in self.runs(steps, shortcut_steps).values():
+            if (name, m) in self._runs:
+                continue
+            shortcut = self.shortcuts.get(name)
+            field = at_step_size(shortcut, self.step_size(m)) if shortcut else self.fields[name]
+            run = jax.jit(lambda noise, field=field, m=m: integrate_path(field, obs, noise, m))
+            path = run(self.noise)
+            self._distances[name, m] = float(_distance(path[-1], self._reference))
+            self._runs[name, m] = np.asarray(path)
 
     @styled
-    def draw(self, *, steps: int, time: float) -> Figure:
+    def draw(
+        self, *, steps: int, shortcut_steps: int | None = None, time: float | None = None
+    ) -> Figure:
+        time, runs = self.last if time is None else time, self.runs(steps, shortcut_steps)
         count = len(self.names) + 1
         left, gap, bottom, top = 0.55, 0.25, 0.55, 0.55  # inches
         size = min((WIDTH - left - 0.1 - gap * (count - 1)) / count, 3.6)
@@ -137,10 +149,10 @@ class FlowExplorer(Explorer):
                 axes.set_ylabel("y (action, second coordinate)")
             else:
                 axes.set_yticklabels([])
-            if name in self._runs[steps]:
-                self._draw_particles(axes, self._runs[steps][name], time)
-                distance = self._distances[steps][name]
-                axes.set_title(f"{name}, m = {steps}: distance {distance:.3f}")
+            if name in runs:
+                self._draw_particles(axes, self._runs[runs[name]], time)
+                distance = self._distances[runs[name]]
+                axes.set_title(f"{name}, m = {runs[name][1]}: distance {distance:.3f}")
             else:
                 axes.scatter(*self.data[: len(self.noise)].T, s=7, color=GREEN, alpha=0.6, lw=0)
                 axes.set_title(f"data: distance {self._floor:.3f}")
@@ -155,26 +167,34 @@ class FlowExplorer(Explorer):
         axes.scatter(*path[0].T, s=4, color=ORANGE, alpha=0.35, linewidths=0, zorder=2)
         axes.scatter(*position.T, s=8, color=BLUE, alpha=0.75, linewidths=0, zorder=3)
 
-    def caption(self, *, steps: int, time: float) -> str:
-        distances = " and ".join(f"{name} {d:.3f}" for name, d in self._distances[steps].items())
-        h = f"1/{min(steps, self.denoise_steps)}"
+    def caption(
+        self, *, steps: int, shortcut_steps: int | None = None, time: float | None = None
+    ) -> str:
+        runs, own = self.runs(steps, shortcut_steps), shortcut_steps or steps
+        distances = " and ".join(f"{name} {self._distances[run]:.3f}" for name, run in runs.items())
+        h = f"1/{min(own, self.denoise_steps)}"
         seen = f" {' and '.join(self.shortcuts)}: h = {h}." if self.shortcuts else ""
+        taken = plural(steps, "step") + ("" if own == steps else f" or {own}")
         return (
-            f"{len(self.noise)} particles at t = {time:g} of {plural(steps, 'step')}: their "
-            f"starts in orange, their places in blue, their paths in grey.{seen} Energy distance "
-            f"to the data at the end: {distances}; of other samples of the data: {self._floor:.3f}."
+            f"{len(self.noise)} particles at t = {self.last if time is None else time:g} of "
+            f"{taken}: their starts in orange, their places in blue, their paths in grey.{seen} "
+            f"Energy distance to the data at the end: {distances}; of other samples of the data: "
+            f"{self._floor:.3f}."
         )
 
-    def facts(self, *, steps: int, time: float) -> dict[str, Any]:
+    def facts(
+        self, *, steps: int, shortcut_steps: int | None = None, time: float | None = None
+    ) -> dict[str, Any]:
+        runs, time = self.runs(steps, shortcut_steps), self.last if time is None else time
         return {
             "steps": steps,
             "time": time,
-            "step_size": self.step_size(steps) if self.shortcuts else None,
-            "energy_distance": dict(self._distances[steps]),
+            "step_size": self.step_size(shortcut_steps or steps) if self.shortcuts else None,
+            "energy_distance": {name: self._distances[run] for name, run in runs.items()},
             "energy_distance_of_data": self._floor,
             "mean_position": {
-                name: path_until(path, time)[1].mean(0).tolist()
-                for name, path in self._runs[steps].items()
+                name: path_until(self._runs[run], time)[1].mean(0).tolist()
+                for name, run in runs.items()
             },
         }
 

@@ -8,7 +8,7 @@ import pytest
 from helpers import TINY
 
 from sorl_edu.course import pictures, shipped
-from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.datasets.ogbench import load, shipped_data
 from sorl_edu.errors import ConfigError, DataError, UnknownName
 from sorl_edu.experiments.course import EXPERIMENTS, SHOWN
 from sorl_edu.files import file_sha256, read_manifest
@@ -40,6 +40,14 @@ def test_every_arm_is_shipped_with_the_configuration_that_the_study_has():
         seeds, settings = len(experiment.seeds), len(experiment.settings)
         assert len(episodes) == seeds * settings * experiment.episodes
         assert shipped.history(name).seed.nunique() == seeds
+
+
+def test_agents_learned_from_the_shipped_data():
+    broad, narrow = load(shipped.ENVIRONMENT), shipped.narrow_data()
+    assert broad.sha256 != narrow.sha256
+    for name in shipped.names():
+        data = narrow if name.startswith("narrow") else broad
+        assert shipped.agent(name)[2].dataset_sha256 == data.sha256, name
 
 
 def test_snapshots_end_with_the_shipped_agent():

@@ -57,7 +57,7 @@ def test_an_arm_writes_all_its_files(folders):
     }
     agent, state, info = checkpoints.load_agent(out / "small.safetensors")
     assert (agent, info.seed, info.updates, int(state.count)) == (Critic(), 1, 20, 20)
-    assert info.notes == {"about": "the course's agent"} and info.preset is None
+    assert info.notes == {"about": course.EXPERIMENTS["small"].about} and info.preset is None
     history = pd.read_csv(out / "small_history.csv")
     assert list(history) == ["split", "seed", "update", "metric", "value"]
     assert set(history["update"]) == {10, 20} and set(history.seed) == {0, 1}

@@ -91,6 +91,34 @@ def test_bad_arguments_raise_an_error_before_any_work(course):
         ActionDistributionExplorer(agent, state, "pointmaze-nowhere-v0")
 
 
+@pytest.mark.parametrize(("steps", "candidates"), [(1, 1), (8, 4)])
+def test_each_candidate_comes_from_noise_in_m_straight_pieces(explorer, steps, candidates):
+    figure = explorer.render(place="junction", steps=steps, candidates=candidates)
+    (lines,) = figure.axes[0].collections[:1]
+    ways = [np.asarray(segment) for segment in lines.get_segments()]
+    assert [way.shape for way in ways] == [(steps + 1, 2)] * candidates
+    facts = explorer.facts(place="junction", steps=steps, candidates=candidates)
+    ends = sorted(np.clip(way[-1], -1, 1).tolist() for way in ways)
+    np.testing.assert_allclose(ends, sorted(facts["actions"]), atol=1e-5)
+    chosen = np.clip(ways[-1][-1], -1, 1)  # drawn last, on top
+    np.testing.assert_allclose(chosen, facts["actions"][facts["chosen"]], atol=1e-5)
+
+
+def test_it_opens_at_the_state_that_its_text_speaks_of(course):
+    agent, state, info = course
+    explorer = ActionDistributionExplorer(agent, state, info.environment, place="junction")
+    assert explorer.setting()["place"] == "junction"
+    with pytest.raises(ConfigError, match="can't start at 'nowhere'"):
+        ActionDistributionExplorer(agent, state, info.environment, place="nowhere")
+
+
+def test_failures_are_counted_by_how_they_end(explorer):
+    figure = explorer.render(steps=1, candidates=1)
+    title = next(a.get_title() for a in figure.axes if a.get_title().startswith("In the maze"))
+    assert "4 of 16 arrive" in title and "12 stuck at the goal (X)" in title
+    assert "12 stuck at the goal." in explorer.frame(steps=1, candidates=1).caption
+
+
 def test_an_agent_without_a_critic_shows_one_candidate():
     agent, state, info = shipped.agent("cloning")
     explorer = ActionDistributionExplorer(

@@ -70,11 +70,23 @@ def test_the_facts_equal_a_fresh_computation(explorer):
 
 def test_one_step_of_the_flow_collapses_and_of_the_shortcut_does_not(explorer):
     explorer.prepare(steps=1, time=1.0)
-    ends = {name: path[-1] for name, path in explorer._runs[1].items()}
+    ends = {name: explorer._runs[name, 1][-1] for name in ("flow", "shortcut")}
     np.testing.assert_allclose(ends["flow"], np.broadcast_to(MU, (60, 2)), atol=1e-5)
     np.testing.assert_allclose(ends["shortcut"], MU + SIGMA * explorer.noise, atol=1e-5)
     distance = explorer.frame(steps=1).facts["energy_distance"]
     assert distance["flow"] > 2 * distance["shortcut"]
+
+
+def test_flow_and_shortcut_may_have_a_slider_each():
+    explorer = make(shortcut_steps=(1, 4), times=(1.0,))
+    assert [p.name for p in explorer.parameters] == ["steps", "shortcut_steps"]
+    frame = explorer.frame(steps=16, shortcut_steps=1)
+    assert frame.facts["step_size"] == 1 and "16 steps or 1" in frame.caption
+    together = make().frame(steps=16, time=1.0).facts, make().frame(steps=1, time=1.0).facts
+    for name, alone in zip(("flow", "shortcut"), together, strict=True):
+        assert frame.facts["energy_distance"][name] == alone["energy_distance"][name]
+    titles = [axes.get_title() for axes in explorer.render(steps=16, shortcut_steps=1).axes]
+    assert titles[0].startswith("flow, m = 16") and titles[1].startswith("shortcut, m = 1:")
 
 
 def test_the_caption_gives_the_distances(explorer):
