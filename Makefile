@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
-.PHONY: help demo lab notebooks check test test-lowest test-colab test-all goals mutation bench claims \
+.PHONY: help demo lab notebooks check test test-lowest test-colab test-all goals audit mutation bench claims \
   course-data robots style fast-tests
 
 help: ## show this list
@@ -65,6 +65,9 @@ test-all: ## run test and test-colab on every Python from 3.11 to 3.13 that is i
 
 goals: $(VENV)/.all ## measure what assignments and studies must reach, at full length (before a release)
 	$(PYTEST) -m goals --durations=0
+
+audit: $(VENV)/.all ## compute anew what lessons and pages say, sentence by sentence
+	$(BIN)/python -m pytest -v tests/course/test_audit.py
 
 mutation: $(VENV)/.all ## put faults into copies of the library, each of which a test must find (minutes)
 	$(BIN)/python tests/mutation.py

@@ -89,7 +89,8 @@ if RETRAIN:
 # *Offline* reinforcement learning has a dataset and nothing else: it can't try anything out. Our dataset is
 # OGBench's PointMaze. A state $o$ is a position, an action $a$ a push in $[-1, 1]^2$. The task is to move from the
 # white dot to the star. Each step before the star has a reward of $-1$. The recorded walks had other goals: they
-# lead from anywhere to anywhere.
+# lead from anywhere to anywhere. (Lessons 0, 4 and 5 have walks of the same kind with a fifth of the noise, so that
+# this lesson's data are broad, and theirs are narrow.)
 #
 # **Predict, then run.** Here are a few recorded trajectories. If you imitated them perfectly, would
 # you get to the star?
@@ -158,8 +159,8 @@ junctions()
 
 # %% [markdown]
 # The recorded pushes are long, and their mean (red) is next to nothing. In the corridor, half of them point
-# one way and half the other. At the junction, most point up or down and some to the left; on the right is
-# a wall. In both places the mean action is to stand still, which hardly any recorded action does. A policy
+# one way and half the other. At the junction, seven of ten point up or down; the others point left and right
+# alike, though a wall is on the right, since the recorded walks are noisy. In both places the mean action is to stand still, which hardly any recorded action does. A policy
 # that minimises a squared error learns exactly this mean:
 #
 # $$\arg\min_{c}\; \mathbb{E}\,\lVert a - c\rVert^2 = \mathbb{E}[a \mid o].$$

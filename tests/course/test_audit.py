@@ -1,0 +1,466 @@
+"""`make audit`: what the course says, computed anew from what it ships.
+
+An entry quotes a file, and computes what the quoted sentence says. The quote must be there word for
+word, so that a sentence that changes leaves its entry; and its decimal numbers, in order, must be
+the computed ones, rounded as they are quoted. An entry without numbers computes whether its
+sentence is true.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from sorl_edu import inference
+from sorl_edu.agents.agent import act, propose
+from sorl_edu.course import shipped
+from sorl_edu.datasets.ogbench import load
+from sorl_edu.environments.mazes import count_endings, maze_geometry
+from sorl_edu.evaluation import bounded_interval, paired_difference, summarize
+from sorl_edu.experiments import benchmark, claims, robots
+from sorl_edu.plotting.actions import chosen_actions
+from sorl_edu.plotting.style import spread
+from sorl_edu.widgets import ActionDistributionExplorer
+
+ROOT = Path(__file__).resolve().parents[2]
+JUNCTION = (12.0, 8.0)
+
+
+@functools.cache
+def text_of(file: str) -> str:
+    """A file's words, without the marks of comments and of emphasis, on one line."""
+    lines = (ROOT / file).read_text().splitlines()
+    plain = " ".join(line.removeprefix("#").strip() for line in lines)
+    return re.sub(r"\s+", " ", plain.replace("*", "").replace("$", ""))
+
+
+@functools.cache
+def summary(name: str, seeds: int | None = None) -> pd.DataFrame:
+    episodes = shipped.episodes(name)
+    if seeds is not None:
+        episodes = episodes[episodes.training_seed < seeds]
+    return summarize(episodes).set_index(["steps", "candidates"])
+
+
+def success(name: str, *settings: tuple[int, int], seeds: int | None = None) -> list[float]:
+    return [summary(name, seeds).success[setting] for setting in settings]
+
+
+def gain(better: tuple, worse: tuple, name: str = "narrow") -> list[float]:
+    """A paired difference of success, and its interval."""
+    better, worse = ({"steps": m, "candidates": n} for m, n in (better, worse))
+    found = paired_difference(shipped.episodes(name), "success", better=better, worse=worse)
+    return [found["difference"], found["low"], found["high"]]
+
+
+@functools.cache
+def cube() -> pd.DataFrame:
+    return summarize(shipped.robot_results("cube")).set_index(["steps", "candidates"])
+
+
+def cube_gain(better: tuple, worse: tuple) -> list[float]:
+    better, worse = ({"steps": m, "candidates": n} for m, n in (better, worse))
+    found = paired_difference(shipped.robot_results("cube"), "success", better=better, worse=worse)
+    return [found["difference"], found["low"], found["high"]]
+
+
+def spreads(*settings: tuple[int, int], name: str = "narrow") -> list[float]:
+    """Of the chosen action at lesson 0's junction."""
+    agent, state, _ = shipped.agent(name)
+    found = chosen_actions(
+        agent,
+        state,
+        JUNCTION,
+        steps=sorted({m for m, _ in settings}),
+        candidates=sorted({n for _, n in settings}),
+        key=jax.random.key(0),
+        samples=400,
+    )
+    return [spread(found[setting][0]) for setting in settings]
+
+
+def shown(m: int, n: int) -> dict:
+    """What lesson 0's explorer says."""
+    agent, state, info = shipped.agent("narrow")
+    steps, candidates = (1, 2, 4, 8), (1, 4, 8, 32)
+    explorer = ActionDistributionExplorer(
+        agent, state, info.environment, place="junction", steps=steps, candidates=candidates
+    )
+    explorer.render(steps=m, candidates=n)
+    return explorer.facts(**explorer.setting(steps=m, candidates=n))
+
+
+def endings(m: int, n: int) -> dict[str, int]:
+    went = shipped.trajectories("narrow")[m, n]
+    return count_endings(maze_geometry(shipped.ENVIRONMENT), went.positions, went.success)
+
+
+def candidates_at_the_junction(steps: int) -> np.ndarray:
+    agent, state, _ = shipped.agent("narrow")
+    obs = np.array([JUNCTION], np.float32)
+    q = propose(agent, state, obs, jax.random.key(0), steps=steps, candidates=32).q
+    return np.asarray(q[:, 0])
+
+
+def short_actions(name: str) -> float:
+    """The share of 8-step actions at recorded states that are shorter than 0.7."""
+    agent, state, _ = shipped.agent(name)
+    places = shipped.narrow_data().train.sample(jax.random.key(0), 2000).observations
+    actions = act(agent, state, places, jax.random.key(1), steps=8, candidates=1)
+    return float(np.mean(np.linalg.norm(np.asarray(actions), axis=1) < 0.7))
+
+
+def lengths(folder: str | None) -> np.ndarray:
+    data = shipped.narrow_data() if folder else load(shipped.ENVIRONMENT)
+    return np.linalg.norm(np.asarray(data.train.actions), axis=1)
+
+
+def directions_at_the_junction() -> list[float]:
+    """The shares of lesson 3's recorded actions that point up or down, left, and right."""
+    data = load(shipped.ENVIRONMENT).train
+    rows = np.asarray(data.starts)
+    near = np.linalg.norm(np.asarray(data.observations)[rows] - JUNCTION, axis=1) < 0.7
+    x, y = np.asarray(data.actions)[rows][near].T
+    flat = np.abs(x) > np.abs(y)
+    return [1 - flat.mean(), (flat & (x < 0)).mean(), (flat & (x > 0)).mean()]
+
+
+def recorded_near(place: tuple) -> int:
+    visited = np.asarray(shipped.narrow_data().train.observations)
+    return int((np.linalg.norm(visited - np.array(place), axis=1) < 0.5).sum())
+
+
+def where_stuck() -> np.ndarray:
+    paths = shipped.trajectories("narrow")[1, 32].positions
+    return np.mean([path[np.isfinite(path[:, 0])][-1] for path in paths], axis=0)
+
+
+def bought(budget: int) -> tuple[set, float]:
+    """The settings that are chosen on all seeds but one, and their success on that one."""
+    episodes = shipped.episodes("narrow")
+    table = episodes.groupby(["training_seed", "steps", "candidates"]).success.mean()
+    table = table.unstack([1, 2])
+    table = table.loc[:, [inference.network_evaluations(m, n) <= budget for m, n in table]]
+    chosen = {seed: table.drop(seed).mean().idxmax() for seed in table.index}
+    return set(chosen.values()), np.mean([table.loc[seed, at] for seed, at in chosen.items()])
+
+
+@functools.cache
+def claim(text: str) -> pd.Series:
+    table = claims.statistics()
+    (row,) = (row for _, row in table.iterrows() if row.claim == text)
+    return row
+
+
+def finding(question: str) -> list[float]:
+    row = robots.findings().set_index("question").loc[question]
+    return [row.better, row.worse, row.difference, row.low, row.high]
+
+
+def agents_of(name: str, m: int, n: int) -> pd.Series:
+    rows = shipped.robot_results(name)
+    rows = rows[rows.task.isin((1, 4)) & (rows.steps == m) & (rows.candidates == n)]
+    return rows.groupby(["training_seed", "task"]).success.mean()
+
+
+@dataclass(frozen=True)
+class Entry:
+    file: str
+    quote: str
+    compute: Callable[[], object]
+
+
+L0, L3, L4, L5, L6 = (
+    f"notebooks/{name}.py"
+    for name in (
+        *("00_welcome", "03_offline_rl_and_the_td_critic"),
+        *("04_sorl", "05_test_time_scaling", "06_robots"),
+    )
+)
+CLAIMS, ROBOTS, README = "data/claims/README.md", "data/robots/README.md", "README.md"
+BOTH, ONE, STEPS, CANDIDATES = (8, 32), (1, 1), (8, 1), (1, 32)
+AUDIT = [
+    # ---- lesson 0
+    Entry(L0, "one clear direction: spread 0.16", lambda: [shown(1, 1)["spread"]]),
+    Entry(L0, "Most episodes arrive.", lambda: endings(1, 1)["arrived"] > 8),
+    Entry(
+        L0, "none arrives: all are stuck beside the goal",
+        lambda: endings(1, 32)["stuck at the goal"] == 16,
+    ),
+    Entry(
+        L0, "None arrives; the agent wanders.",
+        lambda: endings(8, 1)["arrived"] == 0 and endings(8, 1)["still moving"] >= 8,
+    ),
+    Entry(
+        L0, "the best of the ring: spread 0.18, towards the goal. All arrive.",
+        lambda: [shown(8, 32)["spread"]] if endings(8, 32)["arrived"] == 16 else [],
+    ),
+    Entry(L0, "Here are 24, each from the same twenty starts", lambda: len(
+        shipped.episodes("narrow").query("steps == 8 and candidates == 32")) == 24 * 20),
+    Entry(
+        L0, "is better than each of the other three corners, and no interval contains zero",
+        lambda: all(gain(BOTH, worse)[1] > 0 for worse in (ONE, STEPS, CANDIDATES)),
+    ),
+    Entry(
+        L0, "it arrives in 0.65 of the episodes at best",
+        lambda: [max(success(name, ONE, seeds=8)[0] for name in (
+            "narrow", "narrow_q_weight_50", "narrow_q_weight_5000", "narrow_q_weight_50000"))],
+    ),
+    Entry(L0, "Two steps with one candidate reach 0.75", lambda: success("narrow", (2, 1))),
+    Entry(
+        L0,
+        "there one step with one candidate succeeds in 0.38 of the episodes, eight steps alone in "
+        "0.09, eight candidates alone in 0.21, and both together in 0.71",
+        lambda: [cube().success[at] for at in (ONE, STEPS, (1, 8), (8, 8))],
+    ),
+    # ---- lesson 3
+    Entry(
+        L3, "seven of ten point up or down; the others point left and right alike",
+        lambda: 0.65 < directions_at_the_junction()[0] < 0.75
+        and abs(np.subtract(*directions_at_the_junction()[1:])) < 0.02,
+    ),
+    Entry(
+        L3, "the intervals overlap in every column",
+        lambda: all(
+            summary("no_terminals").success_low[at] < summary("sorl").success_high[at]
+            and summary("sorl").success_low[at] < summary("no_terminals").success_high[at]
+            for at in (ONE, CANDIDATES, STEPS, BOTH)
+        ),
+    ),
+    Entry(
+        L3, "all of `minimum` and of `q_weight 5000`",
+        lambda: success("minimum", ONE) == success("q_weight_5000", ONE) == [1],
+    ),
+    Entry(
+        L3, "A policy that stays close to the data (`q_weight 5`) never arrives",
+        lambda: success("q_weight_5", ONE) == [0],
+    ),
+    Entry(
+        L3, "walks of the same kind with a fifth of the noise",
+        lambda: np.mean(lengths(None) < 0.5) > 0.05 and np.mean(lengths("narrow") < 0.5) == 0,
+    ),
+    # ---- lesson 4
+    Entry(
+        L4, "With w_Q = 50 one step hardly ever arrives alone",
+        lambda: success("narrow_q_weight_50", ONE)[0] < 0.15,
+    ),
+    Entry(
+        L4, "eight steps imitate whatever w_Q is",
+        lambda: all(success(f"narrow{w}", STEPS)[0] == 0 for w in (
+            "", "_q_weight_50", "_q_weight_5000", "_q_weight_50000")),
+    ),
+    Entry(
+        L4, "From 500 on, no difference is larger than its intervals",
+        lambda: all(
+            summary("narrow", 8).success_low[at] <= summary(f"narrow_q_weight_{w}").success[at]
+            <= summary("narrow", 8).success_high[at]
+            for w in (5000, 50000) for at in (ONE, CANDIDATES, STEPS, BOTH)
+        ),
+    ),
+    Entry(
+        L4, "Of the recorded actions one in a thousand is that short",
+        lambda: 0.0005 < np.mean(lengths("narrow") < 0.7) < 0.0015,
+    ),
+    Entry(
+        L4, "in a tenth of all cases with a w_Q of 50 or 500",
+        lambda: all(0.08 < short_actions(n) < 0.13 for n in ("narrow", "narrow_q_weight_50")),
+    ),
+    Entry(
+        L4, "in a third with 5,000, and in more than half with 50,000",
+        lambda: 0.3 < short_actions("narrow_q_weight_5000") < 0.37
+        and short_actions("narrow_q_weight_50000") > 0.5,
+    ),
+    Entry(
+        L4, "They are alike, with spreads of 0.81 and 0.82",
+        lambda: spreads(ONE, STEPS, name="narrow_consistency_100"),
+    ),
+    Entry(
+        L4, "The best of 32 has a worse menu then: 0.51 against 0.88",
+        lambda: success("narrow_consistency_100", BOTH) + success("narrow", BOTH, seeds=8),
+    ),
+    Entry(
+        L4, "Cloning never arrives, with any number of steps",
+        lambda: success("narrow_cloning", ONE, STEPS) == [0, 0],
+    ),
+    # ---- lesson 5
+    Entry(
+        L5, "The best of four is 1.25 above the mean, the best of all 32 another 0.8",
+        lambda: [
+            (q := candidates_at_the_junction(8))[:4].max() - q.mean(),
+            q.max() - q[:4].max(),
+        ],
+    ),
+    Entry(
+        L5, "at N = 1 the spread grows from 0.15 to 0.89",
+        lambda: spreads(ONE, STEPS),
+    ),
+    Entry(
+        L5, "best-of-32 turns failure into success: +0.94 and +0.92",
+        lambda: [gain((m, 32), (m, 1))[0] for m in (4, 8)],
+    ),
+    Entry(
+        L5, "With one or two steps it brings nothing that 24 seeds could show; the differences are "
+        "even negative",
+        lambda: all(gain((m, 32), (m, 1))[0] < 0 < gain((m, 32), (m, 1))[2] for m in (1, 2)),
+    ),
+    Entry(
+        L5, "four and eight steps are a disaster (-0.57 and -0.58)",
+        lambda: [gain((m, 1), ONE)[0] for m in (4, 8)],
+    ),
+    Entry(
+        L5, "with 32 they are the best there is (+0.46 and +0.44 against one step)",
+        lambda: [gain((m, 32), CANDIDATES)[0] for m in (4, 8)],
+    ),
+    Entry(
+        L5, "two steps with one candidate reach 0.75 for two network evaluations",
+        lambda: success("narrow", (2, 1)),
+    ),
+    Entry(
+        L5, "24 seeds can't tell this from (8, 32)",
+        lambda: gain(BOTH, (2, 1))[1] < 0 < gain(BOTH, (2, 1))[2],
+    ),
+    Entry(
+        L5, "under the strong tie, which makes all steps alike (0.72)",
+        lambda: success("narrow_backprop_8_consistency_100", STEPS),
+    ),
+    Entry(
+        L5, "then a choice adds nothing",
+        lambda: gain(BOTH, STEPS, "narrow_backprop_8_consistency_100")[0] < 0,
+    ),
+    Entry(
+        L5, "No combination does better than this lesson's agent at (8, 32)",
+        lambda: max(
+            max(success(f"narrow_{arm}", ONE, STEPS, CANDIDATES, BOTH))
+            for arm in ("backprop_8", "consistency_100", "backprop_8_consistency_100")
+        ) < success("narrow", BOTH, seeds=8)[0],
+    ),
+    Entry(
+        L5, "two evaluations buy 0.75, 32 buy 0.86, and 400 buy 0.95",
+        lambda: [bought(budget)[1] for budget in (2, 32, 400)],
+    ),
+    Entry(
+        L5, "The choice hardly depends on which seed is left out",
+        lambda: all(len(bought(budget)[0]) == 1 for budget in (2, 32, 400)),
+    ),
+    Entry(
+        L5, "arrives in 14 of 16 episodes with one candidate, and in none with 32",
+        lambda: (endings(1, 1)["arrived"], endings(1, 32)["arrived"]) == (14, 0),
+    ),
+    Entry(
+        L5, "Not one recorded state lies within half a metre of the place where they are stuck",
+        lambda: recorded_near(where_stuck()) == 0 and recorded_near((20, 20)) > 1000,
+    ),
+    Entry(
+        L5, "(8, 32) beats (1, 1), (8, 1) and (1, 32)",
+        lambda: all(gain(BOTH, worse)[1] > 0 for worse in (ONE, STEPS, CANDIDATES)),
+    ),
+    # ---- lesson 6
+    Entry(
+        L6, "The best of these settings is eight steps and eight candidates, at 0.71",
+        lambda: [cube().success.max()] if cube().success.idxmax() == (8, 8) else [],
+    ),
+    Entry(
+        L6, "at one step success falls with N, at two, four and eight steps it rises and falls",
+        lambda: cube().success[1].is_monotonic_decreasing
+        and all(cube().success[m].idxmax() == 8 for m in (2, 4, 8)),
+    ),
+    Entry(
+        L6, "at 70%, in an interval from 57 to 78",
+        lambda: [
+            round(float(x))
+            for x in benchmark.best_setting(
+                shipped.robot_results("cube").rename(columns={"training_seed": "seed"})
+            )[["success", "low", "high"]].iloc[0]
+        ] == [70, 57, 78],
+    ),
+    Entry(
+        L6, "With one candidate eight steps are worse than one, by 0.29",
+        lambda: [-cube_gain(STEPS, ONE)[0]],
+    ),
+    Entry(
+        L6, "With eight candidates they are better, by 0.50 [0.24, 0.59]",
+        lambda: cube_gain((8, 8), (1, 8)),
+    ),
+    Entry(
+        L6, "From one to eight they gain 0.62 at eight steps",
+        lambda: cube_gain((8, 8), STEPS)[:1],
+    ),
+    Entry(
+        L6, "at one step success fell, but the interval of the difference contains zero",
+        lambda: cube_gain((1, 8), ONE)[0] < 0 < cube_gain((1, 8), ONE)[2],
+    ),
+    Entry(
+        L6, "success falls by a quarter at two, four and eight steps",
+        lambda: all(
+            -0.3 < cube_gain((m, 32), (m, 8))[0] < -0.2 and cube_gain((m, 32), (m, 8))[2] < 0
+            for m in (2, 4, 8)
+        ),
+    ),
+    Entry(
+        L6, "with these eight agents the intervals overlap",
+        lambda: bounded_interval(agents_of("cube_short_narrow", 8, 8))[1]
+        > bounded_interval(agents_of("cube_short", 8, 8))[0],
+    ),
+    Entry(
+        L6, "The interval is wide, [0.31, 0.93]",
+        lambda: list(
+            summarize(shipped.robot_results("scene")).set_index(["steps", "candidates"])
+            .loc[(8, 8), ["success_low", "success_high"]]
+        ),
+    ),
+    Entry(
+        L6, "work: 0.71 for the cube, 0.79 for the scene",
+        lambda: [
+            cube().success[8, 8],
+            summarize(shipped.robot_results("scene"))
+            .set_index(["steps", "candidates"]).success[8, 8],
+        ],
+    ),
+    # ---- pages beside the data
+    *(
+        Entry(
+            ROBOTS,
+            "| {question} | {better:.2f} | {worse:.2f} | {difference:+.2f} | "
+            "[{low:+.2f}, {high:+.2f}] |".format(**row),
+            lambda question=row["question"]: len(finding(question)) == 5,
+        )
+        for row in robots.findings().to_dict("records")
+    ),
+    *(
+        Entry(
+            ROBOTS,
+            f"| {m} | "
+            + " | ".join("{success:.2f} [{success_low:.2f}, {success_high:.2f}]".format(
+                **cube().loc[m, n]) for n in (1, 8, 32))
+            + " |",
+            lambda: True,
+        )
+        for m in (1, 2, 4, 8)
+    ),
+]  # fmt: skip
+
+
+def plain(quote: str) -> str:
+    return re.sub(r"\s+", " ", quote.replace("*", ""))
+
+
+@pytest.mark.parametrize("entry", AUDIT, ids=lambda entry: f"{entry.file}: {entry.quote[:60]}")
+def test_it_is_true(entry):
+    assert plain(entry.quote) in text_of(entry.file), "the sentence is no longer there"
+    found = entry.compute()
+    if isinstance(found, list):
+        quoted = re.findall(r"[-+]?\d+\.\d+", entry.quote)
+        assert len(quoted) == len(found) > 0
+        for number, value in zip(quoted, found, strict=True):
+            digits = len(number.partition(".")[2])
+            assert abs(float(number) - float(value)) <= 0.5 * 10**-digits + 1e-9, (number, value)
+    else:
+        assert found is True or found == np.True_
