@@ -79,11 +79,11 @@ data = toy.eight_gaussians(data_key, 20_000)
 noise = jax.random.normal(noise_key, data.shape)
 
 plotting.samples_2d(
-    {f"t = {t:g}": (1 - t) * noise[:1500] + t * data[:1500] for t in (0, 0.5, 0.75, 1)}
+    {f"t = {t:g}": (1 - t) * noise[:1500] + t * data[:1500] for t in (0, 0.5, 0.9, 1)}
 )
 
 # %% [markdown]
-# Halfway, the noise still blurs the eight clouds into one; late in the journey they stand apart.
+# Halfway, the noise still blurs the eight clouds into one; only at the end, at $t = 0.9$, do they stand apart.
 # The path and its velocity are
 #
 # $$ a_t = (1 - t)\, a_0 + t\, a_1, \qquad
@@ -243,7 +243,8 @@ plotting.velocity_slices(exact_field, gaussian_fields)
 # Five networks, each trained on single paths of its own, agree with the formula wherever paths pass.
 # Late and far to the left hardly any do, and there the networks differ from it and from each other:
 # they have seen no data there. Early, the velocity falls with $x$: a particle that is too far right
-# must come back. The formula is the mean of one Gaussian variable given another,
+# must come back. At $t = 0.9$ it hardly depends on $x$: the slope is about to change its sign, at
+# $t = 1 / (1 + \sigma^2) = 0.92$, and after that what is right of the mean is on its way there. The formula is the mean of one Gaussian variable given another,
 # $\mathbb{E}[u | a_t] = \mathbb{E}[u] +
 # \mathrm{Cov}(u, a_t) \mathrm{Var}(a_t)^{-1} (a_t - \mathbb{E}[a_t])$:
 #
