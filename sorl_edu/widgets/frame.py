@@ -97,7 +97,7 @@ def figure_html(title: str, frame: Frame) -> str:
         f'<figure style="margin:0"><img class="sorl-frame" src="{frame.source}" '
         f'alt="{html.escape(title)}: {caption}" width="{frame.width}" '
         f'height="{frame.height}" decoding="sync" style="max-width:100%;height:auto">'
-        f'<figcaption class="sorl-caption" role="status" aria-live="polite" '
+        f'<figcaption class="sorl-caption" aria-live="polite" '
         f'data-facts="{facts}" style="line-height:1.4">{caption}</figcaption></figure>'
     )
 

@@ -82,6 +82,7 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
 <style>{STYLE}</style>
 </head>
 <body>
+<main>
 <h1>{html.escape(title)}</h1>
 <form autocomplete="off" onsubmit="return false">
 {"".join(map(_control, controls))}</form>
@@ -89,8 +90,9 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
 <div class="scroll" tabindex="0">
 <img alt="" width="{first.width}" height="{first.height}">
 </div>
-<figcaption role="status" aria-live="polite"></figcaption>
+<figcaption aria-live="polite"></figcaption>
 </figure>
+</main>
 <script type="application/json" id="explorer">{embedded}</script>
 <script>{SCRIPT}</script>
 </body>

@@ -27,6 +27,7 @@ if not HAS_BROWSER:
     reason = "it takes chromium on the path, playwright, and ipywidgets 8"
     pytest.skip(reason, allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+axe_playwright_python = pytest.importorskip("axe_playwright_python", reason="carries axe-core")
 for needed in ("jupyterlab", "jupytext", "ipywidgets"):
     pytest.importorskip(needed, reason="make test installs it")
 
@@ -108,6 +109,17 @@ def _export(folder):
         file.with_suffix(".json").write_text(json.dumps(facts))
 _export(%r)
 """
+
+
+def hindrances(page, root: str) -> list[str]:
+    """What axe-core finds serious or critical within an element, by its selector."""
+    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
+    return page.evaluate(
+        """async root => (await axe.run(root)).violations
+          .filter(found => ["serious", "critical"].includes(found.impact))
+          .map(found => found.id + ": " + found.nodes.map(n => n.html).join(" ").slice(0, 500))""",
+        root,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -377,6 +389,8 @@ def test_every_control_has_a_name(notebook):
                 readout = control.locator(".widget-readout").inner_text()
                 assert named.get_attribute("aria-valuetext") == readout
         assert root.locator("img.sorl-frame").get_attribute("alt")
+    if notebook.explorers():
+        assert not hindrances(notebook.page, ".sorl-explorer")
 
 
 def test_a_list_of_choices_obeys_the_keyboard_and_inserts_no_cells(notebook):
@@ -416,6 +430,7 @@ def test_explorers_answer_without_a_kernel_or_a_network(notebook, browser, measu
             assert label
         unnamed = re.compile(r"^\s*- (slider|combobox)(?! \")(.*)$", re.MULTILINE)
         assert not unnamed.findall(root.aria_snapshot()), root.aria_snapshot()
+        assert not hindrances(page, "body")
         facts = json.loads(file.with_suffix(".json").read_text())
         sizes = [size_of(control)[0] for control in controls]
         assert len(facts) == np.prod(sizes)
