@@ -27,6 +27,7 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -237,7 +238,14 @@ class Experiment:
 
 
 def _name_of(function: Callable | None) -> str | None:
-    return function and f"{function.__module__}.{function.__qualname__}"
+    """Its module and name, the same whether the module was imported or run as a program."""
+    if function is None:
+        return None
+    module = function.__module__
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if module == "__main__" and spec is not None:
+        module = spec.name
+    return f"{module}.{function.__qualname__}"
 
 
 def grid(steps: Iterable[int], candidates: Iterable[int]) -> tuple[tuple[int, int], ...]:

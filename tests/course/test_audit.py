@@ -153,13 +153,6 @@ def bought(budget: int) -> tuple[set, float]:
     return set(chosen.values()), np.mean([table.loc[seed, at] for seed, at in chosen.items()])
 
 
-@functools.cache
-def claim(text: str) -> pd.Series:
-    table = claims.statistics()
-    (row,) = (row for _, row in table.iterrows() if row.claim == text)
-    return row
-
-
 def finding(question: str) -> list[float]:
     row = robots.findings().set_index("question").loc[question]
     return [row.better, row.worse, row.difference, row.low, row.high]
@@ -425,6 +418,22 @@ AUDIT = [
         ],
     ),
     # ---- pages beside the data
+    *(
+        Entry(
+            CLAIMS,
+            "| {difference:+.2f} | [{low:+.2f}, {high:+.2f}] | {seeds} |".format(**row),
+            lambda row=row: bool(row["holds"]),
+        )
+        for row in claims.statistics().to_dict("records")
+    ),
+    Entry(
+        CLAIMS, "no preset had a higher one at any setting that was tried",
+        lambda: all(
+            summary(name, 8).success.max() <= summary("narrow", 8).success.max()
+            for name in shipped.names()
+            if name.startswith("narrow_")
+        ),
+    ),
     *(
         Entry(
             ROBOTS,

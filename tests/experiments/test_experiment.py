@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -372,3 +373,11 @@ def test_states_of_another_training_in_the_folder_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="another run: its keys differ"):
         train(BASE, tmp_path, progress=False)
     assert jnp.isfinite(trained.load(1, 0, 20)[1].count)
+
+
+def test_a_function_has_one_name_whether_its_module_is_imported_or_run(monkeypatch):
+    known = replace(BASE, transform=course.without_terminals).facts()["transform"]
+    assert known == "sorl_edu.experiments.course.without_terminals"
+    monkeypatch.setattr(course.without_terminals, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", course.__spec__)
+    assert replace(BASE, transform=course.without_terminals).facts()["transform"] == known
