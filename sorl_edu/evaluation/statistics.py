@@ -43,9 +43,9 @@ def bounded_interval(
     all n + 1 agents at random. The lower end takes the unseen one to be the worst possible, and the
     upper end the best possible. So the interval stays in the range, and has a width even where all
     agents agree: of 3 agents that always arrive, it says [0.29, 1], of 8 [0.63, 1]. For values that
-    are all 0 or 1 it is the exact interval of Clopper and Pearson. It assumes no distribution. (That it
-    covers often enough is proved for some kinds of values; no counterexample is known for the
-    others.) The price is that it is wide for few agents.
+    are all 0 or 1 it is the exact interval of Clopper and Pearson. It assumes no distribution.
+    (That it covers often enough is proved for some kinds of values; no counterexample is known for
+    the others.) The price is that it is wide for few agents.
 
     Args:
         values: one number per agent; at least one.
