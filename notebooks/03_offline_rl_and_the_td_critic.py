@@ -502,7 +502,7 @@ def overestimation(sizes=(1, 2, 4, 8, 16, 32, 64)):
     axes.set_xticks(sizes, sizes)
     axes.set(
         xlabel="equal actions to choose from, N",
-        ylabel="seeming worth of the best\n(deviations of the error)",
+        ylabel="seeming worth of the best\n(standard deviations of the error)",
     )
     axes.legend()
     axes.grid(True)
@@ -583,8 +583,8 @@ promises(
 # - The gap of 1-step returns is the largest, and it is not overestimation by choosing: the value starts near 0 and has
 #   not fallen far enough yet. An optimistic critic can simply be an unfinished one.
 # - A policy that stays close to the data (`q_weight 5`) never arrives, and its critic knows it: the gap is next to nothing.
-# - The minimum of two is biased down where, by this measure, nothing needed a correction. Its few agents arrive all the
-#   same. A critic that is too low everywhere still ranks actions well, and a policy needs only the ranking. On OGBench's
+# - The minimum of two is biased down where, by this measure, nothing needed a correction. Its three agents still
+#   arrive. A critic that is too low everywhere still ranks actions well, and a policy needs only the ranking. On OGBench's
 #   antmazes the published runs use the minimum.
 #
 # ## Why does the critic see the number of steps?

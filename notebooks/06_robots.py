@@ -502,8 +502,8 @@ for m in (1, 2, 4, 8):
 # where it led to places without data.
 #
 # So steps and candidates are not interchangeable. Steps make candidates plausible, candidates make actions
-# good, and the best number of candidates depends on how accurate the critic is. Only episodes can tell, other
-# ones than the reported episodes.
+# good, and the best number of candidates depends on how accurate the critic is. Only episodes can tell,
+# and they must be other episodes than those that are reported.
 #
 # ## Which is the limit: data, updates or width?
 #

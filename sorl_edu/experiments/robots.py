@@ -5,6 +5,7 @@ Each arm is an experiment with the published protocol. data/robots/ gets
     NAME.csv                   success of every task, seed, evaluation and setting
     NAME_taskK.safetensors     the first seed's last agent, of arms that are shown
     NAME.gif                   an agent at two settings, side by side
+    cube_verifier.csv          what the critic promised for chosen actions, and what they got
 
 Finished work is kept in runs/, so a study that is stopped resumes.
 """
@@ -13,14 +14,20 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from sorl_edu import programs
+from sorl_edu.agents.agent import act, propose
 from sorl_edu.agents.presets import preset
 from sorl_edu.datasets.ogbench import shipped_data
+from sorl_edu.environments.make import get_state
+from sorl_edu.environments.rollout import Moment, rollout
 from sorl_edu.evaluation import paired_difference
 from sorl_edu.experiments import experiment
 from sorl_edu.experiments.benchmark import best_setting
@@ -34,6 +41,7 @@ from sorl_edu.experiments.experiment import (
 )
 from sorl_edu.files import add_to_manifest, atomic_copy, write_csv
 from sorl_edu.plotting import video
+from sorl_edu.progress import progress_bar
 from sorl_edu.training import checkpoints, use_all_cores
 
 CUBE = Experiment(
@@ -163,6 +171,65 @@ def make_video(name: str, out: Path, *, episodes: int = 3, every: int = 2) -> No
     add_to_manifest(out, f"{name}.gif", command=_command(name), agent=file.name, **settings)
 
 
+def measure_verifier(
+    out: Path,
+    *,
+    arm: str = "cube",
+    task: int = 2,
+    states: int = 48,
+    continuations: int = 4,
+    settings: Sequence[tuple[int, int]] = grid((1, 8), (1, 8, 32)),
+) -> None:
+    """Writes out/ARM_verifier.csv: Q of a chosen action, and the return of playing on from it.
+
+    States are drawn from episodes at eight steps and the best of eight, at any time before success.
+    From each state, restored in the simulator, every setting plays on several times.
+
+    A row has the state's number, steps, candidates, q (of the chosen first action), q_mean (of all
+    its candidates), success, and returned: -(1 - gamma^k) / (1 - gamma) for k steps to the goal,
+    and for a failure that of never arriving.
+    """
+    agent, state, info = checkpoints.load_agent(out / f"{arm}_task{task}.safetensors")
+    visited: list = []
+
+    def look(moment: Moment) -> None:
+        if moment.decision is not None:
+            running = np.flatnonzero(moment.running)
+            visited.extend(get_state(moment.environments[e]) for e in running)
+
+    act_well = partial(act, agent, state, steps=8, candidates=8)
+    rollout(act_well, info.environment, episodes=16, seed=states, on_step=look)
+    rng = np.random.default_rng(0)
+    chosen = [visited[i] for i in rng.choice(len(visited), states, replace=False)]
+    rows = []
+    for m, n in progress_bar(settings, unit="setting"):
+        first: list = []
+
+        def keep(moment: Moment, first=first) -> None:
+            if moment.time == 0:
+                q = np.asarray(moment.decision.q)[:, : len(moment.episodes)]
+                first.extend(zip(q.max(0), q.mean(0), strict=True))
+
+        table, _ = rollout(
+            partial(propose, agent, state, steps=m, candidates=n),
+            info.environment,
+            episodes=states * continuations,
+            seed=1,
+            starts=[place for place in chosen for _ in range(continuations)],
+            on_step=keep,
+        )
+        arrived = table.success.to_numpy() > 0
+        lasts = np.where(arrived, table.length - 1, np.inf)
+        returned = -(1 - agent.discount**lasts) / (1 - agent.discount)
+        for i, (q, q_mean) in enumerate(first):
+            row = {"state": i // continuations, "steps": m, "candidates": n, "q": q}
+            row |= {"q_mean": q_mean, "success": arrived[i] * 1, "returned": returned[i]}
+            rows.append(row)
+    write_csv(pd.DataFrame(rows), out / f"{arm}_verifier.csv")
+    command, file = _command(f"{arm}_verifier"), f"{arm}_verifier.csv"
+    add_to_manifest(out, file, command=command, agent=f"{arm}_task{task}.safetensors")
+
+
 def results(name: str, folder: Path | None = None) -> pd.DataFrame:
     """Success of an arm: a row per (training_seed, task, updates, steps, candidates).
 
@@ -252,11 +319,13 @@ def _command(name: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    known = [*EXPERIMENTS, *VIDEOS]
+    known = [*EXPERIMENTS, *VIDEOS, "cube_verifier"]
     pieces, runs, out = parse_pieces(arguments, __doc__, known, "robots", "piece")
     for name in pieces:
         if name in VIDEOS:
             make_video(name, out)
+        elif name == "cube_verifier":
+            measure_verifier(out)
         else:
             run_arm(name, runs, out)
     if set(EXPERIMENTS) <= set(pieces):
