@@ -187,7 +187,8 @@ class Explorer(ABC):
         view = View(self, fill=False)
         display(view.box, NAMES)
         view.fill()  # after the view is displayed, so that its progress bar shows
-        display(HTML(still_html(self.title, self.frame(**view.setting()))))
+        if not view.message.value:  # nothing went wrong
+            display(HTML(still_html(self.title, self.frame(**view.setting()))))
 
     def __repr__(self) -> str:
         sizes = " x ".join(f"{len(p.values)} {p.name}" for p in self.parameters)

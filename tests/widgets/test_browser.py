@@ -100,7 +100,8 @@ EXPORT = """
 def _export(folder):
     import gc, json, pathlib
     from sorl_edu.widgets import Explorer
-    made = [e for e in gc.get_objects() if isinstance(e, Explorer) and e.__dict__.get("_frames")]
+    made = [e for e in gc.get_objects() if issubclass(type(e), Explorer)]  # a proxy may be dead
+    made = [e for e in made if e.__dict__.get("_frames")]
     for i, explorer in enumerate(made):
         slow = {p.name: p.start for p in explorer.parameters if p.slow}
         file = pathlib.Path(folder) / f"{type(explorer).__name__}_{i}.html"

@@ -351,7 +351,7 @@ def _objection(targets: Array | np.ndarray, candidates: int, kappa: float) -> st
     )
 
 
-REHEARSED_STEPS = 2
+REHEARSED_STEPS = 1
 TARGET_MISCONCEPTIONS = (
     (
         "it is SORL's own, with one action and no pessimism.",
