@@ -176,13 +176,15 @@ def measure_verifier(
     *,
     arm: str = "cube",
     task: int = 2,
+    visits: int = 16,
     states: int = 48,
     continuations: int = 4,
     settings: Sequence[tuple[int, int]] = grid((1, 8), (1, 8, 32)),
 ) -> None:
     """Writes out/ARM_verifier.csv: Q of a chosen action, and the return of playing on from it.
 
-    States are drawn from episodes at eight steps and the best of eight, at any time before success.
+    States are drawn from `visits` episodes at eight steps and the best of eight, at any time before
+    success.
     From each state, restored in the simulator, every setting plays on several times.
 
     A row has the state's number, steps, candidates, q (of the chosen first action), q_mean (of all
@@ -198,7 +200,7 @@ def measure_verifier(
             visited.extend(get_state(moment.environments[e]) for e in running)
 
     act_well = partial(act, agent, state, steps=8, candidates=8)
-    rollout(act_well, info.environment, episodes=16, seed=states, on_step=look)
+    rollout(act_well, info.environment, episodes=visits, seed=states, on_step=look)
     rng = np.random.default_rng(0)
     chosen = [visited[i] for i in rng.choice(len(visited), states, replace=False)]
     rows = []

@@ -158,6 +158,12 @@ def finding(question: str) -> list[float]:
     return [row.better, row.worse, row.difference, row.low, row.high]
 
 
+def verified(column: str) -> pd.Series:
+    """Means of a column of the verifier's measurement, by (steps, candidates)."""
+    table = pd.read_csv(shipped.robot_file("cube_verifier.csv"))
+    return table.groupby(["steps", "candidates"])[column].mean()
+
+
 def agents_of(name: str, m: int, n: int) -> pd.Series:
     rows = shipped.robot_results(name)
     rows = rows[rows.task.isin((1, 4)) & (rows.steps == m) & (rows.candidates == n)]
@@ -416,6 +422,27 @@ AUDIT = [
             summarize(shipped.robot_results("scene"))
             .set_index(["steps", "candidates"]).success[8, 8],
         ],
+    ),
+    Entry(
+        L6, "Q promises about -80 at every setting.",
+        lambda: bool(verified("q").between(-81, -79).all()),
+    ),
+    Entry(
+        L6, "the agent got about as much, -83, and everywhere else more: -49 at eight steps",
+        lambda: (round(verified("returned")[8, 1]), round(verified("returned")[8, 8])) == (-83, -49)
+        and (verified("returned") > verified("q")).sum() == 5,
+    ),
+    Entry(
+        L6, "the promise for this one action rises by 0.41 and the return by 34.6",
+        lambda: [verified(c)[8, 8] - verified(c)[8, 1] for c in ("q", "returned")],
+    ),
+    Entry(
+        L6, "the promise rises by even more, 0.66, and brings nothing that 48 states could show",
+        lambda: [verified("q")[1, 8] - verified("q")[1, 1]],
+    ),
+    Entry(
+        L6, "it rises by 0.27, and the return changes by -4.7",
+        lambda: [verified(c)[8, 32] - verified(c)[8, 8] for c in ("q", "returned")],
     ),
     # ---- pages beside the data
     *(

@@ -1,6 +1,7 @@
 """The robots' agents: the shipped files are the study's, and a stopped study resumes."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +152,24 @@ def test_the_study_runs_ships_and_resumes_the_shorter_arm(small, monkeypatch, ca
 def test_an_unknown_piece_is_refused_before_any_work(small):
     with pytest.raises(UnknownName, match="long"):
         robots.main(["lon"])
+
+
+@pytest.mark.slow
+def test_the_verifier_is_compared_with_what_playing_on_brings(tmp_path):
+    shutil.copy(FOLDER / "cube_task2.safetensors", tmp_path)
+    sizes = {"visits": 2, "states": 2, "continuations": 1}
+    robots.measure_verifier(tmp_path, settings=((8, 2), (8, 1)), **sizes)
+    table = pd.read_csv(tmp_path / "cube_verifier.csv")
+    assert list(table) == list(pd.read_csv(FOLDER / "cube_verifier.csv")) and len(table) == 4
+    assert (table.q >= table.q_mean - 1e-4).all()
+    one, two = (table[table.candidates == n].set_index("state") for n in (1, 2))
+    np.testing.assert_allclose(one.q, one.q_mean, rtol=1e-5)
+    assert (two.q >= one.q - 1e-3).all()  # the first candidate is the same
+    assert table.returned.between(-100, 0).all()
+    assert (table.returned[table.success == 0] == -100).all()
+
+
+def test_the_shipped_measurement_is_whole():
+    table = pd.read_csv(FOLDER / "cube_verifier.csv")
+    cells = table.groupby(["state", "steps", "candidates"]).size()
+    assert len(cells) == 48 * 6 and set(cells) == {4}
