@@ -55,7 +55,6 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import pandas as pd
-from IPython.display import Image
 from matplotlib.figure import Figure
 
 from sorl_edu import evaluation, plotting
@@ -127,7 +126,7 @@ figure
 # > *my prediction:*
 
 # %%
-Image(shipped.robot_file("cube_steps.gif").read_bytes(), format="gif")
+shipped.film("cube_steps", "A robot's hand and a cube: one step on the left, eight on the right")
 
 # %% [markdown]
 # Neither is good, and they fail in different ways. On the right is a robot at play: it picks the cube up,
@@ -140,7 +139,7 @@ Image(shipped.robot_file("cube_steps.gif").read_bytes(), format="gif")
 # > *my prediction:*
 
 # %%
-Image(shipped.robot_file("cube_candidates.gif").read_bytes(), format="gif")
+shipped.film("cube_candidates", "Eight steps: one candidate left, the best of eight right")
 
 # %% [markdown]
 # The skill is the same, and now it has a purpose. Watch the value: it hardly changes until the hand holds the
@@ -611,7 +610,9 @@ table.pivot(index="", columns="setting", values="success").reindex(arms)
 # > *my prediction:*
 
 # %%
-Image(shipped.robot_file("scene_candidates.gif").read_bytes(), format="gif")
+shipped.film(
+    "scene_candidates", "A drawer and a window: one candidate left, the best of eight right"
+)
 
 # %%
 scene = shipped.robot_results("scene")

@@ -9,6 +9,7 @@ each. The experiments are `experiments.course.EXPERIMENTS` and `experiments.robo
 
 from __future__ import annotations
 
+import html
 import operator
 from collections.abc import Collection
 from dataclasses import asdict
@@ -164,6 +165,20 @@ def robot_results(name: str, folder: Path | None = None) -> pd.DataFrame:
 
     robot_file(f"{name}.csv", folder)
     return robots.results(name, folder)
+
+
+def film(name: str, about: str):
+    """A video of data/robots/ to display, with controls and with its content in words.
+
+    Args:
+        name: the name of its file, without its ending.
+        about: what it shows, for those who can't see it.
+    """
+    from IPython.display import Video
+
+    label = html.escape(about, quote=True)
+    attributes = f'controls loop muted playsinline width="720" aria-label="{label}"'
+    return Video(str(robot_file(f"{name}.mp4")), embed=True, html_attributes=attributes)
 
 
 def robot_file(file: str, folder: Path | None = None) -> Path:

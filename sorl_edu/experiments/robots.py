@@ -4,7 +4,7 @@ Each arm is an experiment with the published protocol. data/robots/ gets
 
     NAME.csv                   success of every task, seed, evaluation and setting
     NAME_taskK.safetensors     the first seed's last agent, of arms that are shown
-    NAME.gif                   an agent at two settings, side by side
+    NAME.mp4                   an agent at two settings, side by side; the README's is a GIF, too
     cube_verifier.csv          what the critic promised for chosen actions, and what they got
 
 Finished work is kept in runs/, so a study that is stopped resumes.
@@ -127,6 +127,10 @@ VIDEOS = {
 }
 
 
+IN_README = "cube_candidates"
+"""The video that a page on GitHub shows, which plays GIFs alone."""
+
+
 def run_arm(name: str, runs: Path, out: Path) -> None:
     """Does what is missing of an arm, and copies what is shipped."""
     arm, folder, trainings = EXPERIMENTS[name], runs / "robots", runs / "trainings"
@@ -151,7 +155,7 @@ def run_arm(name: str, runs: Path, out: Path) -> None:
 
 
 def make_video(name: str, out: Path, *, episodes: int = 3, every: int = 2) -> None:
-    """A video as GIF, from the first starts of seed 0, which are not selected."""
+    """A video of the first starts of seed 0, which are not selected; the README's also as a GIF."""
     chosen = VIDEOS[name]
     file = out / f"{chosen.arm}_task{chosen.task}.safetensors"
     agent, state, info = checkpoints.load_agent(file)
@@ -167,8 +171,10 @@ def make_video(name: str, out: Path, *, episodes: int = 3, every: int = 2) -> No
             every=every,
             **settings,
         )
-        os.replace(Path(folder) / "video.gif", out / f"{name}.gif")
-    add_to_manifest(out, f"{name}.gif", command=_command(name), agent=file.name, **settings)
+        for ending in ("mp4", "gif") if name == IN_README else ("mp4",):
+            made = f"{name}.{ending}"
+            os.replace(Path(folder) / f"video.{ending}", out / made)
+            add_to_manifest(out, made, command=_command(name), agent=file.name, **settings)
 
 
 def measure_verifier(

@@ -65,7 +65,11 @@ def test_an_arm_is_shipped_as_the_study_has_it(name):
 
 def test_files_are_named():
     for name in VIDEOS:
-        assert shipped.robot_file(f"{name}.gif").read_bytes()[:3] == b"GIF"
+        assert shipped.robot_file(f"{name}.mp4").read_bytes()[4:8] == b"ftyp"
+        shown = shipped.film(name, "a hand & a cube")._repr_html_()
+        assert " controls " in shown and 'aria-label="a hand &amp; a cube"' in shown
+        assert "data:video/mp4;base64," in shown  # in the notebook itself
+    assert shipped.robot_file(f"{robots.IN_README}.gif").read_bytes()[:3] == b"GIF"
     with pytest.raises(UnknownName, match="Did you mean cube.csv"):
         shipped.robot_results("cub")
 
