@@ -21,7 +21,7 @@
 #
 # **You should know** flow matching (lesson 1), self-consistency (lesson 2), the critic (lesson 3).
 #
-# **Time** about 80 s to run on 2 CPU cores, 60 minutes to read and do.
+# **Time** about 75 s to run on 2 CPU cores, 60 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.

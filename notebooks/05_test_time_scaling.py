@@ -23,7 +23,7 @@
 # **You should know** what a shortcut policy is (lesson 2), what Q is (lesson 3), and how SORL trains
 # both (lesson 4).
 #
-# **Time** about 65 s to run on 2 CPU cores, 60 minutes to read and do.
+# **Time** about 30 s to run on 2 CPU cores, 60 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.

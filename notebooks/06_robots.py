@@ -24,7 +24,7 @@
 #
 # **You should know** how SORL trains (lesson 4), and the two dimensions of test-time scaling (lesson 5).
 #
-# **Time** about 100 s to run on 2 CPU cores, 60 minutes to read and do.
+# **Time** about 80 s to run on 2 CPU cores, 60 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
