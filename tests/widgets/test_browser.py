@@ -311,6 +311,8 @@ def drive(page, root, controls, seed):
         for control, slider, to in zip(controls, is_slider, indices, strict=True):
             spent = turn(page, control, to)
             times += spent if slider else []
+            # The other pictures of a new choice are drawn behind the bar, and sliders wait for it.
+            root.locator(".widget-hprogress").wait_for(state="hidden", timeout=RUN)
         seen.append((indices, facts_of(root)))
     return seen, times
 
