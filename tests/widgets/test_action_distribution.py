@@ -1,5 +1,7 @@
 """The main widget shows the agent's own proposals, values and episodes."""
 
+import base64
+import io
 import json
 
 import jax
@@ -7,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import pixels
+from PIL import Image
 
 from sorl_edu.agents.agent import propose
 from sorl_edu.course import shipped
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError, UnknownName
-from sorl_edu.plotting.style import spread
+from sorl_edu.plotting.style import BLUE, ORANGE, RED, spread
 from sorl_edu.widgets import ActionDistributionExplorer
 from sorl_edu.widgets.action_distribution import places_on_the_path, smooth
 from sorl_edu.widgets.live import View
@@ -186,3 +189,15 @@ def test_the_page_of_its_own(explorer, tmp_path):
     )
     assert (tmp_path / "page.html").read_text() == text
     assert "http" not in text.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("source", ["source", "small_source"])
+def test_the_house_colours_reach_both_views_unchanged(explorer, source):
+    """Live pictures and those of pages: the goal's red, the chosen one's orange, the blue dots."""
+    frame = explorer.frame(steps=1, candidates=1)
+    data = base64.b64decode(getattr(frame, source).partition(",")[2])
+    with Image.open(io.BytesIO(data)) as image:
+        shown = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    for color in (RED, ORANGE, BLUE):
+        wanted = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
+        assert (np.abs(shown - wanted).max(1) == 0).sum() > 20, color
