@@ -237,14 +237,14 @@ FAULTS = (
     Fault(
         "a measured target that is not compared",
         "course/exercises/assignment2.py",
-        "if not _differ(targets, known(_best_of_n_target_with())):",
+        "if not means_differ(targets, known(_best_of_n_target_with())):",
         "if True:",
         "course/test_exercises_assignment2.py",
     ),
     Fault(
         "a measured loss that is not compared",
         "course/exercises/assignment1.py",
-        "if not _differ(rehearsals, _rehearsals_of(-1)):",
+        "if not means_differ(rehearsals, _rehearsals_of(-1)):",
         "if True:",
         "course/test_exercises_assignment1.py",
     ),

@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 from sorl_edu.course.exercises import shortcut_training
 from sorl_edu.course.exercises.exercise import Exercise, Feedback, Misconception, is_blank
 from sorl_edu.course.exercises.flow_matching import path_cases
-from sorl_edu.course.exercises.measured import Measured, tree_like
+from sorl_edu.course.exercises.measured import Measured, means_differ, tree_like
 from sorl_edu.course.exercises.shortcut import bent_field, column, target_and_gradient
 from sorl_edu.course.exercises.shortcut_training import BATCH, M, unseen
 from sorl_edu.errors import DataError, check
@@ -672,14 +672,6 @@ def _rehearsals(answer: Callable, seed: int = 0) -> Float[Array, "probe batch"]:
     return run(keys)
 
 
-def _differ(one: Array | np.ndarray, other: Array | np.ndarray) -> bool:
-    """Whether two losses differ in the mean of some probe by more than chance explains."""
-    one, other = np.asarray(one, float), np.asarray(other, float)
-    gap = np.abs(one.mean(1) - other.mean(1))
-    error = np.sqrt(one.var(1) / one.shape[1] + other.var(1) / other.shape[1])
-    return bool((gap > 5 * error + 1e-3).any())
-
-
 @cache
 def _rehearsals_of(number: int) -> Array:
     """Those of a misconception, by its number; -1 is the solution. Other keys than an answer's."""
@@ -689,10 +681,10 @@ def _rehearsals_of(number: int) -> Array:
 
 def _objection(rehearsals: Array | np.ndarray) -> str | None:
     """What is wrong with a loss, by its means over many batches; None if nothing is."""
-    if not _differ(rehearsals, _rehearsals_of(-1)):
+    if not means_differ(rehearsals, _rehearsals_of(-1)):
         return None
     for number, (_, text) in enumerate(LOSS_MISCONCEPTIONS):
-        if not _differ(rehearsals, _rehearsals_of(number)):
+        if not means_differ(rehearsals, _rehearsals_of(number)):
             return text
     return (
         "your loss has another mean than the assignment's, for some shortcut and target_shortcut. "

@@ -21,7 +21,7 @@ from sorl_edu.agents import SORL
 from sorl_edu.agents.agent import encode, without
 from sorl_edu.agents.presets import preset
 from sorl_edu.course.exercises.exercise import Exercise, Misconception, is_blank, with_gradient
-from sorl_edu.course.exercises.measured import Measured, tree_like
+from sorl_edu.course.exercises.measured import Measured, means_differ, tree_like
 from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.course.shipped import ENVIRONMENT
 from sorl_edu.datasets.ogbench import OfflineDataset, load
@@ -293,6 +293,7 @@ def hyperparameters() -> dict[str, Any]:
 REHEARSALS, ROWS = 256, 48  # draws of the target, and transitions, before anything is trained
 
 
+@lru_cache(maxsize=2)
 def _rehearsal(agent: SORL) -> tuple[PyTree, Batch]:
     """A state whose critics give large and different values, and rows with every mask and
     horizon."""
@@ -326,23 +327,15 @@ def _known_targets(method: Callable, candidates: int, kappa: float) -> Array:
     return _targets(target, seed=1)
 
 
-def _differ(one: Array | np.ndarray, other: Array | np.ndarray) -> bool:
-    """Whether targets differ in the mean of some row by more than chance explains."""
-    one, other = np.asarray(one, float), np.asarray(other, float)
-    gap = np.abs(one.mean(1) - other.mean(1))
-    error = np.sqrt((one.var(1) + other.var(1)) / REHEARSALS)
-    return bool((gap > 5 * error + 1e-3).any())
-
-
 def _objection(targets: Array | np.ndarray, candidates: int, kappa: float) -> str | None:
     """What is wrong with an agent's targets, by their means over many draws; None if nothing is."""
     if not 2 <= candidates <= 64:
         return f"backup_candidates must be from 2 to 64, to choose among; it is {candidates}"
     known = partial(_known_targets, candidates=candidates, kappa=kappa)
-    if not _differ(targets, known(_best_of_n_target_with())):
+    if not means_differ(targets, known(_best_of_n_target_with())):
         return None
     for text, method in TARGET_MISCONCEPTIONS:
-        if not _differ(targets, known(method)):
+        if not means_differ(targets, known(method)):
             return f"td_target is not the best-of-N target: {text}"
     return (
         "td_target is not the best-of-N target of A2.2 with your backup_candidates and kappa: its "

@@ -17,7 +17,7 @@ from typing import Literal
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, PyTree
 
 from sorl_edu.course.exercises.exercise import Check, Feedback
 from sorl_edu.errors import DataError, check
@@ -96,6 +96,22 @@ class Measured(Check):
     def seeds(self, seed: int) -> list[int]:
         """The seeds of the runs, which follow from a check's seed."""
         return [int(s) for s in np.random.SeedSequence(seed).generate_state(self.runs)]
+
+
+def means_differ(
+    one: Float[Array | np.ndarray, "rows draws"], other: Float[Array | np.ndarray, "rows draws"]
+) -> bool:
+    """Whether two random functions differ in the mean of some row by more than chance explains.
+
+    Where an answer draws random numbers in its own way, its outputs can't be compared one by one.
+
+    Args:
+        one, other: as many draws of each function, with different keys.
+    """
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    gap = np.abs(one.mean(1) - other.mean(1))
+    error = np.sqrt((one.var(1) + other.var(1)) / one.shape[1])
+    return bool((gap > 5 * error + 1e-3).any())
 
 
 def tree_like(outputs: PyTree, like: PyTree) -> PyTree:
