@@ -49,11 +49,10 @@ if importlib.util.find_spec("sorl_edu") is None:
 # %% tags=["imports"]
 import jax
 import jax.numpy as jnp
-import pandas as pd
 
 from sorl_edu import plotting
 from sorl_edu.course import shipped
-from sorl_edu.evaluation import paired_difference, summarize
+from sorl_edu.evaluation import paired_difference, success_table, summarize
 from sorl_edu.widgets import ActionDistributionExplorer
 
 # %matplotlib inline
@@ -143,17 +142,8 @@ arms = {
     50_000: "narrow_q_weight_50000",
 }
 shipped.differences(*arms.values(), only=["q_weight"])
-rows = {}
-for weight, arm in arms.items():
-    table = summarize(shipped.episodes(arm).query("training_seed < 8"))
-    table = table.set_index(["steps", "candidates"])
-    rows[weight] = {
-        f"m = {m}, N = {n}": "{success:.2f} [{success_low:.2f}, {success_high:.2f}]".format(
-            **table.loc[m, n]
-        )
-        for m, n in ((1, 1), (8, 1), (1, 32), (8, 32))
-    }
-pd.DataFrame(rows).T.rename_axis("weight of Q")
+tables = {f"weight {w:,}": shipped.episodes(a).query("training_seed < 8") for w, a in arms.items()}
+success_table(tables, ((1, 1), (8, 1), (1, 32), (8, 32)))
 
 # %% [markdown]
 # No weight brings the one-step agent near the best corner: it arrives in 0.65 of the episodes at best. So here 32

@@ -51,13 +51,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sorl_edu import load, summarize
+from sorl_edu import load
 from sorl_edu import temporal_difference as td
 from sorl_edu.agents.agent import act, encode
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import temporal_difference as exercises
 from sorl_edu.environments.mazes import maze_geometry
-from sorl_edu.evaluation import t_interval
+from sorl_edu.evaluation import success_table, t_interval
 from sorl_edu.plotting import (
     BLUE,
     GREEN,
@@ -295,18 +295,10 @@ compare_landscapes(arms, ENVIRONMENT)
 
 
 # %%
-def intervals(arms, metric="success"):
-    """Success of several arms with its 95% interval over training seeds, a row per setting."""
-    tables = {name: summarize(shipped.episodes(arm)) for name, arm in arms.items()}
-    table = pd.concat(tables, names=["arm"]).reset_index("arm")
-    table = table[table.steps.isin([1, 8]) & table.candidates.isin([1, 32])]
-    text = [
-        f"{r.success:.2f} [{r.success_low:.2f}, {r.success_high:.2f}], {r.seeds} seeds"
-        for r in table.itertuples()
-    ]
-    setting = [f"m = {r.steps}, N = {r.candidates}" for r in table.itertuples()]
-    table = table.assign(setting=setting, success=text)
-    return table.pivot(index="arm", columns="setting", values="success").loc[list(arms)]
+def intervals(arms):
+    """Success of several arms with its 95% interval over training seeds, a row per arm."""
+    tables = {name: shipped.episodes(arm) for name, arm in arms.items()}
+    return success_table(tables, ((1, 1), (1, 32), (8, 1), (8, 32)))
 
 
 intervals({"mask used": "sorl", "mask ignored": "no_terminals"})

@@ -60,7 +60,7 @@ from sorl_edu import evaluate, summarize
 from sorl_edu.agents.agent import act, encode
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import sorl as exercises
-from sorl_edu.evaluation import t_interval
+from sorl_edu.evaluation import success_table, t_interval
 from sorl_edu.flow_matching import flow_matching_loss, grid_times
 from sorl_edu.plotting import (
     BLUE,
@@ -663,21 +663,9 @@ success_over(TIE, "weight of self-consistency, $w_{SC}$")
 #
 # > *my prediction:*
 
-
 # %%
-def cell(arm, m, n):
-    r = summarize(shipped.episodes(arm)).query("steps == @m and candidates == @n").iloc[0]
-    return f"{r.success:.2f} [{r.success_low:.2f}, {r.success_high:.2f}], {r.seeds} seeds"
-
-
-pd.DataFrame(
-    {
-        "cloning": [cell("narrow_cloning", m, 1) for m in (1, 8)],
-        "SORL, N = 1": [cell("narrow", m, 1) for m in (1, 8)],
-        "SORL, N = 32": [cell("narrow", m, 32) for m in (1, 8)],
-    },
-    index=["m = 1", "m = 8"],
-)
+imitation = {"cloning": shipped.episodes("narrow_cloning"), "SORL": shipped.episodes("narrow")}
+success_table(imitation, ((1, 1), (8, 1), (1, 32), (8, 32)))
 
 # %%
 cloned = shipped.trajectories("narrow_cloning")[8, 1]

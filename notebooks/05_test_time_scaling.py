@@ -59,7 +59,7 @@ from sorl_edu.agents.agent import propose
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import inference as exercises
 from sorl_edu.environments.mazes import maze_geometry
-from sorl_edu.evaluation import paired_difference, summarize
+from sorl_edu.evaluation import paired_difference, success_table, summarize
 from sorl_edu.shortcut import sample_from
 from sorl_edu.widgets import ActionDistributionExplorer, ScalingExplorer
 
@@ -332,19 +332,12 @@ compare((8, 32), (2, 1))
 shipped.differences(*ARMS, only=["max_backprop_steps", "consistency_weight"])
 
 # %%
-rows = {}
+tables = {}
 for arm in ARMS:
     trained = shipped.agent(arm)[0]
     name = f"M_BTT = {trained.max_backprop_steps}, w_SC = {trained.consistency_weight:g}"
-    table = summarize(shipped.episodes(arm).query("training_seed < 8"))
-    table = table.set_index(["steps", "candidates"])
-    rows[name] = {
-        f"({m}, {n})": "{success:.2f} [{success_low:.2f}, {success_high:.2f}]".format(
-            **table.loc[m, n]
-        )
-        for m, n in ((1, 1), (1, 32), (8, 1), (8, 32))
-    }
-pd.DataFrame(rows).T.rename_axis("success at (m, N), 8 seeds")
+    tables[name] = shipped.episodes(arm).query("training_seed < 8")
+success_table(tables, ((1, 1), (1, 32), (8, 1), (8, 32)))
 
 # %% [markdown]
 # Look at the rows. With the short bound and the loose tie (the published weights) eight steps imitate, never

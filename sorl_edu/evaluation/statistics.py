@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,28 @@ def summarize(episodes: pd.DataFrame) -> pd.DataFrame:
         row |= {"episodes": len(cell), "seeds": seeds, "interval": f"95% over {_over(cell)}"}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def success_table(
+    arms: Mapping[Any, pd.DataFrame], settings: Sequence[tuple[int, int]]
+) -> pd.DataFrame:
+    """Success of several arms as text, "0.58 [0.38, 0.76], 24 seeds": a row per arm.
+
+    Args:
+        arms: episodes as `summarize` takes them, by what the row is to be called.
+        settings: (steps, candidates) of the columns; an arm without one has a blank there.
+    """
+    rows = {}
+    for name, episodes in arms.items():
+        summary = summarize(episodes).set_index(["steps", "candidates"])
+        rows[name] = {
+            f"m = {m}, N = {n}": "{success:.2f} [{success_low:.2f}, {success_high:.2f}], "
+            "{seeds} seeds".format(**summary.loc[m, n])
+            if (m, n) in summary.index
+            else ""
+            for m, n in settings
+        }
+    return pd.DataFrame(rows).T
 
 
 def agent_columns(episodes: pd.DataFrame) -> list[str]:

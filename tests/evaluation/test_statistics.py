@@ -10,6 +10,7 @@ from sorl_edu.evaluation import (
     as_text,
     bounded_interval,
     paired_difference,
+    success_table,
     summarize,
     t_interval,
     wilson_interval,
@@ -134,6 +135,16 @@ def test_every_setting_has_its_row():
     summary = summarize(table)
     assert summary[["steps", "candidates"]].values.tolist() == [[1, 1], [1, 32], [8, 1]]
     assert summary.success.tolist() == [1, 1, 0]
+
+
+def test_a_table_of_arms_has_each_success_with_its_interval_as_text():
+    one = episodes_table([[1, 1], [0, 1]]).assign(steps=1, candidates=1)
+    two = pd.concat([one, episodes_table([[1, 1], [1, 1]]).assign(steps=8, candidates=32)])
+    table = success_table({"one": one, "two": two}, [(1, 1), (8, 32)])
+    low, high = bounded_interval([1, 0.5])
+    assert table.loc["one"].tolist() == [f"0.75 [{low:.2f}, {high:.2f}], 2 seeds", ""]
+    low, high = bounded_interval([1, 1])
+    assert table.loc["two", "m = 8, N = 32"] == f"1.00 [{low:.2f}, {high:.2f}], 2 seeds"
 
 
 def test_a_summary_prints_a_line_per_setting_and_says_what_its_intervals_are_over():
