@@ -347,11 +347,13 @@ ScalingExplorer(
 # The grid has a ridge. With one candidate few steps are better, with eight or thirty-two candidates many steps
 # are; at one step success falls with N, at two, four and eight steps it rises and falls. The best of these
 # settings is eight steps and eight candidates, at 0.71. How far from this number might another four seeds be?
-# An interval answers this question.
+# An interval answers this question. Two kinds are in use in this course. The first is the textbook's, for numbers
+# that vary about as normal numbers do, such as the length of an episode; you write it now. The second is for
+# rates of success, and follows.
 #
 # ### Exercise 6.2 · An interval over seeds · ★★☆ · 10 min · 1 point
 #
-# `success` holds zeros and ones, (seeds, tasks, episodes). Return the mean, and the half-width of its 95%
+# `lengths` holds the steps of episodes, (seeds, tasks, episodes). Return the mean, and the half-width of its 95%
 # interval over training seeds; `t` is Student's quantile for that number of seeds.
 #
 # <details><summary>Hint 1</summary>
@@ -368,7 +370,7 @@ ScalingExplorer(
 
 
 # %% tags=["exercise-6.2"]
-def interval(success, t):
+def interval(lengths, t):
     per_seed = ...  # (seeds,)
     half_width = t * ...
     return per_seed.mean(), half_width
@@ -381,17 +383,29 @@ exercises.interval(interval)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def interval(success, t):
-#     per_seed = success.mean(axis=(1, 2))  # (seeds,)
+# def interval(lengths, t):
+#     per_seed = lengths.mean(axis=(1, 2))  # (seeds,)
 #     half_width = t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 #     return per_seed.mean(), half_width
 # ```
 #
 # </details>
 #
-# Student's interval assumes that seeds vary as normal numbers do. Rates of success don't: many are near 0 or 1,
-# and then the interval may reach beyond [0, 1]. So the tables of this course use `evaluation.bounded_interval`
-# (lesson 5), over all *agents*: four seeds of five tasks are twenty independent trainings.
+# Rates of success are another matter: many are near 0 or 1. Here are three seeds that all succeed, and four of
+# which one fails:
+
+# %%
+for rates in ([1, 1, 1], [1, 1, 1, 0]):
+    for kind in (evaluation.t_interval, evaluation.bounded_interval):
+        low, high = kind(rates)
+        print(f"{rates!s:13} {kind.__name__:17} [{low:.2f}, {high:.2f}]")
+
+# %% [markdown]
+# Student's interval is certain of three seeds that agree, [1.00, 1.00], as if a fourth could not fail, and for
+# the four it ends at 1.55, a rate that doesn't exist. The bounded interval of lesson 5 assumes nothing but the
+# range, and says [0.29, 1.00] and [0.19, 0.99]. So the tables of this course use `evaluation.bounded_interval`
+# wherever they count success (assignment 2 builds it), and Student's for lengths, losses and values. In this
+# lesson it is over all *agents*: four seeds of five tasks are twenty independent trainings.
 #
 # Agents share their starts, so two settings (or two methods) are compared within an agent, and the
 # differences are averaged, as in lesson 5. The next cell compares SORL with behaviour cloning on the same

@@ -54,7 +54,6 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
 
 from sorl_edu import plotting
 from sorl_edu.agents import SORL
@@ -325,7 +324,13 @@ figure
 #
 # Given the success of two agents, `new` and `old`, by training seed and start, each (S, E), return three
 # numbers: the mean of the paired differences, and the lower and the upper end of its 95% interval over
-# *training seeds* (Student's).
+# *training seeds*.
+#
+# Rates of success are mostly near 0 or 1, as the figure shows, so a textbook's interval does not suit them (lesson
+# 6 shows how it fails). Build lesson 5's: it reckons with one more seed, which nobody has trained. For the lower
+# end its difference is the worst possible one, for the upper end the best possible one. Each row of `weights`,
+# (draws, S + 1), holds random numbers that sum to 1, and makes one weighted mean of the S + 1 differences; the last
+# weight is the unseen seed's. The ends are the 2.5% and the 97.5% quantile of the weighted means.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -333,15 +338,15 @@ figure
 #
 # <details><summary>Hint 2</summary>
 #
-# With values $d_1 \dots d_S$: mean $\pm\, t_{0.975,\, S-1}\; \operatorname{std}(d) / \sqrt{S}$, where the
-# deviation is a sample's (`ddof=1`) and `stats.t.ppf(0.975, S - 1)` is Student's factor.
+# With values $d_1 \dots d_S$, `weights @ np.append(d, x)` are the weighted means if the unseen seed has the
+# difference $x$. How small, and how large, can a difference of two rates be? `np.quantile` does the rest.
 #
 # </details>
 # </details>
 
 
 # %% tags=["exercise-A2.4"]
-def difference(new, old):
+def difference(new, old, weights):
     ...
     return ...
 
@@ -353,10 +358,11 @@ exercises.difference(difference)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def difference(new, old):
+# def difference(new, old, weights):
 #     d = (new - old).mean(axis=1)
-#     half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-#     return d.mean(), d.mean() - half, d.mean() + half
+#     low = np.quantile(weights @ np.append(d, -1), 0.025)
+#     high = np.quantile(weights @ np.append(d, 1), 0.975)
+#     return d.mean(), low, high
 # ```
 #
 # </details>

@@ -75,7 +75,11 @@ def named(a, b):
         ),
         (lambda a, b: (a - b)[:, None], "result should have the shape (4,), and has (4, 1)"),
         (lambda a, b: (a, b), "should have the shape (4,), and has (2, 4), in case 1 of 3 (a (4,)"),
-        (lambda a, b: {"a": a, "b": jnp.ones(3)}, "return the result, and returns 2 arrays"),
+        (lambda a, b: (a, b[:2]), "return the result, and returns 2 arrays"),
+        (lambda a, b: {"a": a, "b": b}, "It should return the result, and returns a dict with 'a'"),
+        (lambda a, b: {"difference": a - b}, "and returns a dict with 'difference'."),
+        (lambda a, b: (a, {"b": b}), "and returns a dict with 'b'."),
+        (lambda a, b: {}, "returns nothing"),
         (lambda a, b: a[..., ::-1] @ b[..., None, :0], "It stopped"),  # dots as an index
         (lambda a, b: float(a) if b is None else np.sqrt(jax.jit(np.sort)(a)), "Use jnp there"),
         (lambda a, b: jax.jit(lambda x: float(x[0]))(a), "Stay with jnp there"),

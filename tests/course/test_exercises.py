@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from sorl_edu.course import exercises
+from sorl_edu.course.exercises import assignment1, assignment2
 from sorl_edu.course.exercises.exercise import Exercise
 
 EXERCISES = sorted(
@@ -19,6 +20,7 @@ EXERCISES = sorted(
     ),
     key=lambda exercise: exercise.number,
 )
+MEASURED = (assignment1.loss, assignment2.learned)
 MISTAKES = [(exercise, known) for exercise in EXERCISES for known in exercise.misconceptions]
 
 
@@ -30,6 +32,14 @@ def test_every_lesson_and_assignment_has_its_exercises():
     numbers = [exercise.number for exercise in EXERCISES]
     assert len(set(numbers)) == len(numbers) == 24
     assert {n.split(".")[0] for n in numbers} == {*"123456", "A1", "A2", "A3"}
+
+
+@pytest.mark.parametrize("exercise", [*EXERCISES, *MEASURED], ids=number)
+def test_usual_mistakes_are_told_apart_and_are_in_the_instructors_version(exercise):
+    names, messages = zip(*((m.name, m.message) for m in exercise.misconceptions), strict=True)
+    assert len(set(names)) == len(set(messages)) == len(names)
+    for name, message in zip(names, messages, strict=True):
+        assert f"- *{name}*: {message}" in exercise.describe()
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=number)

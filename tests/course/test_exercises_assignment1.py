@@ -206,20 +206,32 @@ def test_a_right_loss_is_ready_however_it_draws():
     assert exercises.ready(loss)
 
 
-USUAL = {0, 2, 3, 4, 8}  # flow alone, own field, unweighted mean, one key, halves
+USUAL = (
+    "flow matching alone",
+    "parts by the shortcut that learns",
+    "unweighted mean",
+    "one key for noise, jump, part and start",
+    "equal halves, jumps that double",
+)
 
 
 @pytest.mark.parametrize(
-    "number",
+    "known",
     [
-        pytest.param(number, marks=() if number in USUAL else pytest.mark.goals)
-        for number in range(len(exercises.LOSS_MISCONCEPTIONS))
+        pytest.param(known, marks=() if known.name in USUAL else pytest.mark.goals, id=known.name)
+        for known in exercises.LOSS_MISCONCEPTIONS
     ],
 )
-def test_a_wrong_loss_is_named_and_not_trained(number, no_training):
-    wrong, text = exercises.LOSS_MISCONCEPTIONS[number]
-    feedback = exercises.loss(wrong)
-    assert feedback.status == "wrong" and text in feedback.text
+def test_a_wrong_loss_is_named_and_not_trained(known, no_training):
+    feedback = exercises.loss(known.answer)
+    assert (feedback.status, feedback.misconception) == ("wrong", known.name)
+    assert known.message in feedback.text and not feedback.values
+
+
+def test_a_wrong_loss_is_not_ready():
+    known = exercises.LOSS_MISCONCEPTIONS[0]
+    feedback = exercises.ready(known.answer)
+    assert (feedback.status, feedback.misconception) == ("wrong", known.name)
 
 
 def test_a_wrong_loss_that_nobody_foresaw_is_wrong_too(no_training):
@@ -235,9 +247,10 @@ def test_the_grader_compares_the_loss_too():
     """It sees what an answer produced, and not the answer."""
     seeds = exercises.loss.seeds(0)
     params = jax.tree.leaves(shortcut_training.init(jax.random.key(0)))
-    wrong = exercises._rehearsals(exercises.LOSS_MISCONCEPTIONS[2][0])
+    known = exercises.LOSS_MISCONCEPTIONS[2]
+    wrong = exercises._rehearsals(known.answer)
     feedback = exercises.loss.grade([[wrong, *params]] * len(seeds), 0)
-    assert feedback.status == "wrong" and "`target_shortcut`, its moving average" in feedback.text
+    assert (feedback.status, feedback.misconception) == ("wrong", known.name)
 
 
 def test_parameters_of_another_network_are_refused_in_words():

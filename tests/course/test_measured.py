@@ -1,10 +1,13 @@
 """A measured exercise: goal, halfway, not yet; any outputs get feedback in words."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sorl_edu.course.exercises.exercise import Misconception
 from sorl_edu.course.exercises.measured import Measured, tree_like
 from sorl_edu.errors import DataError
 from sorl_edu.evaluation import t_interval
@@ -70,6 +73,23 @@ def test_the_runs_seeds_follow_from_the_checks_seed():
 def test_the_description_for_instructors_has_the_goal_and_the_baseline():
     assert "over 4 seeds: a mean of at least 1 earns all" in HIGHER.describe()
     assert "at most -1" in LOWER.describe() and "excludes -0.5" in LOWER.describe()
+
+
+KNOWN = Misconception("no noise", "your answer ignores its key.", lambda key: jnp.ones(2))
+
+
+def test_a_usual_mistake_is_named_whether_it_is_found_before_a_run_or_after():
+    def objects(*given):
+        raise DataError(f"it can't be right: {KNOWN.message}")
+
+    for stage in ("produce", "measure"):
+        check = replace(HIGHER, **{stage: objects}, misconceptions=(KNOWN,))
+        feedback = check(around(1.2, 0.01))
+        assert (feedback.status, feedback.misconception) == ("wrong", "no noise"), stage
+        assert feedback.text == "A usual mistake (no noise): your answer ignores its key."
+        unknown = replace(check, misconceptions=())(around(1.2, 0.01))
+        assert unknown.misconception is None and "it can't be right" in unknown.text
+        assert check.describe().endswith("- *no noise*: your answer ignores its key.")
 
 
 def test_a_blank_is_reported_and_an_error_is_explained():

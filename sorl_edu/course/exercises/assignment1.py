@@ -563,69 +563,96 @@ def _shared(group: str) -> Callable:
     return keys
 
 
-_ONE_KEY = (
-    "several of your draws share a key. Equal bits make them depend on each other, so that some "
-    "combinations of jump, part, start and noise never occur. Split the key once for every draw."
-)
+def _share_a_key(draws: str, group: str) -> Misconception:
+    return Misconception(
+        f"one key for {draws}",
+        f"{draws} share a key. Equal bits make them depend on each other, so that some "
+        "combinations never occur. Split the key once for every draw.",
+        _loss_with(keys=_shared(group)),
+    )
+
+
 LOSS_MISCONCEPTIONS = (
-    (
-        _loss_with(weights=(1.0, 0.0)),
+    Misconception(
+        "flow matching alone",
         "your loss is flow matching alone: self-consistency is missing, or adds nothing.",
+        _loss_with(weights=(1.0, 0.0)),
     ),
-    (_loss_with(weights=(0.0, 1.0)), "your loss is self-consistency alone, without flow matching."),
-    (
-        _loss_with(source=lambda shortcut, target_shortcut: shortcut),
+    Misconception(
+        "self-consistency alone",
+        "your loss is self-consistency alone, without flow matching.",
+        _loss_with(weights=(0.0, 1.0)),
+    ),
+    Misconception(
+        "parts by the shortcut that learns",
         "the parts of your target are made by `shortcut`, the field that learns. "
         "`target_shortcut`, its moving average, makes them.",
+        _loss_with(source=lambda shortcut, target_shortcut: shortcut),
     ),
-    (
-        _loss_with(target=_target_with(mean=lambda h1, h2, v1, v2: (v1 + v2) / 2)),
+    Misconception(
+        "unweighted mean",
         "your target is the unweighted mean of the two velocities. Unequal parts count by their "
         "lengths.",
+        _loss_with(target=_target_with(mean=lambda h1, h2, v1, v2: (v1 + v2) / 2)),
     ),
-    *((_loss_with(keys=_shared(group)), _ONE_KEY) for group in ("nkjt", "kjt", "kj", "kt")),
-    *(
-        (
-            _loss_with(whole=whole, first=lambda key, k: k // 2, start=start),
-            "your parts are always equal halves, as in lesson 2. The first part is j/M, with j "
-            "drawn from 1 ... k - 1.",
-        )
-        for whole, start in (
-            (
-                lambda key, shape: 2 ** jax.random.randint(key, shape, 0, 2) * 6,
-                lambda key, k: jax.random.randint(key, k.shape, 0, M // k) * k,
-            ),
-            (
-                lambda key, shape: 2 * jax.random.randint(key, shape, 1, M // 2 + 1),
-                lambda key, k: jax.random.randint(key, k.shape, 0, M - k + 1),
-            ),
-        )
+    _share_a_key("noise, jump, part and start", "nkjt"),
+    _share_a_key("jump, part and start", "kjt"),
+    _share_a_key("jump and part", "kj"),
+    _share_a_key("jump and start", "kt"),
+    Misconception(
+        "equal halves, jumps that double",
+        "your jumps are lesson 2's: two equal halves, and starts at multiples of the whole jump. "
+        "The first part is j/M, with j drawn from 1 ... k - 1.",
+        _loss_with(
+            whole=lambda key, shape: 2 ** jax.random.randint(key, shape, 0, 2) * 6,
+            first=lambda key, k: k // 2,
+            start=lambda key, k: jax.random.randint(key, k.shape, 0, M // k) * k,
+        ),
     ),
-    (
-        _loss_with(first=lambda key, k: jnp.ones_like(k)),
+    Misconception(
+        "equal halves",
+        "your parts are always equal halves, as in lesson 2. The first part is j/M, with j drawn "
+        "from 1 ... k - 1.",
+        _loss_with(
+            whole=lambda key, shape: 2 * jax.random.randint(key, shape, 1, M // 2 + 1),
+            first=lambda key, k: k // 2,
+        ),
+    ),
+    Misconception(
+        "first part always 1/M",
         "your first part is always the smallest, 1/M. Draw j from 1 ... k - 1.",
+        _loss_with(first=lambda key, k: jnp.ones_like(k)),
     ),
-    (
-        _loss_with(first=lambda key, k: k - 1),
+    Misconception(
+        "second part always 1/M",
         "your second part is always the smallest, 1/M. Draw j from 1 ... k - 1.",
+        _loss_with(first=lambda key, k: k - 1),
     ),
-    (
-        _loss_with(whole=lambda key, shape: jax.random.randint(key, shape, 2, M)),
+    Misconception(
+        "never the whole way",
         "your jumps never take the whole way, k = M: `randint` excludes its upper end.",
+        _loss_with(whole=lambda key, shape: jax.random.randint(key, shape, 2, M)),
     ),
-    (
-        _loss_with(start=lambda key, k: jnp.zeros_like(k)),
+    Misconception(
+        "always from t = 0",
         "your jumps always start at t = 0. They may start at the first M - k + 1 times.",
+        _loss_with(start=lambda key, k: jnp.zeros_like(k)),
     ),
-    (
-        _loss_with(start=lambda key, k: M - k),
+    Misconception(
+        "always to t = 1",
         "your jumps always end at t = 1. They may start at the first M - k + 1 times.",
+        _loss_with(start=lambda key, k: M - k),
     ),
-    (
-        _loss_with(weights=(1.0, 2.0)),
+    Misconception(
+        "self-consistency twice",
         "your self-consistency counts twice. Is it a mean over rows and action dimensions?",
+        _loss_with(weights=(1.0, 2.0)),
     ),
-    (_loss_with(weights=(1.0, 0.5)), "your self-consistency counts half. Its weight is 1."),
+    Misconception(
+        "self-consistency half",
+        "your self-consistency counts half. Its weight is 1.",
+        _loss_with(weights=(1.0, 0.5)),
+    ),
 )
 """Losses that train well enough to pass a measurement, and what is wrong with them."""
 
@@ -675,7 +702,7 @@ def _rehearsals(answer: Callable, seed: int = 0) -> Float[Array, "probe batch"]:
 @cache
 def _rehearsals_of(number: int) -> Array:
     """Those of a misconception, by its number; -1 is the solution. Other keys than an answer's."""
-    known = _loss_with() if number < 0 else LOSS_MISCONCEPTIONS[number][0]
+    known = _loss_with() if number < 0 else LOSS_MISCONCEPTIONS[number].answer
     return _rehearsals(known, seed=1)
 
 
@@ -683,9 +710,9 @@ def _objection(rehearsals: Array | np.ndarray) -> str | None:
     """What is wrong with a loss, by its means over many batches; None if nothing is."""
     if not means_differ(rehearsals, _rehearsals_of(-1)):
         return None
-    for number, (_, text) in enumerate(LOSS_MISCONCEPTIONS):
+    for number, known in enumerate(LOSS_MISCONCEPTIONS):
         if not means_differ(rehearsals, _rehearsals_of(number)):
-            return text
+            return known.message
     return (
         "your loss has another mean than the assignment's, for some shortcut and target_shortcut. "
         "Compare: the draws of k, j, t and noise, each with a key of its own; which of the two "
@@ -721,7 +748,7 @@ def ready(answer: Callable) -> Feedback:
     try:
         value = _rehearse(answer)
     except Exception as error:
-        return loss.stopped(answer, error)
+        return loss.explain(loss.stopped(answer, error), seed=0)
     if value is None:
         return loss.unfinished(answer)
     text = (
@@ -762,4 +789,5 @@ loss = Measured(
     baseline=0.25,
     size=shortcut_training.UPDATES,
     better="lower",
+    misconceptions=LOSS_MISCONCEPTIONS,
 )

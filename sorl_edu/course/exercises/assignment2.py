@@ -334,9 +334,9 @@ def _objection(targets: Array | np.ndarray, candidates: int, kappa: float) -> st
     known = partial(_known_targets, candidates=candidates, kappa=kappa)
     if not means_differ(targets, known(_best_of_n_target_with())):
         return None
-    for text, method in TARGET_MISCONCEPTIONS:
-        if not means_differ(targets, known(method)):
-            return f"td_target is not the best-of-N target: {text}"
+    for mistake in TARGET_MISCONCEPTIONS:
+        if not means_differ(targets, known(mistake.answer)):
+            return mistake.message
     return (
         "td_target is not the best-of-N target of A2.2 with your backup_candidates and kappa: its "
         "mean over many draws is another. Draw every candidate with a key of its own, at the next "
@@ -346,23 +346,26 @@ def _objection(targets: Array | np.ndarray, candidates: int, kappa: float) -> st
 
 REHEARSED_STEPS = 1
 TARGET_MISCONCEPTIONS = (
-    (
-        "it is SORL's own, with one action and no pessimism.",
+    Misconception(
+        "SORL's own target",
+        "your td_target is SORL's own, with one action and no pessimism.",
         _best_of_n_target_with(
             values=lambda *inputs: _values(*inputs[:-1], 0.0), best=lambda v: v[0]
         ),
     ),
-    (
-        "it uses one candidate, or the average of all, which is the value of the policy alone. It "
-        "needs the value of the policy with best-of-N.",
+    Misconception(
+        "one candidate, or the average of all",
+        "your td_target uses one candidate, or the average of all, which is the value of the "
+        "policy alone. It needs the value of the policy with best-of-N.",
         _best_of_n_target_with(best=lambda v: v.mean(0)),
     ),
     *(
-        (mistake.message, mistake.answer)
+        mistake
         for mistake in best_of_n_target.misconceptions
         if mistake.name not in ("missing stop-gradient", "average for best", "first candidate")
     ),
 )
+"""Targets that may train well enough; their answers have the arguments of A2.2's."""
 
 
 def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTree]:
@@ -416,45 +419,65 @@ learned = Measured(
     baseline=0.2,
     size=UPDATES,
     prepare=dataset,
+    misconceptions=TARGET_MISCONCEPTIONS,
 )
 
 # --------------------------------------------------------------------------- A2.4 is it any better?
 
 Table = Float[Array | np.ndarray, "seed episode"]
+Weights = Float[Array | np.ndarray, "draw seed_and_unseen"]
 
 
-def _difference(new: Table, old: Table) -> tuple:
-    per_seed = (new - old).mean(1)
-    return _interval(per_seed, stats.t.ppf(0.975, len(per_seed) - 1))
+def _difference(new: Table, old: Table, weights: Weights) -> tuple:
+    return _bounded((new - old).mean(1), weights)
 
 
-def _interval(values: Array | np.ndarray, factor: float, ddof: int = 1) -> tuple:
-    """The mean, and the ends of its interval."""
-    half = factor * values.std(ddof=ddof) / np.sqrt(len(values))
-    return values.mean(), values.mean() - half, values.mean() + half
+def _bounded(
+    values: Array | np.ndarray,
+    weights: Weights,
+    unseen: tuple[float, float] = (-1.0, 1.0),
+    tails: tuple[float, float] = (0.025, 0.975),
+) -> tuple:
+    """The mean, and the quantiles of weighted means that reckon with one more value, unseen."""
+    low, high = (
+        np.quantile(weights @ np.append(values, value), tail)
+        for value, tail in zip(unseen, tails, strict=True)
+    )
+    return np.mean(values), low, high
 
 
-def _unpaired(new: Table, old: Table) -> tuple:
-    """The interval of two independent samples with one variance."""
-    new, old = new.mean(1), old.mean(1)
-    mean, freedom = new.mean() - old.mean(), 2 * len(new) - 2
-    half = stats.t.ppf(0.975, freedom) * np.sqrt((new.var(ddof=1) + old.var(ddof=1)) / len(new))
-    return mean, mean - half, mean + half
+def _student(new: Table, old: Table, weights: Weights) -> tuple:
+    d = (new - old).mean(1)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.mean() - half, d.mean() + half
 
 
-def _difference_cases(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
-    """(new, old): success of two agents, (S, E) each: S seeds, from the same E starts."""
+def _resampled(new: Table, old: Table, weights: Weights) -> tuple:
+    """The bootstrap of the seeds alone, without one that nobody has seen."""
+    d, seen = (new - old).mean(1), weights[:, :-1]
+    low, high = np.quantile(seen @ d / seen.sum(1), (0.025, 0.975))
+    return d.mean(), low, high
+
+
+def _unpaired(new: Table, old: Table, weights: Weights) -> tuple:
+    """The ends of the two agents' own intervals, subtracted."""
+    new_mean, new_low, new_high = _bounded(new.mean(1), weights, (0.0, 1.0))
+    old_mean, old_low, old_high = _bounded(old.mean(1), weights, (0.0, 1.0))
+    return new_mean - old_mean, new_low - old_high, new_high - old_low
+
+
+def _difference_cases(key: PRNGKeyArray) -> list[tuple[Array, Array, Array]]:
+    """(new, old, weights): success of two agents, (S, E) each, S seeds from the same E starts."""
     cases = []
     for seeds, episodes in ((3, 20), (5, 12)):
-        key, *keys = jax.random.split(key, 5)
+        key, *keys = jax.random.split(key, 6)
         skill = jax.random.uniform(keys[0], (2, seeds, 1), minval=0.2, maxval=0.8)
         start = jax.random.uniform(keys[1], (2, 1, episodes), minval=-0.2, maxval=0.2)
-        cases.append(
-            tuple(
-                jax.random.bernoulli(k, p) * 1.0
-                for k, p in zip(keys[2:], skill + start, strict=True)
-            )
+        new, old = (
+            jax.random.bernoulli(k, p) * 1.0 for k, p in zip(keys[2:4], skill + start, strict=True)
         )
+        parts = jax.random.exponential(keys[4], (2000, seeds + 1))
+        cases.append((new, old, parts / parts.sum(1, keepdims=True)))
     return cases
 
 
@@ -467,53 +490,86 @@ difference = Exercise(
     misconceptions=(
         Misconception(
             "every episode a sample",
-            "you treat all episodes as independent. The episodes of one seed share one training: "
-            "your interval is far too narrow, and a lucky seed becomes a discovery.",
-            lambda new, old: _interval((new - old).ravel(), stats.t.ppf(0.975, new.size - 1)),
-        ),
-        Misconception(
-            "the normal's 1.96",
-            "1.96 is right for many seeds. With a handful the deviation itself is uncertain: "
-            "Student's factor for 3 seeds is 4.3.",
-            lambda new, old: _interval((new - old).mean(1), stats.norm.ppf(0.975)),
-        ),
-        Misconception(
-            "deviation divided by S",
-            "your deviation divides by S. That of a sample divides by S - 1 (ddof=1).",
-            lambda new, old: _interval(
-                (new - old).mean(1), stats.t.ppf(0.975, len(new) - 1), ddof=0
-            ),
-        ),
-        Misconception(
-            "spread of the seeds for the error of their mean",
-            "you forgot to divide by the root of S: your interval says how much seeds differ, and "
-            "not how uncertain their mean is.",
-            lambda new, old: _interval(
-                (new - old).mean(1), stats.t.ppf(0.975, len(new) - 1) * np.sqrt(len(new))
-            ),
+            "you treat all episodes as independent, and there are more of them than weights. The "
+            "episodes of one seed share one training: first compute one difference per seed.",
+            lambda new, old, weights: _bounded((new - old).ravel(), weights),
         ),
         Misconception(
             "over starts instead of seeds",
-            "you average over the seeds first, and count starts. Your interval is about another "
-            "start in the maze for these very agents; the question is about another training.",
-            lambda new, old: _interval((new - old).mean(0), stats.t.ppf(0.975, new.shape[1] - 1)),
+            "you average over the seeds first, and count starts, of which there are more than "
+            "weights. Your interval is about another start in the maze for these very agents; the "
+            "question is about another training.",
+            lambda new, old, weights: _bounded((new - old).mean(0), weights),
+        ),
+        Misconception(
+            "a weight too many",
+            "you have one difference less than weights: the last weight belongs to the seed that "
+            "nobody has seen.",
+            lambda new, old, weights: weights @ (new - old).mean(1),
+        ),
+        Misconception(
+            "only the seeds that were seen",
+            "you leave out the seed that nobody has seen. Where all your seeds agree, your "
+            "interval is a single point, however few they are.",
+            _resampled,
+        ),
+        Misconception(
+            "no difference for the unseen seed",
+            "you take the unseen seed's difference to be 0. It is the worst possible one for the "
+            "lower end, and the best possible one for the upper end.",
+            lambda new, old, weights: _bounded((new - old).mean(1), weights, (0.0, 0.0)),
+        ),
+        Misconception(
+            "an average difference for the unseen seed",
+            "you take the unseen seed to be like the mean of the others. It is the worst possible "
+            "one for the lower end, and the best possible one for the upper end.",
+            lambda new, old, weights: _bounded(
+                d := (new - old).mean(1), weights, (float(d.mean()),) * 2
+            ),
+        ),
+        Misconception(
+            "range of a rate",
+            "your unseen seed is 0 at worst, which is the range of a rate. A difference of two "
+            "rates is -1 at worst: the new agent never arrives, and the old one always does.",
+            lambda new, old, weights: _bounded((new - old).mean(1), weights, (0.0, 1.0)),
+        ),
+        Misconception(
+            "worst and best exchanged",
+            "your lower end takes the unseen seed to be the best possible, and your upper end the "
+            "worst possible. It is the other way round: the interval must allow for both.",
+            lambda new, old, weights: _bounded((new - old).mean(1), weights, (1.0, -1.0)),
+        ),
+        Misconception(
+            "the worst for both ends",
+            "your upper end, too, takes the unseen seed to be the worst possible. Nobody has seen "
+            "it: it may be the best.",
+            lambda new, old, weights: _bounded((new - old).mean(1), weights, (-1.0, -1.0)),
+        ),
+        Misconception(
+            "5% beyond each end",
+            "your ends are the quantiles of 5% and 95%, which leave 5% beyond each, so that this "
+            "is a 90% interval. A 95% interval leaves half as much beyond each.",
+            lambda new, old, weights: _bounded((new - old).mean(1), weights, tails=(0.05, 0.95)),
+        ),
+        Misconception(
+            "Student's interval",
+            "this is Student's interval, which assumes that seeds vary as normal numbers do. Where "
+            "all seeds agree it is a single point, and it may leave [-1, 1]. Use the weights.",
+            _student,
+        ),
+        Misconception(
+            "quantiles of the seeds",
+            "your interval says between which ends single seeds lie. The question is where their "
+            "mean would lie with other seeds: weighted means of them, a mean for each row.",
+            lambda new, old, weights: (
+                (d := (new - old).mean(1)).mean(),
+                *np.quantile(d, (0.025, 0.975)),
+            ),
         ),
         Misconception(
             "old minus new",
             "your sign is reversed: a positive difference should mean that the new one is better.",
-            lambda new, old: _difference(old, new),
-        ),
-        Misconception(
-            "one-sided quantile",
-            "your factor is Student's 0.95 quantile. It leaves 5% beyond each end, so that this is "
-            "a 90% interval. A 95% interval leaves half as much beyond each.",
-            lambda new, old: _interval((new - old).mean(1), stats.t.ppf(0.95, len(new) - 1)),
-        ),
-        Misconception(
-            "S degrees of freedom",
-            "your factor belongs to S degrees of freedom. The deviation is measured from the "
-            "seeds' own mean, which uses up one of them: S - 1 remain.",
-            lambda new, old: _interval((new - old).mean(1), stats.t.ppf(0.975, len(new))),
+            lambda new, old, weights: _difference(old, new, weights),
         ),
         Misconception(
             "not paired",
@@ -525,13 +581,12 @@ difference = Exercise(
             "mean between its ends",
             "all three numbers are right, in another order: return the mean first, then the lower "
             "end, then the upper end.",
-            lambda new, old: tuple(_difference(new, old)[i] for i in (1, 0, 2)),
+            lambda *inputs: tuple(_difference(*inputs)[i] for i in (1, 0, 2)),
         ),
         Misconception(
             "upper end before lower",
-            "the numbers are right, and the ends are exchanged: return the lower one first. Is "
-            "your factor negative?",
-            lambda new, old: tuple(_difference(new, old)[i] for i in (0, 2, 1)),
+            "the numbers are right, and the ends are exchanged: return the lower one first.",
+            lambda *inputs: tuple(_difference(*inputs)[i] for i in (0, 2, 1)),
         ),
     ),
 )

@@ -199,6 +199,13 @@ class Exercise(Check):
     tolerance: float = 1e-4
     misconceptions: tuple[Misconception, ...]
 
+    def run(self, answer: Any, seed: int) -> tuple[Feedback | None, list[PyTree]]:
+        stopped, outputs = super().run(answer, seed)
+        if stopped is None and (keys := _keys_of_a_dict(outputs)) is not None:
+            returned = f"a dict with {_listed(keys)}" if keys else "an empty dict"
+            return Feedback("wrong", f"{self._asked()}, and returns {returned}."), []
+        return stopped, outputs
+
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
         cases, count = self.cases(jax.random.key(seed)), len(self.parts)
         return [as_arrays(self.probe(answer, *case), count) for case in cases]
@@ -209,13 +216,13 @@ class Exercise(Check):
             return Feedback("right", self.right)
         for misconception in self.misconceptions:
             if self._agree(outputs, self._known(misconception.answer, seed)[0]):
-                return _named(misconception)
+                return named(misconception)
         return Feedback("wrong", self._difference(outputs, expected, seed))
 
     def explain(self, stopped: Feedback, seed: int) -> Feedback:
         for misconception in self.misconceptions:
             if stopped.error and stopped.error == self._known(misconception.answer, seed)[1]:
-                return replace(_named(misconception), error=stopped.error)
+                return replace(named(misconception), error=stopped.error)
         return stopped
 
     @functools.cache  # noqa: B019 (an exercise lasts as long as its module)
@@ -227,7 +234,7 @@ class Exercise(Check):
             return [], _name(error)
 
     def describe(self) -> str:
-        return "\n".join(f"- *{known.name}*: {known.message}" for known in self.misconceptions)
+        return listed_misconceptions(self.misconceptions)
 
     def _agree(self, outputs: Sequence[PyTree], expected: Sequence[PyTree]) -> bool:
         return len(outputs) == len(expected) and all(
@@ -243,9 +250,9 @@ class Exercise(Check):
             wanted = _leaves(right)
             given = _matched(output, len(wanted))
             if given is None:
-                parts = [part for part in self.parts if "gradient" not in part]
-                found = output[0] if len(parts) < len(self.parts) else output
-                return f"It should return {_listed(parts)}, and returns {_described(found)}."
+                probed = len(self._returned()) < len(self.parts)
+                found = output[0] if probed else output
+                return f"{self._asked()}, and returns {_described(found)}."
             there = case and f",{case}"
             for part, a, b in zip(self.parts, given, wanted, strict=True):
                 name = part[0].upper() + part[1:]
@@ -259,6 +266,13 @@ class Exercise(Check):
                     error = float(np.max(np.abs(a - b)))
                     wrong.setdefault(part, []).append((case, error))
         return self._said(wrong, len(cases))
+
+    def _returned(self) -> list[str]:
+        """The parts that an answer itself returns; the check computes the gradients."""
+        return [part for part in self.parts if "gradient" not in part]
+
+    def _asked(self) -> str:
+        return f"It should return {_listed(self._returned())}"
 
     def _said(self, wrong: dict[str, list[tuple[str, float]]], cases: int) -> str:
         """Sentences on the wrong parts, each with its cases and errors."""
@@ -307,7 +321,13 @@ def _inputs(names: Sequence[str], case: Sequence) -> str:
     return f" ({', '.join(found[:4])})" if found else ""
 
 
-def _named(misconception: Misconception) -> Feedback:
+def listed_misconceptions(misconceptions: Sequence[Misconception]) -> str:
+    """Markdown for instructors: a line for each misconception."""
+    return "\n".join(f"- *{known.name}*: {known.message}" for known in misconceptions)
+
+
+def named(misconception: Misconception) -> Feedback:
+    """Feedback on an answer that makes a usual mistake."""
     text = f"A usual mistake ({misconception.name}): {misconception.message}"
     return Feedback("wrong", text, misconception.name)
 
@@ -382,12 +402,20 @@ def _leaves(output: Any) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(output)]
 
 
+def _keys_of_a_dict(outputs: Sequence[PyTree]) -> list[str] | None:
+    """The keys of the first dict among the outputs or their parts, quoted; None if there is none."""
+    for output in outputs:
+        parts = output if isinstance(output, list | tuple) else ()
+        for part in (output, *parts):
+            if isinstance(part, dict):
+                return [repr(key) for key in part]
+    return None
+
+
 def _matched(output: Any, count: int) -> list[np.ndarray] | None:
-    """An output as that many arrays: also from one array of as many rows, or one from its rows."""
+    """An output as that many arrays: also from one array of as many rows."""
     try:
         leaves = _leaves(output)
-        if len(leaves) != count == 1 and leaves:
-            return [np.stack(leaves)]
         if len(leaves) == 1 != count and len(leaves[0]) == count:
             return [np.asarray(row) for row in leaves[0]]
     except (TypeError, ValueError):

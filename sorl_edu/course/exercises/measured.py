@@ -12,14 +12,20 @@ the baseline, which is the quality without any idea of one's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from sorl_edu.course.exercises.exercise import Check, Feedback
+from sorl_edu.course.exercises.exercise import (
+    Check,
+    Feedback,
+    Misconception,
+    listed_misconceptions,
+    named,
+)
 from sorl_edu.errors import DataError, check
 from sorl_edu.evaluation import t_interval
 
@@ -43,6 +49,8 @@ class Measured(Check):
             lower.
         better: whether "higher" or "lower" numbers are better.
         runs: the number of seeds.
+        misconceptions: common mistakes, which may train well enough to reach the goal. `produce`
+            and `measure` find them, and raise an error with the message of one.
         prepare: see `Check.prepare`.
     """
 
@@ -55,6 +63,7 @@ class Measured(Check):
     size: int
     better: Literal["higher", "lower"] = "higher"
     runs: int = 3
+    misconceptions: tuple[Misconception, ...] = ()
     prepare: Callable[[], object] = lambda: None
 
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
@@ -66,6 +75,8 @@ class Measured(Check):
             check(len(outputs) == len(seeds), f"there are {len(outputs)} runs, not {len(seeds)}")
             values = tuple(float(value) for value in self.measure(outputs, seeds, self.size))
         except Exception as error:  # the outputs may be anything
+            if known := self._known(str(error)):
+                return named(known)
             reason = f"{type(error).__name__}: {error}"
             return Feedback("wrong", f"Your answer's results can't be measured: {reason}")
         if not np.isfinite(values).all():
@@ -86,12 +97,21 @@ class Measured(Check):
             return Feedback("partly", f"Halfway: {result}. {rule}", None, values)
         return Feedback("wrong", f"Not yet: {result}. {rule}", None, values)
 
+    def explain(self, stopped: Feedback, seed: int) -> Feedback:
+        known = self._known(stopped.error)
+        return replace(named(known), error=stopped.error) if known else stopped
+
+    def _known(self, error: str) -> Misconception | None:
+        """The misconception whose message ends an error's."""
+        return next((one for one in self.misconceptions if error.endswith(one.message)), None)
+
     def describe(self) -> str:
         bound = "at least" if self.better == "higher" else "at most"
-        return (
+        goal = (
             f"- *{self.quantity}*, over {self.runs} seeds: a mean of {bound} {self.goal:g} earns "
             f"all points, a 95% interval that excludes {self.baseline:g} earns half of them"
         )
+        return "\n".join([goal, listed_misconceptions(self.misconceptions)]).rstrip()
 
     def seeds(self, seed: int) -> list[int]:
         """The seeds of the runs, which follow from a check's seed."""

@@ -71,15 +71,15 @@ promise = Exercise(
 
 
 def _interval_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
-    """(success, t): successes (seed, task, episode) and Student's t quantile for the seeds."""
+    """(lengths, t): steps (seed, task, episode) and Student's t quantile for the seeds."""
     cases = []
     for k, (seeds, t) in zip(
         jax.random.split(key, 3), ((3, 4.30), (4, 3.18), (8, 2.36)), strict=True
     ):
-        rate_key, success_key = jax.random.split(k)
-        rates = jax.random.uniform(rate_key, (seeds, 5, 1))
-        success = jax.random.bernoulli(success_key, rates, (seeds, 5, 16))
-        cases.append((success.astype(float), t))
+        agent_key, episode_key = jax.random.split(k)
+        agents = jax.random.uniform(agent_key, (seeds, 5, 1), minval=40.0, maxval=160.0)
+        spread = jax.random.uniform(episode_key, (seeds, 5, 16), minval=0.5, maxval=1.5)
+        cases.append((jnp.round(agents * spread), t))
     return cases
 
 
@@ -87,12 +87,12 @@ def _mean_and_half(samples: Float[Array, " sample"], t: float) -> tuple[Array, A
     return samples.mean(), t * samples.std(ddof=1) / jnp.sqrt(len(samples))
 
 
-def _interval(success: Float[Array, "seed task episode"], t: float) -> tuple[Array, Array]:
-    return _mean_and_half(success.mean((1, 2)), t)
+def _interval(lengths: Float[Array, "seed task episode"], t: float) -> tuple[Array, Array]:
+    return _mean_and_half(lengths.mean((1, 2)), t)
 
 
-def _bounds(success: Float[Array, "seed task episode"], t: float) -> tuple[Array, Array]:
-    mean, half_width = _interval(success, t)
+def _bounds(lengths: Float[Array, "seed task episode"], t: float) -> tuple[Array, Array]:
+    mean, half_width = _interval(lengths, t)
     return mean - half_width, mean + half_width
 
 
@@ -107,19 +107,19 @@ interval = Exercise(
             "episodes for seeds",
             "you count every episode as an independent sample. The episodes of one seed share one "
             "agent: a thousand of them still describe that agent alone.",
-            lambda success, t: _mean_and_half(success.ravel(), t),
+            lambda lengths, t: _mean_and_half(lengths.ravel(), t),
         ),
         Misconception(
             "tasks for seeds",
             "you count every task of every seed as a sample. The tasks are always the same five; "
             "only the seeds are drawn at random.",
-            lambda success, t: _mean_and_half(success.mean(2).ravel(), t),
+            lambda lengths, t: _mean_and_half(lengths.mean(2).ravel(), t),
         ),
         Misconception(
             "a deviation for an error",
             "you return the deviation of one seed. The standard error of the mean of n seeds is "
             "that deviation over sqrt(n).",
-            lambda success, t: (success.mean(), t * success.mean((1, 2)).std(ddof=1)),
+            lambda lengths, t: (lengths.mean(), t * lengths.mean((1, 2)).std(ddof=1)),
         ),
         Misconception(
             "the bounds for mean and half-width",
@@ -130,40 +130,40 @@ interval = Exercise(
         Misconception(
             "half-width before mean",
             "both numbers are right, but the mean comes first.",
-            lambda success, t: _interval(success, t)[::-1],
+            lambda lengths, t: _interval(lengths, t)[::-1],
         ),
         Misconception(
             "1.96 for t",
             "1.96 is the quantile of many samples. A deviation that is estimated from a few seeds "
             "is uncertain itself, and Student's t, which you are given, allows for that.",
-            lambda success, t: _interval(success, 1.96),
+            lambda lengths, t: _interval(lengths, 1.96),
         ),
         Misconception(
             "without t",
             "that is the standard error. A 95% interval extends t of them to each side.",
-            lambda success, t: _interval(success, 1.0),
+            lambda lengths, t: _interval(lengths, 1.0),
         ),
         Misconception(
             "divided by n, not by its root",
             "the standard error of the mean of n seeds is the deviation over sqrt(n).",
-            lambda success, t: (
-                success.mean(),
-                t * success.mean((1, 2)).std(ddof=1) / len(success),
+            lambda lengths, t: (
+                lengths.mean(),
+                t * lengths.mean((1, 2)).std(ddof=1) / len(lengths),
             ),
         ),
         Misconception(
             "averaged over the seeds",
             "you average over the seeds and the tasks first, and count the positions of the "
             "episodes as samples. The first axis holds the seeds: average over the other two.",
-            lambda success, t: _mean_and_half(success.mean((0, 1)), t),
+            lambda lengths, t: _mean_and_half(lengths.mean((0, 1)), t),
         ),
         Misconception(
             "divided by n",
             "the deviation is taken from the mean of the same n numbers, so the sum of squares is "
             "divided by n - 1: ddof=1.",
-            lambda success, t: (
-                success.mean(),
-                t * success.mean((1, 2)).std() / jnp.sqrt(len(success)),
+            lambda lengths, t: (
+                lengths.mean(),
+                t * lengths.mean((1, 2)).std() / jnp.sqrt(len(lengths)),
             ),
         ),
     ),

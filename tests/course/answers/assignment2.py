@@ -451,215 +451,240 @@ def with_numpy_values(critic, batch, candidates, discount, kappa):
 
 
 @right("A2.4")
-def from_the_formula(new, old):
+def from_the_formula(new, old, weights):
     d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
+    low = np.quantile(weights @ np.append(d, -1), 0.025)
+    high = np.quantile(weights @ np.append(d, 1), 0.975)
+    return d.mean(), low, high
 
 
 @right("A2.4")
-def as_one_numpy_array(new, old):
+def as_one_numpy_array(new, old, weights):
     d = np.mean(new, axis=1) - np.mean(old, axis=1)
-    half = np.std(d, ddof=1) / len(d) ** 0.5 * stats.t.isf(0.025, df=len(d) - 1)
-    return np.array([d.mean(), d.mean() - half, d.mean() + half])
+    ends = [np.percentile(weights @ np.append(d, x), p) for x, p in ((-1, 2.5), (1, 97.5))]
+    return np.array([d.mean(), *ends])
 
 
 @right("A2.4")
-def as_one_jnp_array(new, old):
+def as_one_jnp_array(new, old, weights):
     d = jnp.mean(new - old, axis=1)
-    half = stats.t.ppf(0.975, d.size - 1) * jnp.std(d) / jnp.sqrt(d.size - 1)
-    return d.mean() + half * jnp.array([0, -1, 1])
+    worst, best = jnp.append(d, -1), jnp.append(d, 1)
+    ends = jnp.quantile(weights @ jnp.stack([worst, best], 1), jnp.array([0.025, 0.975]), axis=0)
+    return jnp.array([d.mean(), ends[0, 0], ends[1, 1]])
 
 
 @right("A2.4")
-def interval_of_the_distribution(new, old):
-    d = np.asarray(new - old).mean(1)
-    low, high = stats.t.interval(0.95, len(d) - 1, loc=d.mean(), scale=stats.sem(d))
-    return [d.mean(), low, high]
+def unseen_seed_added_afterwards(new, old, weights):
+    seen = weights[:, :-1] @ (new - old).mean(1)
+    low = np.quantile(seen - weights[:, -1], 0.025)
+    return [(new - old).mean(), low, np.quantile(seen + weights[:, -1], 0.975)]
 
 
 @right("A2.4")
-def paired_test(new, old):
-    new, old = np.asarray(new).mean(1), np.asarray(old).mean(1)
-    return new.mean() - old.mean(), stats.ttest_rel(new, old).confidence_interval(0.95)
+def ends_as_a_pair(new, old, weights):
+    d, weights = np.asarray(new - old).mean(1), np.asarray(weights)
+    means = np.stack([np.concatenate([d, [unseen]]) for unseen in (-1, 1)]) @ weights.T
+    return d.mean(), (np.quantile(means[0], 0.025), np.quantile(means[1], 1 - 0.025))
 
 
 @right("A2.4")
-def test_of_one_sample(new, old):
-    d = np.asarray(new - old).mean(1)
-    low, high = stats.ttest_1samp(d, 0).confidence_interval()
-    return d.mean(), low, high
+def a_row_of_weights_at_a_time(new, old, weights):
+    d = [float(a.mean() - b.mean()) for a, b in zip(np.asarray(new), np.asarray(old), strict=True)]
+    rows = np.asarray(weights).tolist()
+    worst = [sum(w * x for w, x in zip(row, [*d, -1], strict=True)) for row in rows]
+    best = [sum(w * x for w, x in zip(row, [*d, 1], strict=True)) for row in rows]
+    return statistics.fmean(d), np.quantile(worst, 0.025), np.quantile(best, 0.975)
 
 
 @right("A2.4")
-def in_pure_python(new, old):
-    d = [
-        sum(a - b for a, b in zip(of_new, of_old, strict=True)) / len(of_new)
-        for of_new, of_old in zip(np.asarray(new).tolist(), np.asarray(old).tolist(), strict=True)
-    ]
-    mean = statistics.fmean(d)
-    half = stats.t(len(d) - 1).ppf(0.975) * statistics.stdev(d) / len(d) ** 0.5
-    return mean, mean - half, mean + half
-
-
-@right("A2.4")
-def with_pandas(new, old):
+def with_pandas(new, old, weights):
     d = pd.DataFrame(np.asarray(new - old)).mean(axis=1)
-    half = d.sem() * stats.t.ppf(0.975, d.count() - 1)
-    return d.mean(), d.mean() - half, d.mean() + half
+    means = {x: pd.Series(np.asarray(weights) @ [*d, x]) for x in (-1, 1)}
+    return d.mean(), means[-1].quantile(0.025), means[1].quantile(0.975)
 
 
 @right("A2.4")
-def both_ends_from_quantiles(new, old):
+def with_einsum_and_keywords(new, old, weights):
+    d = jnp.einsum("se->s", new - old) / new.shape[1]
+    low = jnp.quantile(jnp.einsum("ds,s->d", weights, jnp.append(d, -1)), q=0.025)
+    high = jnp.quantile(jnp.einsum("ds,s->d", weights, jnp.append(d, 1)), q=0.975)
+    return jnp.mean(d), low, high
+
+
+@right("A2.4")
+def worst_as_the_best_of_the_opposite(new, old, weights):
+    def upper(d):
+        return np.quantile((weights * np.append(d, 1)).sum(1), 0.975)
+
     d = (new - old).mean(1)
-    error = jnp.sqrt(jnp.sum((d - d.mean()) ** 2) / (len(d) * (len(d) - 1)))
-    low, high = d.mean() + error * stats.t.ppf([0.025, 0.975], len(d) - 1)
-    return d.mean(), low, high
+    return d.mean(), -upper(-d), upper(d)
 
 
 @wrong("A2.4", "every episode a sample")
-def flattened(new, old):
+def flattened(new, old, weights):
     d = (new - old).ravel()
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
-
-
-@wrong("A2.4", "the normal's 1.96")
-def normal_factor(new, old):
-    d = (new - old).mean(axis=1)
-    half = 1.96 * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
-
-
-@wrong("A2.4", "deviation divided by S")
-def ddof_forgotten(new, old):
-    d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std() / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
-
-
-@wrong("A2.4", "spread of the seeds for the error of their mean")
-def root_forgotten(new, old):
-    d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1)
-    return d.mean(), d.mean() - half, d.mean() + half
+    low = np.quantile(weights @ np.append(d, -1), 0.025)
+    return d.mean(), low, np.quantile(weights @ np.append(d, 1), 0.975)
 
 
 @wrong("A2.4", "over starts instead of seeds")
-def averaged_over_seeds(new, old):
+def averaged_over_seeds(new, old, weights):
     d = (new - old).mean(axis=0)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
+    low = np.quantile(weights @ np.append(d, -1), 0.025)
+    return d.mean(), low, np.quantile(weights @ np.append(d, 1), 0.975)
 
 
-@wrong("A2.4", "old minus new")
-def sign_reversed(new, old):
-    d = (old - new).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
+@wrong("A2.4", "a weight too many")
+def nothing_appended(new, old, weights):
+    means = weights @ (new - old).mean(axis=1)
+    return means.mean(), np.quantile(means, 0.025), np.quantile(means, 0.975)
 
 
-@wrong("A2.4", "one-sided quantile")
-def quantile_of_95_percent(new, old):
+@wrong("A2.4", "only the seeds that were seen")
+def weights_of_the_seen_alone(new, old, weights):
     d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.95, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
+    seen = weights[:, :-1] / weights[:, :-1].sum(axis=1, keepdims=True)
+    return d.mean(), *np.quantile(seen @ d, [0.025, 0.975])
 
 
-@wrong("A2.4", "S degrees of freedom")
-def one_degree_too_many(new, old):
+@wrong("A2.4", "no difference for the unseen seed")
+def last_weight_dropped(new, old, weights):
     d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d)) * stats.sem(np.asarray(d))
-    return d.mean(), d.mean() - half, d.mean() + half
+    means = weights[:, :-1] @ d
+    return d.mean(), np.quantile(means, 0.025), np.quantile(means, 0.975)
 
 
-@wrong("A2.4", "not paired")
-def two_independent_samples(new, old):
-    new, old = np.asarray(new).mean(1), np.asarray(old).mean(1)
-    interval = stats.ttest_ind(new, old).confidence_interval(0.95)
-    return new.mean() - old.mean(), interval.low, interval.high
-
-
-@wrong("A2.4", "mean between its ends")
-def in_the_order_of_size(new, old):
+@wrong("A2.4", "an average difference for the unseen seed")
+def unseen_like_the_others(new, old, weights):
     d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean() - half, d.mean(), d.mean() + half
+    means = weights @ np.append(d, d.mean())
+    return d.mean(), np.quantile(means, 0.025), np.quantile(means, 0.975)
 
 
-@wrong("A2.4", "upper end before lower")
-def negative_factor(new, old):
+@wrong("A2.4", "range of a rate")
+def zero_at_worst(new, old, weights):
     d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.025, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
+    low = np.quantile(weights @ np.append(d, 0), 0.025)
+    return d.mean(), low, np.quantile(weights @ np.append(d, 1), 0.975)
 
 
-@wrong("A2.4", says="The mean is right. The lower end is off by up to")
-def divided_by_s(new, old):
+@wrong("A2.4", "worst and best exchanged")
+def best_for_the_lower_end(new, old, weights):
     d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / len(d)
-    return d.mean(), d.mean() - half, d.mean() + half
+    low = np.quantile(weights @ np.append(d, 1), 0.025)
+    return d.mean(), low, np.quantile(weights @ np.append(d, -1), 0.975)
 
 
-@wrong("A2.4", says="The mean is right. The lower end is off by up to")
-def range_of_the_seeds(new, old):
+@wrong("A2.4", "the worst for both ends")
+def one_vector_for_both(new, old, weights):
     d = (new - old).mean(axis=1)
-    return d.mean(), d.min(), d.max()
+    return d.mean(), *np.quantile(weights @ np.append(d, -1), [0.025, 0.975])
 
 
-@wrong("A2.4", says="The lower end is right. The mean is off by up to")
-def from_the_upper_end_down(new, old):
+@wrong("A2.4", "5% beyond each end")
+def one_sided_quantiles(new, old, weights):
     d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean() + half, d.mean() - half, d.mean()
+    low = np.quantile(weights @ np.append(d, -1), 0.05)
+    return d.mean(), low, np.quantile(weights @ np.append(d, 1), 0.95)
 
 
-@wrong("A2.4", says="The mean is right.")
-def percentiles_of_the_seeds(new, old):
+@wrong("A2.4", "Student's interval")
+def of_the_t_distribution(new, old, weights):
+    d = np.asarray(new - old).mean(axis=1)
+    return d.mean(), *stats.t.interval(0.95, len(d) - 1, loc=d.mean(), scale=stats.sem(d))
+
+
+@wrong("A2.4", "quantiles of the seeds")
+def percentiles_of_the_seeds(new, old, weights):
     d = np.asarray(new - old).mean(axis=1)
     return d.mean(), *np.percentile(d, [2.5, 97.5])
 
 
-@wrong("A2.4", says="should return the mean, the lower end and the upper end, and returns 2 arrays")
-def mean_and_half_width(new, old):
+@wrong("A2.4", "old minus new")
+def sign_reversed(new, old, weights):
+    d = (old - new).mean(axis=1)
+    low = np.quantile(weights @ np.append(d, -1), 0.025)
+    return d.mean(), low, np.quantile(weights @ np.append(d, 1), 0.975)
+
+
+@wrong("A2.4", "not paired")
+def two_intervals_subtracted(new, old, weights):
+    def ends(rates):
+        low = np.quantile(weights @ np.append(rates, 0), 0.025)
+        return low, np.quantile(weights @ np.append(rates, 1), 0.975)
+
+    (new_low, new_high), (old_low, old_high) = ends(new.mean(1)), ends(old.mean(1))
+    return new.mean() - old.mean(), new_low - old_high, new_high - old_low
+
+
+@wrong("A2.4", "mean between its ends")
+def in_the_order_of_size(new, old, weights):
+    mean, low, high = from_the_formula(new, old, weights)
+    return low, mean, high
+
+
+@wrong("A2.4", "upper end before lower")
+def from_above(new, old, weights):
+    mean, low, high = from_the_formula(new, old, weights)
+    return mean, high, low
+
+
+@wrong("A2.4", says="The lower end and the upper end are right. The mean is off by up to")
+def mean_of_the_weighted_means(new, old, weights):
+    _, low, high = from_the_formula(new, old, weights)
+    return (weights @ np.append((new - old).mean(axis=1), -1)).mean(), low, high
+
+
+@wrong("A2.4", says="The mean is right. The lower end is off by up to")
+def range_of_the_seeds(new, old, weights):
     d = (new - old).mean(axis=1)
-    return d.mean(), stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean(), d.min(), d.max()
+
+
+@wrong("A2.4", says="The mean is right. The lower end is off by up to")
+def bounds_of_the_weighted_means(new, old, weights):
+    d = (new - old).mean(axis=1)
+    return d.mean(), (weights @ np.append(d, -1)).min(), (weights @ np.append(d, 1)).max()
+
+
+@wrong("A2.4", says="should return the mean, the lower end and the upper end, and returns 2 arrays")
+def mean_and_half_width(new, old, weights):
+    mean, low, high = from_the_formula(new, old, weights)
+    return mean, (high - low) / 2
 
 
 @wrong(
     "A2.4", says="The mean should have the shape (), and has (3,), in case 1 of 2 (new (3, 20), old"
 )
-def an_interval_for_each_seed(new, old):
-    d = new - old
-    half = stats.t.ppf(0.975, d.shape[1] - 1) * d.std(axis=1, ddof=1) / np.sqrt(d.shape[1])
-    return d.mean(axis=1), d.mean(axis=1) - half, d.mean(axis=1) + half
+def a_mean_for_each_seed(new, old, weights):
+    _, low, high = from_the_formula(new, old, weights)
+    return (new - old).mean(axis=1), low, high
 
 
 @wrong("A2.4", says="The mean should be numbers, and is ")
-def as_text(new, old):
-    d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return [f"{value:.2f}" for value in (d.mean(), d.mean() - half, d.mean() + half)]
+def as_text(new, old, weights):
+    return [f"{value:.2f}" for value in from_the_formula(new, old, weights)]
+
+
+@wrong("A2.4", says="and returns a dict with 'mean', 'low' and 'high'.")
+def as_a_dict(new, old, weights):
+    return dict(zip(("mean", "low", "high"), from_the_formula(new, old, weights), strict=True))
 
 
 @wrong("A2.4", says="`printed_only` returns nothing, or None in a place: is a `return` missing?")
-def printed_only(new, old):
-    d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    print(f"{d.mean():.2f} +- {half:.2f}")
+def printed_only(new, old, weights):
+    print("{:.2f} [{:.2f}, {:.2f}]".format(*map(float, from_the_formula(new, old, weights))))
 
 
-@wrong(
-    "A2.4", says="It stopped in the line `half = stats.t.ppf(0.975) * d.std(ddof=1) / np.sqrt(len"
-)
-def degrees_of_freedom_forgotten(new, old):
+@wrong("A2.4", says="It stopped in the line `low = np.quantile(weights @ np.append(d, -1), 2.5)`")
+def percent_for_a_quantile(new, old, weights):
     d = (new - old).mean(axis=1)
-    half = stats.t.ppf(0.975) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
+    low = np.quantile(weights @ np.append(d, -1), 2.5)
+    return d.mean(), low, np.quantile(weights @ np.append(d, 1), 97.5)
 
 
 @wrong("A2.4", says="It stopped in the line `d = (new - old).mean(axis=2)` with IndexError")
-def no_such_axis(new, old):
+def no_such_axis(new, old, weights):
     d = (new - old).mean(axis=2)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
+    low = np.quantile(weights @ np.append(d, -1), 0.025)
+    return d.mean(), low, np.quantile(weights @ np.append(d, 1), 0.975)

@@ -186,43 +186,43 @@ def without_return(q, discount):
 
 
 @right("6.2")
-def filled_in(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def filled_in(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     half_width = t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
     return per_seed.mean(), half_width
 
 
 @right("6.2")
-def per_seed_with_numpy(success, t):
-    per_seed = np.asarray(success).mean(axis=(1, 2))
+def per_seed_with_numpy(lengths, t):
+    per_seed = np.asarray(lengths).mean(axis=(1, 2))
     return [per_seed.mean(), t * np.std(per_seed, ddof=1) / np.sqrt(per_seed.size)]
 
 
 @right("6.2")
-def tasks_after_episodes(success, t):
-    per_seed = success.mean(-1).mean(-1)
+def tasks_after_episodes(lengths, t):
+    per_seed = lengths.mean(-1).mean(-1)
     n = per_seed.shape[0]
-    return success.mean(), t * jnp.sqrt(jnp.var(per_seed, ddof=1) / n)
+    return lengths.mean(), t * jnp.sqrt(jnp.var(per_seed, ddof=1) / n)
 
 
 @right("6.2")
-def squares_by_hand(success, t):
-    n = len(success)
-    per_seed = success.reshape(n, -1).mean(1)
+def squares_by_hand(lengths, t):
+    n = len(lengths)
+    per_seed = lengths.reshape(n, -1).mean(1)
     mean = per_seed.sum() / n
     return mean, t * jnp.sqrt(jnp.sum((per_seed - mean) ** 2) / (n - 1) / n)
 
 
 @right("6.2")
-def with_statistics(success, t):
-    per_seed = [float(seed.mean()) for seed in success]
+def with_statistics(lengths, t):
+    per_seed = [float(seed.mean()) for seed in lengths]
     return statistics.mean(per_seed), t * statistics.stdev(per_seed) / len(per_seed) ** 0.5
 
 
 @right("6.2")
-def in_plain_python(success, t):
+def in_plain_python(lengths, t):
     per_seed = []
-    for seed in success.tolist():
+    for seed in lengths.tolist():
         outcomes = [outcome for task in seed for outcome in task]
         per_seed.append(sum(outcomes) / len(outcomes))
     n = len(per_seed)
@@ -232,142 +232,142 @@ def in_plain_python(success, t):
 
 
 @right("6.2")
-def corrected_afterwards(success, t):
-    per_seed = jax.vmap(jnp.mean)(success)
+def corrected_afterwards(lengths, t):
+    per_seed = jax.vmap(jnp.mean)(lengths)
     return jnp.array([per_seed.mean(), t * per_seed.std() / jnp.sqrt(len(per_seed) - 1)])
 
 
 @right("6.2")
-def with_einsum(success, t):
-    n, tasks, episodes = success.shape
-    per_seed = jnp.einsum("ste->s", success) / (tasks * episodes)
+def with_einsum(lengths, t):
+    n, tasks, episodes = lengths.shape
+    per_seed = jnp.einsum("ste->s", lengths) / (tasks * episodes)
     return per_seed.mean(), t * jnp.sqrt(jnp.cov(per_seed) / n)
 
 
 @right("6.2")
-def by_pairs_of_seeds(success, t):
-    per_seed = success.mean((1, 2))
+def by_pairs_of_seeds(lengths, t):
+    per_seed = lengths.mean((1, 2))
     n = len(per_seed)
     pairs = (per_seed[:, None] - per_seed[None]) ** 2
     return per_seed.mean(), t * jnp.sqrt(pairs.sum() / (2 * n * (n - 1)) / n)
 
 
 @wrong("6.2", "episodes for seeds")
-def every_episode_a_sample(success, t):
-    half_width = t * success.std(ddof=1) / jnp.sqrt(success.size)
-    return success.mean(), half_width
+def every_episode_a_sample(lengths, t):
+    half_width = t * lengths.std(ddof=1) / jnp.sqrt(lengths.size)
+    return lengths.mean(), half_width
 
 
 @wrong("6.2", "tasks for seeds")
-def every_task_a_sample(success, t):
-    per_task = success.mean(axis=2)
+def every_task_a_sample(lengths, t):
+    per_task = lengths.mean(axis=2)
     return per_task.mean(), t * per_task.std(ddof=1) / jnp.sqrt(per_task.size)
 
 
 @wrong("6.2", "a deviation for an error")
-def root_of_n_forgotten(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def root_of_n_forgotten(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), t * per_seed.std(ddof=1)
 
 
 @wrong("6.2", "the bounds for mean and half-width")
-def low_and_high(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def low_and_high(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     mean = per_seed.mean()
     half_width = t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
     return mean - half_width, mean + half_width
 
 
 @wrong("6.2", "1.96 for t")
-def as_of_many_seeds(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def as_of_many_seeds(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), 1.96 * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", "without t")
-def standard_error(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def standard_error(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", "divided by n, not by its root")
-def over_n(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def over_n(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), t * per_seed.std(ddof=1) / len(per_seed)
 
 
 @wrong("6.2", "averaged over the seeds")
-def the_first_two_axes(success, t):
-    per_seed = success.mean(axis=(0, 1))
+def the_first_two_axes(lengths, t):
+    per_seed = lengths.mean(axis=(0, 1))
     return per_seed.mean(), t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", "divided by n")
-def ddof_forgotten(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def ddof_forgotten(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), t * per_seed.std() / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", says="The mean is right. The half-width is off by up to")
-def whole_width(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def whole_width(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), 2 * t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", says="The mean is right. The half-width is off by up to")
-def variance_for_deviation(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def variance_for_deviation(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), t * per_seed.var(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", says="The half-width is right. The mean is off by up to")
-def median_for_mean(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def median_for_mean(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return jnp.median(per_seed), t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", "half-width before mean")
-def in_the_wrong_order(success, t):
-    mean, half_width = filled_in(success, t)
+def in_the_wrong_order(lengths, t):
+    mean, half_width = filled_in(lengths, t)
     return half_width, mean
 
 
 @wrong("6.2", says="The mean should have the shape (), and has (3,), in case 1 of 3 (t = 4.3)")
-def not_averaged(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def not_averaged(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed, t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong(
     "6.2", says="The half-width should have the shape (), and has (5,), in case 1 of 3 (t = 4.3)"
 )
-def a_width_for_each_task(success, t):
-    per_seed = success.mean(axis=2)
+def a_width_for_each_task(lengths, t):
+    per_seed = lengths.mean(axis=2)
     return per_seed.mean(), t * per_seed.std(axis=0, ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", says="It should return the mean and the half-width, and returns an array of shape ()")
-def half_width_alone(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def half_width_alone(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong("6.2", says="It uses NumPy (np) on numbers that JAX traces")
-def numpy_in_a_compiled_function(success, t):
+def numpy_in_a_compiled_function(lengths, t):
     half_width = jax.jit(lambda rates: t * np.std(np.asarray(rates), ddof=1) / np.sqrt(len(rates)))
-    per_seed = success.mean(axis=(1, 2))
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), half_width(per_seed)
 
 
 @wrong("6.2", says="returns nothing, or None in a place: is a `return` missing?")
-def one_place_empty(success, t):
-    per_seed = success.mean(axis=(1, 2))
+def one_place_empty(lengths, t):
+    per_seed = lengths.mean(axis=(1, 2))
     return per_seed.mean(), print(t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed)))
 
 
-@wrong("6.2", says="It stopped in the line `per_seed = success.mean(axis=(2, 3))` with IndexError")
-def axes_counted_from_one(success, t):
-    per_seed = success.mean(axis=(2, 3))
+@wrong("6.2", says="It stopped in the line `per_seed = lengths.mean(axis=(2, 3))` with IndexError")
+def axes_counted_from_one(lengths, t):
+    per_seed = lengths.mean(axis=(2, 3))
     return per_seed.mean(), t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
