@@ -765,7 +765,7 @@ def actions_for_observations(l_q, s, s_average, obs, actions, flow_key, consiste
     return weights["q"] * l_q + weights["flow"] * l_fm + weights["consistency"] * l_sc
 
 
-@wrong("4.3", says="The loss should have the shape (), and has (3,)")
+@wrong("4.3", says="returns a dict with 'q', 'flow' and 'consistency'.")
 def three_losses(l_q, s, s_average, obs, actions, flow_key, consistency_key, weights):
     l_fm, _ = flow_matching_loss(
         at_step_size(s, 1 / 8), obs, actions, flow_key, times=grid_times(8)
