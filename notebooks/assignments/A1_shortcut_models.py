@@ -98,9 +98,9 @@ paths = {
 pictures.paths_and_spread(paths, times)
 
 # %% [markdown]
-# Noise and data are independent, so their variances add: $(1-t)^2 + t^2$ on the straight paths, which
-# is smallest halfway, and $\cos^2 + \sin^2 = 1$ on the arcs. A path that keeps the variance is called
-# *variance preserving*. The inputs of a network then have the same size at all times, which is one reason
+# Noise and data are independent, so their variances add. The sum is $(1-t)^2 + t^2$, which is smallest halfway,
+# on the straight paths, and $\cos^2 + \sin^2 = 1$ on the arcs, at all times. A path that keeps the variance is
+# called *variance preserving*. The inputs of a network then have the same size at all times, which is one reason
 # why diffusion models use such paths. The price is a velocity that changes along the path, even for a
 # single pair.
 #
@@ -309,8 +309,10 @@ if exercises.heun(heun):
 #
 # At the right the slopes of the lines are close to the orders, -1 and -2; the legend has them. An order
 # is a statement about small steps, and a higher one pays where errors must be small. With 2 evaluations
-# Heun's method gains next to nothing on the straight path and loses on the cosine path. Both methods then
-# have errors nearly as large as the cloud ($s = 0.3$), or larger. Here shortcuts help.
+# Heun's method gains next to nothing on the straight path (0.25 against 0.27) and loses on the cosine path (0.91
+# against 0.32). Both methods then have errors nearly as large as the cloud ($\sigma_1 = 0.3$), or larger. Here
+# shortcuts help. With 64 it has a ninth of Euler's error on the cosine path, and less than a twentieth on the
+# straight one. Euler finds the cosine path easier, and Heun the straight one.
 #
 # </details>
 #

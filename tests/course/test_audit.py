@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import audit_toys as toys
 import jax
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from sorl_edu.agents.agent import act, propose
 from sorl_edu.course import shipped
 from sorl_edu.datasets.ogbench import load
 from sorl_edu.environments.mazes import count_endings, maze_geometry
-from sorl_edu.evaluation import bounded_interval, paired_difference, summarize
+from sorl_edu.evaluation import bounded_interval, paired_difference, summarize, t_interval
 from sorl_edu.experiments import benchmark, claims, robots
 from sorl_edu.plotting.actions import chosen_actions
 from sorl_edu.plotting.style import spread
@@ -170,6 +171,45 @@ def agents_of(name: str, m: int, n: int) -> pd.Series:
     return rows.groupby(["training_seed", "task"]).success.mean()
 
 
+def by_seed() -> np.ndarray:
+    """A2's differences of success at eight steps, N = 32 minus N = 1, of lesson 3's seeds."""
+    episodes = shipped.episodes("sorl").query("steps == 8 and candidates in (1, 32)")
+    table = episodes.groupby(["training_seed", "candidates"]).success.mean().unstack()
+    return (table[32] - table[1]).round(12).to_numpy()
+
+
+def critics_at_the_junction() -> np.ndarray:
+    """The values of one action, a number for each critic."""
+    agent, state, _ = shipped.agent("narrow")
+    obs = state.encoder(np.array([JUNCTION], np.float32))
+    return np.asarray(agent.q(state.critic.params, 8)(obs, np.zeros((1, 2), np.float32)))
+
+
+def minutes_of(lesson: str) -> int:
+    """To read and do it, by its opening."""
+    return int(re.search(r"(\d+) minutes to read and do", text_of(lesson))[1])
+
+
+def ratio(path: str) -> float:
+    """Of A1's errors with 64 evaluations: Euler's in units of Heun's."""
+    return toys.errors()[path, "Euler"][-1] / toys.errors()[path, "Heun"][-1]
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def lengths_of(points: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points, axis=1)
+
+
+def between_clouds(points: np.ndarray) -> float:
+    """The share that is further than four deviations from the nearest of lesson 2's clouds."""
+    centres = 0.8 * np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
+    nearest = np.linalg.norm(points[:, None] - centres, axis=-1).min(1)
+    return float((nearest > 0.4).mean())
+
+
 @dataclass(frozen=True)
 class Entry:
     file: str
@@ -177,14 +217,16 @@ class Entry:
     compute: Callable[[], object]
 
 
-L0, L3, L4, L5, L6 = (
+L0, L1, L2, L3, L4, L5, L6, A1, A2 = (
     f"notebooks/{name}.py"
     for name in (
-        *("00_welcome", "03_offline_rl_and_the_td_critic"),
-        *("04_sorl", "05_test_time_scaling", "06_robots"),
+        *("00_welcome", "01_flow_matching", "02_shortcut_models"),
+        *("03_offline_rl_and_the_td_critic", "04_sorl", "05_test_time_scaling", "06_robots"),
+        *("assignments/A1_shortcut_models", "assignments/A2_offline_rl"),
     )
 )
-CLAIMS, ROBOTS, README = "data/claims/README.md", "data/robots/README.md", "README.md"
+GUIDE, GLOSSARY = "notebooks/INSTRUCTORS.md", "notebooks/GLOSSARY.md"
+CLAIMS, ROBOTS = "data/claims/README.md", "data/robots/README.md"
 BOTH, ONE, STEPS, CANDIDATES = (8, 32), (1, 1), (8, 1), (1, 32)
 AUDIT = [
     # ---- lesson 0
@@ -219,6 +261,98 @@ AUDIT = [
         "there one step with one candidate succeeds in 0.38 of the episodes, eight steps alone in "
         "0.09, eight candidates alone in 0.21, and both together in 0.71",
         lambda: [cube().success[at] for at in (ONE, STEPS, (1, 8), (8, 8))],
+    ),
+    # ---- lesson 1
+    Entry(
+        L1, "Halfway, the noise still blurs the eight clouds into one",
+        lambda: toys.in_the_middle(0.5) > 1 and toys.between_two_clouds(0.5) > 0.99,
+    ),
+    Entry(
+        L1, "only at the end, at t = 0.9, do they stand apart",
+        lambda: toys.between_two_clouds(0.75) > 0.9 and toys.between_two_clouds(0.9) < 0.1,
+    ),
+    Entry(
+        L1, "a path through the dot may lead to any of the eight clouds",
+        lambda: min(toys.leads_to(0.2)[0]) > 0.1,
+    ),
+    Entry(
+        L1, "the average of their velocities leads to none of them: it points back to the middle",
+        lambda: cosine(toys.leads_to(0.2)[1], -np.array(toys.POINT)) > 0.99,
+    ),
+    Entry(
+        L1, "almost all paths lead to the two clouds nearby, and the average points outwards",
+        lambda: sum(sorted(toys.leads_to(0.8)[0])[-2:]) > 0.95
+        and cosine(toys.leads_to(0.8)[1], np.array(toys.POINT)) > 0.99,
+    ),
+    Entry(
+        L1, "the slope is about to change its sign, at t = 1 / (1 + \\sigma^2) = 0.92",
+        lambda: [t for t in np.arange(0, 1, 0.001) if toys.slope(t) < 0][-1:],
+    ),
+    Entry(
+        L1, "Early, the velocity falls with x",
+        lambda: toys.slope(0.1) < -1 and abs(toys.slope(0.9)) < 0.25 and toys.slope(0.95) > 0,
+    ),
+    Entry(
+        L1, "One step moves every particle to the middle, where there is no data at all",
+        lambda: toys.in_the_middle(1.0) < 1e-9,
+    ),
+    Entry(
+        L1, "The first few doublings bring most of the gain; then the curve is flat",
+        lambda: np.ptp(toys.flow_distances()[0][:4]) > 0.95 * np.ptp(toys.flow_distances()[0])
+        and np.ptp(toys.flow_distances()[0][4:]) < 0.01,
+    ),
+    Entry(
+        L1, "the remaining error is the network's and no longer the integrator's",
+        lambda: toys.flow_distances()[0][-1] > toys.flow_distances()[1] + 0.01,
+    ),
+    # ---- lesson 2
+    Entry(
+        L2, "The perfect shortcut fulfils this condition, and the velocity does not",
+        lambda: toys.perfect_gaps()["perfect"] < 1e-5 and toys.perfect_gaps()["velocity"] > 0.1,
+    ),
+    Entry(
+        L2,
+        "Up to four steps the shortcut is ahead of the flow at the same price, at one step by far",
+        lambda: bool((toys.distances("shortcut") < toys.distances("flow"))[:3].all())
+        and toys.distances("shortcut")[0] < toys.distances("flow")[0] / 4,
+    ),
+    Entry(
+        L2, "its one step is nearly as good as eight",
+        lambda: toys.distances("shortcut")[0] < toys.distances("shortcut")[3] + 0.05,
+    ),
+    Entry(
+        L2, "From eight steps on the two are level",
+        lambda: np.abs(toys.distances("shortcut") - toys.distances("flow"))[3:].max() < 0.03,
+    ),
+    Entry(
+        L2, "With one step the flow's particles pile up in the middle",
+        lambda: lengths_of(toys.flow_jump()).mean() < 0.3,
+    ),
+    Entry(
+        L2, "the shortcut's are already out at the four clouds. Some lie between two clouds",
+        lambda: np.median(lengths_of(toys.shortcut_samples(1))) > 0.6
+        and 0.05 < between_clouds(toys.shortcut_samples(1)) < 0.5,
+    ),
+    Entry(
+        L2, "With 32 steps both fields separate them cleanly",
+        lambda: between_clouds(toys.shortcut_samples(32)) < 0.05,
+    ),
+    Entry(
+        L2, "Before training, the gap is small",
+        lambda: toys.gaps(1.0)[0] < toys.gaps(1.0).max() / 3,
+    ),
+    Entry(
+        L2, "It falls again without vanishing",
+        lambda: 0 < toys.gaps(1.0).argmax() < 15
+        and 0.01 < toys.gaps(1.0)[-1] < toys.gaps(1.0).max() / 2,
+    ),
+    Entry(
+        L2, "for the shortest jump it ends about where it began",
+        lambda: 0.5 < toys.gaps(0.25)[-1] / toys.gaps(0.25)[0] < 2,
+    ),
+    Entry(
+        L2, "A row needs three evaluations: two for the target, and one that learns",
+        lambda: toys.network_evaluations_of_a_row() == 3,
     ),
     # ---- lesson 3
     Entry(
@@ -443,6 +577,112 @@ AUDIT = [
     Entry(
         L6, "it rises by 0.27, and the return changes by -4.7",
         lambda: [verified(c)[8, 32] - verified(c)[8, 8] for c in ("q", "returned")],
+    ),
+    Entry(
+        L6,
+        "certain of three seeds that agree, [1.00, 1.00], as if a fourth could not fail, and for "
+        "the four it ends at 1.55",
+        lambda: [*t_interval([1, 1, 1]), t_interval([1, 1, 1, 0])[1]],
+    ),
+    Entry(
+        L6, "says [0.29, 1.00] and [0.19, 0.99]",
+        lambda: [*bounded_interval([1, 1, 1]), *bounded_interval([1, 1, 1, 0])],
+    ),
+    # ---- assignments
+    Entry(
+        A1, "which is smallest halfway, on the straight paths",
+        lambda: toys.variances(lambda t: (1 - t, t)).argmin() == 20,
+    ),
+    Entry(
+        A1, "\\sin^2 = 1 on the arcs, at all times",
+        lambda: np.allclose(
+            toys.variances(lambda t: (np.cos(np.pi / 2 * t), np.sin(np.pi / 2 * t))), 1
+        ),
+    ),
+    Entry(
+        A1,
+        "Heun's method gains next to nothing on the straight path (0.25 against 0.27) and loses on "
+        "the cosine path (0.91 against 0.32)",
+        lambda: [toys.errors()[at][0] for at in (
+            ("straight", "Heun"), ("straight", "Euler"), ("cosine", "Heun"), ("cosine", "Euler"))],
+    ),
+    Entry(
+        A1,
+        "With 64 it has a ninth of Euler's error on the cosine path, and less than a twentieth on "
+        "the straight one",
+        lambda: round(ratio("cosine")) == 9 and ratio("straight") > 20,
+    ),
+    Entry(
+        A1, "the slopes of the lines are close to the orders, -1 and -2",
+        lambda: all(
+            abs(np.log2(error[-1] / error[-2]) + order) < 0.15
+            for (_, method), error in toys.errors().items()
+            for order in ({"Euler": 1, "Heun": 2}[method],)
+        ),
+    ),
+    Entry(
+        A1, "Euler finds the cosine path easier, and Heun the straight one",
+        lambda: bool(
+            (toys.errors()["cosine", "Euler"] < toys.errors()["straight", "Euler"])[1:].all()
+            and (toys.errors()["straight", "Heun"] < toys.errors()["cosine", "Heun"]).all()
+        ),
+    ),
+    Entry(
+        A2, "One critic promises 1.76 for the best of 16, and the smaller of two 0.85",
+        lambda: [toys.promises()[None][4], toys.promises()[1][4]],
+    ),
+    Entry(
+        A2, "The more candidates, the larger the promised value",
+        lambda: all((np.diff(curve) > 0).all() for curve in toys.promises().values()),
+    ),
+    Entry(
+        A2, "from 1 candidate to 64 it gains 1.66, and 1.86 with one deviation subtracted",
+        lambda: [np.ptp(toys.promises()[kappa]) for kappa in (0, 1)],
+    ),
+    Entry(
+        A2,
+        "Four of the eight seeds say that N = 32 is better, three see no difference, and one says "
+        "that it is worse",
+        lambda: np.sign(by_seed()).astype(int).tolist().count(1) == 4
+        and np.count_nonzero(by_seed()) == 5,
+    ),
+    Entry(
+        A2, "N = 32 gains 0.30, in an interval from -0.22 to 0.68",
+        lambda: [by_seed().mean(), *bounded_interval(by_seed(), -1, 1)],
+    ),
+    # ---- the guide and the glossary
+    Entry(
+        GUIDE, "lessons 0 and 1 (70 min)",
+        lambda: minutes_of(L0) + minutes_of(L1) == 70,
+    ),
+    Entry(
+        GUIDE, "lesson 2 (50 min) | assignment 1",
+        lambda: minutes_of(L2) == 50,
+    ),
+    Entry(
+        GUIDE, "lesson 3 (50 min) | lesson 4 (60 min) | assignment 2",
+        lambda: (minutes_of(L3), minutes_of(L4)) == (50, 60),
+    ),
+    Entry(
+        GUIDE, "lesson 5 (60 min) | lesson 6 (60 min) | assignment 3",
+        lambda: (minutes_of(L5), minutes_of(L6)) == (60, 60),
+    ),
+    Entry(
+        GLOSSARY, "numbers in [-1, 1]; 2 in the maze, 5 for a robot's arm",
+        lambda: (shipped.agent("narrow")[1].action_dim, shipped.robot("cube", 1)[1].action_dim)
+        == (2, 5),
+    ),
+    Entry(
+        GLOSSARY, "how much a reward one step later counts; 0.99 here",
+        lambda: [shipped.agent("narrow")[0].discount],
+    ),
+    Entry(
+        GLOSSARY, "the number of steps of the finest flow, 8",
+        lambda: shipped.agent("narrow")[0].denoise_steps == 8,
+    ),
+    Entry(
+        GLOSSARY, "several critics that learn the same from different starts; here two",
+        lambda: len(critics_at_the_junction()) == 2,
     ),
     # ---- pages beside the data
     *(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from sorl_edu.course.exercises import shortcut_training
-from sorl_edu.course.exercises.exercise import Exercise, Feedback, Misconception, is_blank
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Feedback, Misconception, is_blank
 from sorl_edu.course.exercises.flow_matching import path_cases
 from sorl_edu.course.exercises.measured import Measured, means_differ, tree_like
 from sorl_edu.course.exercises.shortcut import bent_field, column, target_and_gradient
@@ -177,12 +177,10 @@ def _bent_flow(obs: Array, a_t: Array, t: ArrayLike) -> Array:
 
 def _heun_cases(key: PRNGKeyArray) -> list[tuple]:
     """(field, obs, noise, steps); 1 step comes last, where few mistakes show."""
-    cases = []
-    for steps in (3, 5, 1):
-        key, noise_key, obs_key = jax.random.split(key, 3)
-        noise = 0.5 * jax.random.normal(noise_key, (5, 2))
-        cases.append((_bent_flow, jax.random.normal(obs_key, (5, 1)), noise, steps))
-    return cases
+    draw = Draws(key)
+    return [
+        (_bent_flow, draw.normal(5, 1), draw.normal(5, 2, scale=0.5), steps) for steps in (3, 5, 1)
+    ]
 
 
 def _heun_with(
@@ -325,14 +323,15 @@ heun = Exercise(
 
 def _target_cases(key: PRNGKeyArray) -> list[tuple]:
     """(obs, a_t, t, h1, h2): jumps of k/6 whose parts, j/6 and (k - j)/6, differ in each row."""
-    cases = []
-    for j, k in (((1, 1, 2, 4, 1, 5), (3, 4, 6, 6, 6, 6)), ((2, 3, 1), (3, 4, 5))):
-        key, a_key, obs_key, t_key = jax.random.split(key, 4)
-        part, whole = (jnp.array(number, jnp.float32)[:, None] for number in (j, k))
-        t = jnp.floor(jax.random.uniform(t_key, part.shape) * (7 - whole)) / 6
-        a_t = jax.random.normal(a_key, (len(j), 2))
-        obs = jax.random.normal(obs_key, part.shape)
-        cases.append((obs, a_t, t, part / 6, (whole - part) / 6))
+    cases, draw = [], Draws(key)
+    for j, k in (
+        ((1, 1, 2, 4, 1, 5), (3, 4, 6, 6, 6, 6)),
+        ((2, 3, 1, 2, 1, 3), (3, 4, 5, 6, 2, 5)),
+    ):
+        part, whole = (np.array(number)[:, None] for number in (j, k))
+        times = draw.rng.integers(0, 7 - whole) / 6, part / 6, (whole - part) / 6
+        columns = (jnp.asarray(column, jnp.float32) for column in times)
+        cases.append((draw.normal(6, 1), draw.normal(6, 2), *columns))
     return cases
 
 

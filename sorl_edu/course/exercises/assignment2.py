@@ -20,13 +20,19 @@ from scipy import stats
 from sorl_edu.agents import SORL
 from sorl_edu.agents.agent import encode, without
 from sorl_edu.agents.presets import preset
-from sorl_edu.course.exercises.exercise import Exercise, Misconception, is_blank, with_gradient
+from sorl_edu.course.exercises.exercise import (
+    Draws,
+    Exercise,
+    Misconception,
+    is_blank,
+    with_gradient,
+)
 from sorl_edu.course.exercises.measured import Measured, means_differ, tree_like
 from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.course.shipped import ENVIRONMENT
 from sorl_edu.datasets.ogbench import OfflineDataset, load
 from sorl_edu.errors import DataError, check
-from sorl_edu.evaluation import evaluate
+from sorl_edu.evaluation import bounded_interval, evaluate
 from sorl_edu.inference import score
 from sorl_edu.temporal_difference import Batch, Critic
 from sorl_edu.training import init_seeds, seed_keys, seed_state, train_seeds
@@ -40,12 +46,8 @@ def _pessimistic(q: Float[Array, "ensemble *batch"], kappa: float) -> Array:
 
 def _pessimistic_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
     """(q, kappa): the values of E critics, (E, B), once with E = B, and once (E, N, B)."""
-    keys = jax.random.split(key, 3)
-    return [
-        (jax.random.normal(keys[0], (2, 5)), 0.5),
-        (jax.random.normal(keys[1], (4, 4)), 1.5),
-        (jax.random.normal(keys[2], (3, 6, 2)), 1.0),
-    ]
+    draw = Draws(key)
+    return [(draw.normal(2, 5), 0.5), (draw.normal(4, 4), 1.5), (draw.normal(3, 6, 2), 1.0)]
 
 
 pessimistic = Exercise(
@@ -134,18 +136,17 @@ def _best_of_n_target_cases(key: PRNGKeyArray) -> list[tuple]:
 
     In many rows, and for a large kappa, the best mean is not the best pessimistic value.
     """
-    cases = []
-    for n, b, discount, kappa in ((4, 6, 0.9, 0.8), (16, 16, 0.8, 2.0)):
-        key, *keys = jax.random.split(key, 6)
+    cases, draw, rows = [], Draws(key), np.arange(12)
+    for n, discount, kappa in ((4, 0.9, 0.8), (12, 0.8, 2.0)):  # once as many candidates as rows
         batch = Batch(
-            observations=jax.random.normal(keys[0], (b, 3)),
-            actions=jax.random.normal(keys[1], (b, 2)),
-            rewards=jax.random.normal(keys[2], (b,)),
-            masks=1.0 * (jnp.arange(b) % 3 != 0),
-            horizons=1.0 + jnp.arange(b) % 4,
-            next_observations=jax.random.normal(keys[3], (b, 3)),
+            observations=draw.normal(12, 3),
+            actions=draw.normal(12, 2),
+            rewards=draw.normal(12),
+            masks=jnp.asarray(rows % 3 != 0, jnp.float32),
+            horizons=jnp.asarray(1 + rows % 4, jnp.float32),
+            next_observations=draw.normal(12, 3),
         )
-        cases.append((batch, jax.random.normal(keys[4], (n, b, 2)), discount, kappa))
+        cases.append((batch, draw.normal(n, 12, 2), discount, kappa))
     return cases
 
 
@@ -295,8 +296,8 @@ REHEARSALS, ROWS = 256, 48  # draws of the target, and transitions, before anyth
 
 @lru_cache(maxsize=2)
 def _rehearsal(agent: SORL) -> tuple[PyTree, Batch]:
-    """A state whose critics give large and different values, and rows with every mask and
-    horizon."""
+    """A state of SORL itself, whose critics give large and different values, and rows with every
+    mask and horizon."""
     data = agent.prepare(dataset().train)
     state = agent.init(jax.random.key(0), dataset().train)
     loud = jax.tree.map(lambda leaf: 3 * leaf + 0.3, state.critic.target)
@@ -314,7 +315,11 @@ def _targets(target: Callable, seed: int) -> Float[Array, "rows draws"]:
 
 def _known_targets(method: Callable, candidates: int, kappa: float) -> Array:
     """Those of a function with the arguments of A2.2's, with other keys than an answer's."""
-    agent = SORL(**hyperparameters())
+    return _targets_of(SORL(**hyperparameters()), method, candidates, kappa)
+
+
+@lru_cache(maxsize=64)
+def _targets_of(agent: SORL, method: Callable, candidates: int, kappa: float) -> Array:
     state, batch = _rehearsal(agent)
 
     def target(key: PRNGKeyArray) -> Array:
@@ -372,7 +377,7 @@ def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTre
     """For each seed N, kappa and the targets of the rehearsal, and the trained agent's arrays."""
     agent = answer(**hyperparameters())
     check(isinstance(agent, SORL), f"your class should be a kind of SORL; it makes {agent!r}")
-    state, batch = _rehearsal(agent)
+    state, batch = _rehearsal(SORL(**hyperparameters()))
     target = partial(agent.td_target, state, batch, steps=REHEARSED_STEPS)
     first = target(jax.random.key(0))
     if is_blank(first):
@@ -419,6 +424,7 @@ learned = Measured(
     baseline=0.2,
     size=UPDATES,
     prepare=dataset,
+    interval=bounded_interval,
     misconceptions=TARGET_MISCONCEPTIONS,
 )
 
@@ -468,16 +474,12 @@ def _unpaired(new: Table, old: Table, weights: Weights) -> tuple:
 
 def _difference_cases(key: PRNGKeyArray) -> list[tuple[Array, Array, Array]]:
     """(new, old, weights): success of two agents, (S, E) each, S seeds from the same E starts."""
-    cases = []
+    cases, rng = [], Draws(key).rng
     for seeds, episodes in ((3, 20), (5, 12)):
-        key, *keys = jax.random.split(key, 6)
-        skill = jax.random.uniform(keys[0], (2, seeds, 1), minval=0.2, maxval=0.8)
-        start = jax.random.uniform(keys[1], (2, 1, episodes), minval=-0.2, maxval=0.2)
-        new, old = (
-            jax.random.bernoulli(k, p) * 1.0 for k, p in zip(keys[2:4], skill + start, strict=True)
-        )
-        parts = jax.random.exponential(keys[4], (2000, seeds + 1))
-        cases.append((new, old, parts / parts.sum(1, keepdims=True)))
+        skill = rng.uniform(0.2, 0.8, (2, seeds, 1)) + rng.uniform(-0.2, 0.2, (2, 1, episodes))
+        success = rng.uniform(size=(2, seeds, episodes)) < skill
+        inputs = *success, rng.dirichlet(np.ones(seeds + 1), 2000)
+        cases.append(tuple(jnp.asarray(array, jnp.float32) for array in inputs))
     return cases
 
 

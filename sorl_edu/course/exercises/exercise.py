@@ -87,6 +87,22 @@ class Misconception:
     """The answer of a student who makes this mistake."""
 
 
+class Draws:
+    """A case's random arrays, drawn from a key by NumPy: JAX would compile each shape anew."""
+
+    def __init__(self, key: PRNGKeyArray) -> None:
+        self.rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+    def normal(self, *shape: int, scale: float = 1.0) -> jax.Array:
+        return jnp.asarray(self.rng.normal(scale=scale, size=shape), jnp.float32)
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> jax.Array:
+        return jnp.asarray(self.rng.uniform(low, high, shape), jnp.float32)
+
+    def key(self) -> PRNGKeyArray:
+        return jax.random.key(self.rng.integers(2**31))
+
+
 class Check:
     """Runs an answer and grades its outputs; a grader does the two in different processes.
 
@@ -207,7 +223,7 @@ class Exercise(Check):
         return stopped, outputs
 
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
-        cases, count = self.cases(jax.random.key(seed)), len(self.parts)
+        cases, count = self._drawn(seed), len(self.parts)
         return [as_arrays(self.probe(answer, *case), count) for case in cases]
 
     def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
@@ -226,6 +242,10 @@ class Exercise(Check):
         return stopped
 
     @functools.cache  # noqa: B019 (an exercise lasts as long as its module)
+    def _drawn(self, seed: int) -> Sequence[tuple]:
+        return self.cases(jax.random.key(seed))
+
+    @functools.cache  # noqa: B019
     def _known(self, answer: Callable, seed: int) -> tuple[list[PyTree], str]:
         """The outputs of the solution or of a misconception, or no outputs and its error."""
         try:
@@ -302,7 +322,7 @@ class Exercise(Check):
 
     def _cases(self, seed: int) -> list[str]:
         """The cases of a seed in words, as in " in case 1 of 3 (m = 4)"; none for a single case."""
-        cases = self.cases(jax.random.key(seed))
+        cases = self._drawn(seed)
         if len(cases) == 1:
             return [""]
         inputs = inspect.signature(self.solution).parameters.values()
@@ -369,17 +389,38 @@ def is_blank(output: Any) -> bool:
     return not leaves or any(leaf is None or leaf is Ellipsis for leaf in leaves)
 
 
-def with_gradient(function: Callable[[PyTree], PyTree], at: PyTree) -> tuple:
-    """A function's value, and the gradient of the sum of its squares; to be used in a probe.
+class _NoNumbers(Exception):
+    """A value that has no gradient: a blank, or text."""
 
-    The gradient is 0 where a stop-gradient keeps the value from depending on the input. A blank has
-    no gradient and is returned alone.
+
+def with_gradient(function: Callable[[PyTree], PyTree], at: PyTree) -> tuple:
+    """A function's value, and how it changes with its input; to be used in a probe.
+
+    With a number as the input that is the value's derivative, else the gradient of the sum of the
+    value's squares. It is 0 where a stop-gradient keeps the value from depending on the input. A
+    blank has no gradient and is returned alone.
     """
-    value = as_arrays(function(at), 1)
-    if is_blank(value):
-        return (value,)
-    squares = lambda x: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(function(x)))  # noqa: E731
-    return value, jax.grad(squares)(at)
+
+    def value_at(x: PyTree) -> PyTree:
+        value = as_arrays(function(x), 1)
+        if is_blank(value) or not all(map(_is_number, jax.tree.leaves(value))):
+            raise _NoNumbers(value)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), value)
+
+    try:
+        if jnp.ndim(at) == 0:
+            return jax.jvp(value_at, (at,), (jnp.ones_like(at),))
+        value, pull_back = jax.vjp(value_at, at)
+    except _NoNumbers as found:
+        return (found.args[0],)
+    return value, pull_back(jax.tree.map(lambda leaf: 2 * leaf, value))[0]
+
+
+def _is_number(leaf: Any) -> bool:
+    if isinstance(leaf, int | float):
+        return True
+    dtype = getattr(leaf, "dtype", None)
+    return dtype is not None and (jnp.issubdtype(dtype, jnp.number) or dtype == jnp.bool_)
 
 
 def as_arrays(output: PyTree, count: int) -> PyTree:
@@ -403,7 +444,7 @@ def _leaves(output: Any) -> list[np.ndarray]:
 
 
 def _keys_of_a_dict(outputs: Sequence[PyTree]) -> list[str] | None:
-    """The keys of the first dict among the outputs or their parts, quoted; None if there is none."""
+    """The keys of the first dict among the outputs or their parts, quoted; None without one."""
     for output in outputs:
         parts = output if isinstance(output, list | tuple) else ()
         for part in (output, *parts):

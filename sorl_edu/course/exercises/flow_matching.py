@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from sorl_edu.course.exercises.exercise import Exercise, Misconception
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
 from sorl_edu.flow_matching import Field, integrate, interpolate, velocity_target
 
 SIZES = ((5, 2), (3, 1))  # (batch, action) of the cases: a missing axis shows in the second
@@ -16,12 +16,8 @@ SIZES = ((5, 2), (3, 1))  # (batch, action) of the cases: a missing axis shows i
 
 def path_cases(key: PRNGKeyArray) -> list[tuple]:
     """(noise, actions, t) in several sizes."""
-    cases = []
-    for size in SIZES:
-        key, *keys = jax.random.split(key, 4)
-        noise, actions = (jax.random.normal(k, size) for k in keys[:2])
-        cases.append((noise, actions, jax.random.uniform(keys[2], (size[0], 1))))
-    return cases
+    draw = Draws(key)
+    return [(draw.normal(*size), draw.normal(*size), draw.uniform(size[0], 1)) for size in SIZES]
 
 
 def require_column(name: str, values: ArrayLike, a_t: Array) -> None:
@@ -131,12 +127,11 @@ def _swirl(obs: Array, a_t: Array, t: ArrayLike) -> Array:
 
 def _euler_cases(key: PRNGKeyArray) -> list[tuple]:
     """(field, obs, noise, steps) in several sizes; 1 step is last, where few mistakes show."""
-    cases = []
-    for size, steps in zip((*SIZES, SIZES[0]), (4, 7, 1), strict=True):
-        key, noise_key, obs_key = jax.random.split(key, 3)
-        obs, noise = jax.random.normal(obs_key, (size[0], 1)), jax.random.normal(noise_key, size)
-        cases.append((_swirl, obs, noise, steps))
-    return cases
+    draw = Draws(key)
+    return [
+        (_swirl, draw.normal(size[0], 1), draw.normal(*size), steps)
+        for size, steps in zip((*SIZES, SIZES[0]), (4, 7, 1), strict=True)
+    ]
 
 
 def _euler_with(
@@ -248,13 +243,11 @@ euler = Exercise(
 
 def _marginal_field_cases(key: PRNGKeyArray) -> list[tuple]:
     """(data, a_t, t) with points on and around the paths, t away from 1."""
-    cases = []
-    for rows, size in ((4, (5, 2)), (3, (3, 2))):  # the second is square: a wrong axis runs
-        key, *keys = jax.random.split(key, 4)
-        data = jax.random.normal(keys[0], (rows, size[1]))
-        t = jax.random.uniform(keys[2], (size[0], 1), minval=0.15, maxval=0.6)
-        cases.append((data, jax.random.normal(keys[1], size), t))
-    return cases
+    draw = Draws(key)
+    return [  # the second is square: a wrong axis runs
+        (draw.normal(rows, 2), draw.normal(5, 2), draw.uniform(5, 1, low=0.15, high=0.6))
+        for rows in (4, 5)
+    ]
 
 
 def _log_likelihood(squared: Array, t: Array) -> Array:

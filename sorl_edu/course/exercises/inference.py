@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from sorl_edu import inference
-from sorl_edu.course.exercises.exercise import Exercise, Misconception
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
 
 # ------------------------------------------------------------------------------- 5.1 best-of-N
 
 
 def _best_of_n_cases(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
     """(actions, q) with N = B, so that a wrong axis has no wrong shape, and with N > B."""
-    keys = jax.random.split(key, 4)
-    return [
-        (jax.random.normal(keys[0], (4, 4, 2)), jax.random.normal(keys[1], (4, 4))),
-        (jax.random.normal(keys[2], (8, 3, 2)), jax.random.normal(keys[3], (8, 3))),
-    ]
+    draw = Draws(key)
+    return [(draw.normal(n, 4, 2), draw.normal(n, 4)) for n in (4, 8)]
 
 
 def _along_batch(
@@ -188,15 +185,14 @@ def _spend_cases(key: PRNGKeyArray) -> list[tuple[Array, Array, float]]:
 
     In every other case the best of these costs the whole budget; the best of all costs more.
     """
-    cases, budget = [], 0.5
-    for i, k in enumerate(jax.random.split(key, 10)):
-        success = jax.random.uniform(k, (6, 6), minval=0.1, maxval=0.8)
-        cost = 2.0 ** jax.random.permutation(k, jnp.arange(-18, 18)).reshape(6, 6)
+    cases, budget, rng = [], 0.5, Draws(key).rng
+    for i in range(10):
+        success = rng.uniform(0.1, 0.8, (6, 6))
+        cost = 2.0 ** rng.permutation(np.arange(-18, 18)).reshape(6, 6)
+        success[cost == budget] = 0.85 if i % 2 else 0.05
         if i % 2:
-            success = jnp.where(cost == budget, 0.85, jnp.where(cost == 8 * budget, 0.9, success))
-        else:
-            success = jnp.where(cost == budget, 0.05, success)
-        cases.append((success, cost, budget))
+            success[cost == 8 * budget] = 0.9
+        cases.append((jnp.asarray(success, jnp.float32), jnp.asarray(cost, jnp.float32), budget))
     return cases
 
 

@@ -49,6 +49,7 @@ class Measured(Check):
             lower.
         better: whether "higher" or "lower" numbers are better.
         runs: the number of seeds.
+        interval: the 95% interval of the runs' mean: `evaluation.bounded_interval` for a rate.
         misconceptions: common mistakes, which may train well enough to reach the goal. `produce`
             and `measure` find them, and raise an error with the message of one.
         prepare: see `Check.prepare`.
@@ -63,6 +64,7 @@ class Measured(Check):
     size: int
     better: Literal["higher", "lower"] = "higher"
     runs: int = 3
+    interval: Callable[[Sequence[float]], tuple[float, float]] = t_interval
     misconceptions: tuple[Misconception, ...] = ()
     prepare: Callable[[], object] = lambda: None
 
@@ -81,7 +83,7 @@ class Measured(Check):
             return Feedback("wrong", f"Your answer's results can't be measured: {reason}")
         if not np.isfinite(values).all():
             return Feedback("wrong", f"The {self.quantity} is NaN or infinite in some run.")
-        mean, (low, high) = np.mean(values), t_interval(values)
+        mean, (low, high) = np.mean(values), self.interval(values)
         sign, nearest = (1, low) if self.better == "higher" else (-1, high)
         result = (
             f"{self.quantity} {mean:.3g}, 95% interval [{low:.3g}, {high:.3g}] over {self.runs} "

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from sorl_edu.course.exercises.exercise import Exercise, Misconception
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
 
 # ------------------------------------------------------------------- 6.1 what a value promises
 
 
 def _promise_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
     """(q, discount): returns of a reward of -1 per step, over 1 to 200 steps."""
-    cases = []
-    for k, discount in zip(jax.random.split(key, 3), (0.99, 0.995, 0.98), strict=True):
-        steps = 1.0 + jax.random.randint(k, (16,), 0, 200)  # whole: an answer may round
-        cases.append((-(1 - discount**steps) / (1 - discount), discount))
+    cases, rng = [], Draws(key).rng
+    for discount in (0.99, 0.995, 0.98):
+        steps = rng.integers(1, 201, 16)  # whole: an answer may round
+        q = -(1 - discount**steps) / (1 - discount)
+        cases.append((jnp.asarray(q, jnp.float32), discount))
     return cases
 
 
@@ -72,14 +73,10 @@ promise = Exercise(
 
 def _interval_cases(key: PRNGKeyArray) -> list[tuple[Array, float]]:
     """(lengths, t): steps (seed, task, episode) and Student's t quantile for the seeds."""
-    cases = []
-    for k, (seeds, t) in zip(
-        jax.random.split(key, 3), ((3, 4.30), (4, 3.18), (8, 2.36)), strict=True
-    ):
-        agent_key, episode_key = jax.random.split(k)
-        agents = jax.random.uniform(agent_key, (seeds, 5, 1), minval=40.0, maxval=160.0)
-        spread = jax.random.uniform(episode_key, (seeds, 5, 16), minval=0.5, maxval=1.5)
-        cases.append((jnp.round(agents * spread), t))
+    cases, rng = [], Draws(key).rng
+    for seeds, t in ((3, 4.30), (8, 2.36)):
+        agents, episodes = rng.uniform(40, 160, (seeds, 5, 1)), rng.uniform(0.5, 1.5, (5, 16))
+        cases.append((jnp.asarray(np.round(agents * episodes), jnp.float32), t))
     return cases
 
 
@@ -174,7 +171,8 @@ interval = Exercise(
 
 def _report_cases(key: PRNGKeyArray) -> list[tuple[Array, Array]]:
     """(chosen_by, reported): two tables of success (setting, seed), independent of each other."""
-    return [tuple(jax.random.uniform(k, (2, 12, 4))) for k in jax.random.split(key, 4)]
+    draw = Draws(key)
+    return [(draw.uniform(12, 4), draw.uniform(12, 4)) for _ in range(4)]
 
 
 def _report(

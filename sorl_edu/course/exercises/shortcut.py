@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
-from sorl_edu.course.exercises.exercise import Exercise, Misconception, with_gradient
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, with_gradient
 from sorl_edu.course.exercises.flow_matching import require_column
 from sorl_edu.flow_matching import integrate
 from sorl_edu.shortcut import Shortcut, at_step_size, self_consistency_target
@@ -36,12 +37,11 @@ def column(like: Array, value: float | Array) -> Float[Array, "batch 1"]:
 
 def _sample_cases(key: PRNGKeyArray) -> list[tuple]:
     """(shortcut, obs, noise, m, M) with fewer, as many, and more steps than M."""
-    cases = []
-    for m, M in ((4, 8), (2, 16), (8, 8), (16, 4)):
-        key, noise_key, obs_key = jax.random.split(key, 3)
-        noise = jax.random.normal(noise_key, (5, 2))
-        cases.append((bent_field, jax.random.normal(obs_key, (5, 1)), noise, m, M))
-    return cases
+    draw = Draws(key)
+    return [
+        (bent_field, draw.normal(5, 1), draw.normal(5, 2), m, M)
+        for m, M in ((4, 8), (2, 16), (8, 8), (16, 4))
+    ]
 
 
 def _sample(s: Shortcut, obs: Array, noise: Array, m: int, M: int) -> Array:
@@ -166,12 +166,11 @@ sample = Exercise(
 
 def _target_cases(key: PRNGKeyArray) -> list[tuple]:
     """(obs, a_t, t, h) for two step sizes; `target_and_gradient` adds the field in front."""
-    cases = []
+    cases, draw = [], Draws(key)
     for h in (1 / 4, 1 / 8):
-        key, *keys = jax.random.split(key, 4)
-        a_t = jax.random.normal(keys[0], (6, 2))
-        t = jax.random.randint(keys[1], (6, 1), 0, 2) * 2 * h
-        cases.append((jax.random.normal(keys[2], (6, 1)), a_t, t, column(a_t, h)))
+        t = jnp.asarray(draw.rng.integers(0, 2, (6, 1)) * 2 * h, jnp.float32)
+        a_t = draw.normal(6, 2)
+        cases.append((draw.normal(6, 1), a_t, t, column(a_t, h)))
     return cases
 
 
@@ -310,12 +309,11 @@ target = Exercise(
 
 def _times_cases(key: PRNGKeyArray) -> list[tuple]:
     """(u, level): uniform numbers and the level j of the jump 2h = 1/2^j, each (batch, 1)."""
-    cases = []
-    for levels in ((0, 0, 1, 1, 2, 2, 2, 2), (3, 1, 3, 2, 3, 3)):
-        key, u_key = jax.random.split(key)
-        level = jnp.array(levels, jnp.float32)[:, None]
-        cases.append((jax.random.uniform(u_key, level.shape), level))
-    return cases
+    draw = Draws(key)
+    return [
+        (draw.uniform(8, 1), jnp.asarray(np.array(levels)[:, None], jnp.float32))
+        for levels in ((0, 0, 1, 1, 2, 2, 2, 2), (3, 1, 3, 2, 3, 3, 0, 3))
+    ]
 
 
 def _on_grid(u: Array, jump: Array) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu import temporal_difference as td
-from sorl_edu.course.exercises.exercise import Exercise, Misconception, with_gradient
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, with_gradient
 from sorl_edu.flow_matching import Times, flow_matching_loss, grid_times, uniform_times
 from sorl_edu.shortcut import Shortcut, at_step_size, sample_from, self_consistency_loss
 from sorl_edu.temporal_difference import Critic
@@ -34,11 +34,8 @@ def _critic(obs: Array, actions: Array) -> Float[Array, "2 batch"]:
 
 def _q_loss_cases(key: PRNGKeyArray) -> list[tuple]:
     """(critic, obs, actions)."""
-    cases = []
-    for obs_key, action_key in jax.random.split(key, (3, 2)):
-        actions = jax.random.uniform(action_key, (5, 2), minval=-1.0)
-        cases.append((_critic, jax.random.normal(obs_key, (5, 2)), actions))
-    return cases
+    draw = Draws(key)
+    return [(_critic, draw.normal(5, 2), draw.uniform(5, 2, low=-1.0)) for _ in range(3)]
 
 
 def _loss_and_gradient(answer: Callable, critic: Critic, obs: Array, actions: Array) -> tuple:
@@ -162,14 +159,9 @@ def _field(theta: Float[Array, "3"]) -> Shortcut:
 
 def _policy_action_cases(key: PRNGKeyArray) -> list[tuple]:
     """(theta, obs, noise, m); the probe makes a field of theta."""
-    keys = jax.random.split(key, 6)
+    draw = Draws(key)
     return [
-        (
-            jnp.array([0.6, 0.4, 0.5]) + 0.1 * i,
-            jax.random.normal(keys[2 * i], (5, 2)),
-            jax.random.normal(keys[2 * i + 1], (5, 2)),
-            m,
-        )
+        (jnp.array([0.6, 0.4, 0.5]) + 0.1 * i, draw.normal(5, 2), draw.normal(5, 2), m)
         for i, m in enumerate((1, 2, 4))
     ]
 
@@ -267,12 +259,11 @@ policy_action = Exercise(
 
 def _policy_loss_cases(key: PRNGKeyArray) -> list[tuple]:
     """(l_q, s, s_average, obs, actions, flow_key, consistency_key, weights)."""
-    keys = jax.random.split(key, 4)
-    obs = jax.random.normal(keys[0], (64, 2))
-    actions = jax.random.uniform(keys[1], (64, 2), minval=-1.0)
+    draw = Draws(key)
+    obs, actions = draw.normal(64, 2), draw.uniform(64, 2, low=-1.0)
     online, average = _field(jnp.array([0.6, 0.4, 0.5])), _field(jnp.array([0.2, 0.9, -0.3]))
     weights = {"q": 5.0, "flow": 2.0, "consistency": 3.0}
-    return [(jnp.asarray(0.7), online, average, obs, actions, keys[2], keys[3], weights)]
+    return [(jnp.asarray(0.7), online, average, obs, actions, draw.key(), draw.key(), weights)]
 
 
 def _policy_loss_with(

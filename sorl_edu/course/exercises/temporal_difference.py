@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu import temporal_difference as td
-from sorl_edu.course.exercises.exercise import Exercise, Misconception, with_gradient
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, with_gradient
 from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.temporal_difference import Batch, Critic
 
@@ -36,19 +36,18 @@ def _td_target_cases(key: PRNGKeyArray) -> list[tuple]:
     A batch has as many rows as there are critics, so that a mean over the wrong axis runs. The
     first critic is the higher one in the first row, and the lower one in the second.
     """
-    cases = []
+    cases, draw = [], Draws(key)
     settings = (((1.0, 0.0), 0.9), ((0.0, 1.0), 0.8), ((1.0, 1.0), 0.99))
-    for case_key, (masks, discount) in zip(jax.random.split(key, 3), settings, strict=True):
-        reward_key, obs_key, next_key, action_key = jax.random.split(case_key, 4)
+    for masks, discount in settings:
         batch = Batch(
-            observations=jax.random.normal(obs_key, (2, 3)),
+            observations=draw.normal(2, 3),
             actions=jnp.zeros((2, 3)),
-            rewards=-0.2 - jax.random.uniform(reward_key, (2,)),
+            rewards=draw.uniform(2, low=-1.2, high=-0.2),
             masks=jnp.array(masks),
             horizons=jnp.ones(2),
-            next_observations=jax.random.normal(next_key, (2, 3)),
+            next_observations=draw.normal(2, 3),
         )
-        next_actions = jax.random.uniform(action_key, (2, 3), minval=-1.0)
+        next_actions = draw.uniform(2, 3, low=-1.0)
         next_actions = next_actions.at[:, 0].set(jnp.array([0.7, -0.7]))
         cases.append((batch, next_actions, discount))
     return cases
@@ -183,9 +182,8 @@ def _n_step_target_cases(key: PRNGKeyArray) -> list[tuple]:
 
     In some cases it reaches the goal in row 5.
     """
-    reward_key, value_key = jax.random.split(key)
-    rewards = -0.5 - jax.random.uniform(reward_key, (16,))
-    values = -5 - 5 * jax.random.uniform(value_key, (16,))
+    draw = Draws(key)
+    rewards, values = draw.uniform(16, low=-1.5, high=-0.5), draw.uniform(16, low=-10.0, high=-5.0)
     goal = jnp.ones(16).at[5].set(0.0)
     no_goal = jnp.ones(16)
     settings = [(no_goal, 0, 3), (no_goal, 1, 1), (no_goal, 6, 5), (goal, 3, 5), (goal, 1, 3)]

@@ -400,7 +400,7 @@ def best_of_the_whole_batch(critic, batch, candidates, discount, kappa):
 
 
 @wrong(
-    "A2.2", says="The target should have the shape (6,), and has (4, 6), in case 1 of 2 (discount"
+    "A2.2", says="The target should have the shape (12,), and has (4, 12), in case 1 of 2 (discou"
 )
 def every_candidate_a_target(critic, batch, candidates, discount, kappa):
     values = jnp.stack([pessimistic(critic(batch.next_observations, a), kappa) for a in candidates])

@@ -186,7 +186,7 @@ def transposed(actions, q):
     return actions[q.argmax(0), jnp.arange(q.shape[1])].T
 
 
-@wrong("5.1", says="The chosen action should have the shape (3, 2), and has (8, 2), in case 2 of 2")
+@wrong("5.1", says="The chosen action should have the shape (4, 2), and has (8, 2), in case 2 of 2")
 def as_many_rows_as_candidates(actions, q):
     return actions[q.argmax(0)[0], jnp.zeros(len(q), int)] if len(q) > 4 else filled_in(actions, q)
 

@@ -332,14 +332,14 @@ def in_the_wrong_order(lengths, t):
     return half_width, mean
 
 
-@wrong("6.2", says="The mean should have the shape (), and has (3,), in case 1 of 3 (t = 4.3)")
+@wrong("6.2", says="The mean should have the shape (), and has (3,), in case 1 of 2 (t = 4.3)")
 def not_averaged(lengths, t):
     per_seed = lengths.mean(axis=(1, 2))
     return per_seed, t * per_seed.std(ddof=1) / jnp.sqrt(len(per_seed))
 
 
 @wrong(
-    "6.2", says="The half-width should have the shape (), and has (5,), in case 1 of 3 (t = 4.3)"
+    "6.2", says="The half-width should have the shape (), and has (5,), in case 1 of 2 (t = 4.3)"
 )
 def a_width_for_each_task(lengths, t):
     per_seed = lengths.mean(axis=2)
