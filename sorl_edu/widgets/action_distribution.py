@@ -37,7 +37,7 @@ from sorl_edu.plotting.style import (
     styled,
 )
 from sorl_edu.widgets.explorer import Explorer, as_tuple
-from sorl_edu.widgets.frame import Parameter
+from sorl_edu.widgets.frame import CLICKABLE, Parameter
 
 FRESH_EPISODES = 8
 NOISE_SHOWN = (
@@ -123,7 +123,14 @@ class ActionDistributionExplorer(Explorer):
         self.key = jax.random.key(0) if key is None else key
         self.samples, self.title = samples, title
         self.parameters = (
-            Parameter("place", "state", tuple(self.places), start=place, slow=True),
+            Parameter(
+                "place",
+                "state",
+                tuple(self.places),
+                start=place,
+                slow=True,
+                points=tuple(self.places.values()),
+            ),
             Parameter("steps", "steps m", steps),
             Parameter("candidates", "candidates N", candidates),
         )
@@ -182,6 +189,7 @@ class ActionDistributionExplorer(Explorer):
             axes.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1), aspect="equal", xlabel="action along x")
         one.set_ylabel("action along y")
 
+        maze.set_gid(CLICKABLE)
         draw_maze(maze, self.maze, labels=False)
         episodes = self.trajectories.get((steps, candidates))
         if episodes is None:
@@ -278,16 +286,18 @@ class ActionDistributionExplorer(Explorer):
         }
 
     def add_place(self, x: float, y: float) -> str:
-        """Adds the state at (x, y) to the places, and returns its name.
+        """Adds the state at (x, y), rounded to 0.1 m, to the places, and returns its name.
 
         Raises:
             ConfigError: (x, y) is in a wall or outside the maze.
         """
+        x, y = round(x, 1) + 0.0, round(y, 1) + 0.0  # no negative zero
         name = f"({x:.1f}, {y:.1f})"
         self._keep_place(name, (x, y))
         place, *others = self.parameters
         names = tuple(self.places)
-        self.parameters = (replace(place, values=names, names=names), *others)
+        points = tuple(self.places.values())
+        self.parameters = (replace(place, values=names, names=names, points=points), *others)
         return name
 
     def run_episodes(
@@ -319,7 +329,8 @@ class ActionDistributionExplorer(Explorer):
         text = dict(style={"description_width": "initial"}, layout={"width": "9em"}, step=0.5)
         x = ipywidgets.BoundedFloatText(0.0, min=left, max=right, description="x (m)", **text)
         y = ipywidgets.BoundedFloatText(0.0, min=bottom, max=top, description="y (m)", **text)
-        x.value, y.value = self.maze.start
+        x.value, y.value = self.places[view.setting()["place"]]
+        clicked = ipywidgets.Text(layout={"display": "none"}, continuous_update=False)
         look = ipywidgets.Button(
             description="Look at (x, y)",
             tooltip="show the actions at this state",
@@ -331,36 +342,36 @@ class ActionDistributionExplorer(Explorer):
             layout={"width": "auto"},
         )
 
-        def look_there(_) -> None:
-            view.say("")
+        def look_at(point: Sequence[float]) -> None:
             try:
-                name = self.add_place(x.value, y.value)
+                name = self.add_place(*point)
             except ConfigError as error:
-                view.say(error)
+                view.say(str(error))
                 return
-            view.controls["place"].options = tuple(self.places)
-            view.controls["place"].value = name
+            x.value, y.value = self.places[name]
+            view.choose("place", name)
 
         def move_bar(moment: Moment) -> None:
-            view.bar.max = moment.environments[0].spec.max_episode_steps
-            view.bar.value = moment.time
+            view.progress(moment.time, moment.environments[0].spec.max_episode_steps)
 
         def run_there(_) -> None:
             setting = view.setting()
-            view.bar.value, view.bar.layout.display = 0, ""
             try:
                 self.run_episodes(setting["steps"], setting["candidates"], move_bar)
             except Exception as error:
                 view.say(error)
             finally:
-                view.bar.layout.display = "none"
+                view.progress(1, 1)
             view.show()
 
-        look.on_click(look_there)
+        look.on_click(lambda _: look_at((x.value, y.value)))
+        clicked.observe(lambda _: look_at(list(map(float, clicked.value.split()[:2]))), "value")
         run.on_click(run_there)
         look.add_class("sorl-look")
         run.add_class("sorl-run")
-        return [x, y, look, run]
+        clicked.add_class("sorl-clicked")
+        hint = ipywidgets.HTML("Click a point in the maze, or type one:")
+        return [hint, x, y, look, run, clicked]
 
     def _keep_place(self, name: str, place: Sequence[float]) -> None:
         x, y = map(float, place)

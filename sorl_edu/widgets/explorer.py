@@ -27,7 +27,7 @@ from PIL import Image
 from sorl_edu.errors import ConfigError, UnknownName, check
 from sorl_edu.files import atomic_write
 from sorl_edu.progress import progress_bar
-from sorl_edu.widgets.frame import Frame, Parameter, still_html
+from sorl_edu.widgets.frame import Frame, Parameter, Region, still_html
 from sorl_edu.widgets.page import page
 
 if TYPE_CHECKING:
@@ -104,9 +104,21 @@ class Explorer(ABC):
         at = tuple(setting.values())
         if at not in frames:
             self.prepare(**setting)
-            png, width, height = _png(self.draw(**setting))
-            frames[at] = Frame(png, width, height, self.caption(**setting), self.facts(**setting))
+            figure = self.draw(**setting)
+            png, width, height = _png(figure)
+            frames[at] = Frame(
+                png,
+                width,
+                height,
+                self.caption(**setting),
+                self.facts(**setting),
+                Region.of(figure),
+            )
         return frames[at]
+
+    def is_drawn(self, **changes) -> bool:
+        """Whether `frame` has been called with this setting."""
+        return tuple(self.setting(**changes).values()) in self.__dict__.get("_frames", {})
 
     def settings(self, **fixed) -> Iterator[dict[str, Any]]:
         """All settings, last parameter fastest; `fixed` restricts a parameter to some values."""
@@ -150,6 +162,7 @@ class Explorer(ABC):
         controls = []
         for parameter in self.parameters:
             names = dict(zip(parameter.values, parameter.names, strict=True))
+            points = dict(zip(parameter.values, parameter.points, strict=False))  # or none
             shown = list(kept[parameter.name])
             start = shown.index(parameter.start) if parameter.start in shown else 0
             controls.append(
@@ -159,6 +172,7 @@ class Explorer(ABC):
                     "names": [names[value] for value in shown],
                     "start": start,
                     "kind": "choice" if parameter.is_choice else "slider",
+                    "points": [points[value] for value in shown if value in points],
                 }
             )
         text = page(self.title, controls, frames)
@@ -182,11 +196,11 @@ class Explorer(ABC):
     def _ipython_display_(self) -> None:
         from IPython.display import HTML, display
 
-        from sorl_edu.widgets.live import NAMES, View
+        from sorl_edu.widgets.live import SCRIPT, View
 
         view = View(self, fill=False)
-        display(view.box, NAMES)
-        view.fill()  # after the view is displayed, so that its progress bar shows
+        display(view.box, SCRIPT)
+        view.fill()  # after the view is displayed: its first picture may take a second
         if not view.message.value:  # nothing went wrong
             display(HTML(still_html(self.title, self.frame(**view.setting()))))
 

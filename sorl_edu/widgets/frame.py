@@ -9,9 +9,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 from sorl_edu.errors import check
+
+CLICKABLE = "clickable"  # the gid of axes in which a click chooses a point
+NARROWEST = 850  # pixels: the text of a picture of 1000 is too small to read below
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Parameter:
     """One parameter of an explorer's `render`, and how its control shows it.
 
     Raises:
-        ConfigError: no values, another number of names than of values, or a start that is no value.
+        ConfigError: no values, another number of names or of points than of values, or a start that
+            is no value.
     """
 
     name: str
@@ -34,6 +39,8 @@ class Parameter:
     """The value shown first; the first one unless given."""
     slow: bool = False
     """Whether the frames of a value are drawn only when it is chosen, and not beforehand."""
+    points: tuple[tuple[float, float], ...] = ()
+    """The point (x, y) of each value in a picture's region, where a reader can click it."""
 
     def __post_init__(self) -> None:
         check(len(self.values) > 0, f"'{self.name}' needs at least one value")
@@ -44,6 +51,10 @@ class Parameter:
         check(
             len(self.names) == len(self.values),
             f"'{self.name}' has {len(self.values)} values and {len(self.names)} names",
+        )
+        check(
+            len(self.points) in (0, len(self.values)),
+            f"'{self.name}' has {len(self.values)} values and {len(self.points)} points",
         )
         check(
             self.start in self.values,
@@ -66,6 +77,38 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Region:
+    """The part of a picture in which a click chooses a point, and the coordinates there."""
+
+    box: tuple[float, float, float, float]
+    """Left edge, top edge, width and height, in percent of the picture."""
+    limits: tuple[float, float, float, float]
+    """x at the left and the right edge, y at the bottom and the top edge."""
+
+    @classmethod
+    def of(cls, figure: Figure) -> Region | None:
+        """The axes of a drawn figure that `CLICKABLE` marks; None without such axes."""
+        axes = next((axes for axes in figure.axes if axes.get_gid() == CLICKABLE), None)
+        if axes is None:
+            return None
+        box = axes.get_position()  # after drawing, which fits the box to the axes' aspect
+        percent = tuple(100 * float(part) for part in (box.x0, 1 - box.y1, box.width, box.height))
+        return cls(percent, (*map(float, axes.get_xlim()), *map(float, axes.get_ylim())))
+
+    @property
+    def style(self) -> str:
+        """Its place over the picture, in CSS."""
+        left, top, width, height = self.box
+        return f"left:{left:.3f}%;top:{top:.3f}%;width:{width:.3f}%;height:{height:.3f}%"
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """A point's distance from the left and the top edge of the picture, in percent of it."""
+        left, top, width, height = self.box
+        x0, x1, y0, y1 = self.limits
+        return left + width * (x - x0) / (x1 - x0), top + height * (y1 - y) / (y1 - y0)
+
+
+@dataclass(frozen=True)
 class Frame:
     """What an explorer shows at one setting."""
 
@@ -74,6 +117,7 @@ class Frame:
     height: int
     caption: str
     facts: dict[str, Any]
+    region: Region | None = None
 
     @property
     def source(self) -> str:
@@ -90,15 +134,33 @@ class Frame:
 
 
 def figure_html(title: str, frame: Frame) -> str:
-    """A frame as HTML: the picture with its caption below, and both for screen readers."""
+    """A frame as HTML: the picture with its caption below, and both for screen readers.
+
+    In a column narrower than `NARROWEST` the picture scrolls, for its text to stay readable.
+    """
     facts = html.escape(json.dumps(frame.facts))
     caption = html.escape(frame.caption)
+    least = min(NARROWEST, frame.width)
     return (
-        f'<figure style="margin:0"><img class="sorl-frame" src="{frame.source}" '
+        '<figure style="margin:0"><div class="sorl-scroll" tabindex="0" style="overflow-x:auto">'
+        f'<div style="position:relative;max-width:{frame.width}px;min-width:{least}px">'
+        f'<img class="sorl-frame" src="{frame.source}" '
         f'alt="{html.escape(title)}: {caption}" width="{frame.width}" '
-        f'height="{frame.height}" decoding="sync" style="max-width:100%;height:auto">'
+        f'height="{frame.height}" decoding="sync" '
+        f'style="display:block;width:100%;max-width:none;height:auto">'
+        f"{_clickable(frame.region)}</div></div>"
         f'<figcaption class="sorl-caption" aria-live="polite" '
         f'data-facts="{facts}" style="line-height:1.4">{caption}</figcaption></figure>'
+    )
+
+
+def _clickable(region: Region | None) -> str:
+    """A transparent pane over a region, which `live.SCRIPT` listens to."""
+    if region is None:
+        return ""
+    return (
+        f'<div class="sorl-clickable" title="click a state" data-limits="{list(region.limits)}" '
+        f'style="position:absolute;cursor:crosshair;{region.style}"></div>'
     )
 
 

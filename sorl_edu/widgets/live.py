@@ -1,12 +1,15 @@
 """The live view: ipywidgets (7.7 or 8) around an explorer's frames, in JupyterLab and in Colab.
 
 The view shows its first frame when it is displayed, and then draws all others, behind a progress
-bar; a slider then only looks one up. A choice of a slow parameter draws that choice's frames. The
-view also shows errors.
+bar; a slider then only looks one up. A choice of a slow parameter draws that choice's frames in the
+same way. In a kernel they are drawn between its messages, one after the other: a control that is
+moved meanwhile waits for the one that is being drawn, and then gets its own. The view also shows
+errors.
 """
 
 from __future__ import annotations
 
+import asyncio
 import html
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +21,15 @@ from sorl_edu.widgets.frame import Parameter, figure_html
 if TYPE_CHECKING:
     from sorl_edu.widgets.explorer import Explorer
 
+BREATH = 0.01  # seconds between two pictures, in which the kernel reads its messages
+
 # The sliders of ipywidgets have no name and announce the index of their value: a screen reader says
 # "slider, 2.00" instead of "steps m, 4". In version 7 they don't even have the role of a slider.
 # JupyterLab takes keys that are meant for a list of choices: an arrow selects another cell, and the
 # letter b inserts one.
-NAMES = Javascript("""
+# ipywidgets has no event for a click in a picture: the point is typed into a hidden field, with the
+# time, so that no two clicks are the same text.
+SCRIPT = Javascript("""
 if (!window.sorlNames) {
   const put = (element, name, value) => {
     if (value && element.getAttribute(name) !== value) element.setAttribute(name, value);
@@ -43,6 +50,17 @@ if (!window.sorlNames) {
     subtree: true, childList: true, characterData: true, attributeFilter: ["aria-valuetext"],
   });
   name();
+  document.addEventListener("click", event => {
+    const region = event.target.closest(".sorl-explorer .sorl-clickable");
+    const field = region?.closest(".sorl-explorer").querySelector(".sorl-clicked input");
+    if (!field) return;
+    const box = region.getBoundingClientRect();
+    const [left, right, bottom, top] = JSON.parse(region.dataset.limits);
+    const x = left + (right - left) * (event.clientX - box.left) / box.width;
+    const y = bottom + (top - bottom) * (box.bottom - event.clientY) / box.height;
+    field.value = `${x} ${y} ${event.timeStamp}`;
+    field.dispatchEvent(new Event("change", {bubbles: true}));
+  });
 }
 """)
 
@@ -68,6 +86,9 @@ class View:
         self.message = ipywidgets.HTML()
         self.message.add_class("sorl-message")
         self.bar = ipywidgets.IntProgress(description="drawing", layout={"display": "none"})
+        self._missing: list[dict[str, Any]] = []  # the settings whose frames are yet to be drawn
+        self._total = 0
+        self._filling: asyncio.Task | None = None
         for control in self.controls.values():
             control.observe(self._moved, "value")
         row = {"flex_flow": "row wrap"}
@@ -91,19 +112,43 @@ class View:
         return {name: control.value for name, control in self.controls.items()}
 
     def fill(self) -> None:
-        """Shows the current frame, then draws all frames of the slow parameters' current values."""
+        """Shows the current frame, then draws all frames of the slow parameters' current values.
+
+        In a running event loop, which a kernel has, it returns with the first one on display.
+        """
         slow = {p.name: self.controls[p.name].value for p in self.explorer.parameters if p.slow}
         settings = list(self.explorer.settings(**slow))
-        self.bar.max, self.bar.value, self.bar.layout.display = len(settings), 0, ""
+        self._missing = [s for s in settings if not self.explorer.is_drawn(**s)]
+        self._total = len(settings)
+        self.progress(self._total - len(self._missing), self._total)
+        self.show()
         try:
-            self.show()
-            for setting in settings:
-                self.explorer.frame(**setting)
-                self.bar.value += 1
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            while self._missing:
+                self._draw_next()
+        else:
+            if self._filling is None or self._filling.done():
+                self._filling = loop.create_task(self._draw_between_messages())
+
+    async def _draw_between_messages(self) -> None:
+        while self._missing:
+            self._draw_next()
+            await asyncio.sleep(BREATH)
+
+    def _draw_next(self) -> None:
+        """Draws a frame that is missing; the first error ends the drawing."""
+        try:
+            self.explorer.frame(**self._missing.pop(0))
         except Exception as error:
             self.say(error)
-        finally:
-            self.bar.layout.display = "none"
+            self._missing.clear()
+        self.progress(self._total - len(self._missing), self._total)
+
+    def progress(self, done: int, total: int) -> None:
+        """Shows how much of some work is done, in a bar that hides when all is."""
+        self.bar.max, self.bar.value = total, done
+        self.bar.layout.display = "none" if done == total else ""
 
     def show(self) -> None:
         """Shows the frame of the current setting."""
@@ -112,6 +157,17 @@ class View:
             self.picture.value = figure_html(self.explorer.title, frame)
         except Exception as error:
             self.say(error)
+
+    def choose(self, name: str, value: Any) -> None:
+        """Chooses a value of a list; it may be one that the explorer's parameter has only now."""
+        parameter = next(p for p in self.explorer.parameters if p.name == name)
+        control = self.controls[name]
+        control.unobserve(self._moved, "value")
+        control.options = _options(parameter)  # which chooses the first one
+        control.value = value
+        control.observe(self._moved, "value")
+        self.say("")
+        self.fill()
 
     def say(self, error: Exception | str) -> None:
         """Shows an error in the view, or clears it with ""."""
@@ -130,10 +186,9 @@ class View:
 
 
 def _control(parameter: Parameter) -> ipywidgets.Widget:
-    options = list(zip(parameter.names, parameter.values, strict=True))
     kind = ipywidgets.Dropdown if parameter.is_choice else ipywidgets.SelectionSlider
     control = kind(
-        options=options,
+        options=_options(parameter),
         value=parameter.start,
         description=parameter.label,
         style={"description_width": "initial"},
@@ -141,3 +196,7 @@ def _control(parameter: Parameter) -> ipywidgets.Widget:
     )
     control.add_class(f"sorl-control-{parameter.name}")
     return control
+
+
+def _options(parameter: Parameter) -> list[tuple[str, Any]]:
+    return list(zip(parameter.names, parameter.values, strict=True))

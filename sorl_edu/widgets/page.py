@@ -6,7 +6,7 @@ import html
 import json
 from collections.abc import Sequence
 
-from sorl_edu.widgets.frame import Frame
+from sorl_edu.widgets.frame import Frame, Region
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -19,7 +19,11 @@ input[type=range] { width: 14rem; }
 output { min-width: 3rem; }
 figure { margin: 0.5rem 0; }
 .scroll { overflow-x: auto; }
-img { width: 100%; min-width: 850px; height: auto; }
+.picture { position: relative; min-width: 850px; }
+img { display: block; width: 100%; height: auto; }
+.point { position: absolute; width: 24px; height: 24px; margin: -12px; padding: 0; }
+.point { background: none; border: 2px dashed #0173b2; border-radius: 50%; cursor: pointer; }
+.point[aria-pressed=true] { border-style: solid; }
 @media (prefers-color-scheme: dark) { img { filter: invert(0.9) hue-rotate(180deg); } }
 """  # narrower than 850 pixels, a picture's text would be too small to read: it scrolls
 
@@ -29,6 +33,7 @@ const {controls, frames} = JSON.parse(document.getElementById("explorer").textCo
 const inputs = controls.map(c => document.getElementById("control-" + c.name));
 const image = document.querySelector("img");
 const caption = document.querySelector("figcaption");
+const points = document.querySelectorAll(".point");
 function show() {
   let at = 0;
   inputs.forEach((input, i) => {
@@ -39,6 +44,8 @@ function show() {
       input.nextElementSibling.textContent = controls[i].names[chosen];
     }
   });
+  for (const point of points)
+    point.setAttribute("aria-pressed", inputs[point.dataset.control].value === point.value);
   const frame = frames[at];
   image.src = frame.picture;
   image.alt = document.title + ": " + frame.caption;
@@ -46,6 +53,10 @@ function show() {
   caption.dataset.facts = JSON.stringify(frame.facts);
 }
 inputs.forEach(input => input.addEventListener("input", show));
+points.forEach(point => point.addEventListener("click", () => {
+  inputs[point.dataset.control].value = point.value;
+  show();
+}));
 show();
 """
 
@@ -56,7 +67,8 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
     Args:
         title: the page's title and heading.
         controls: for each parameter its name, its label, the names of its values, the index of the
-            start, and its kind, "slider" or "choice".
+            start, its kind, "slider" or "choice", and the points of its values in the pictures'
+            region, if they have any.
         frames: one per setting, in the order of itertools.product over the controls' values.
     """
     content = {
@@ -88,7 +100,9 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
 {"".join(map(_control, controls))}</form>
 <figure>
 <div class="scroll" tabindex="0">
+<div class="picture">
 <img alt="" width="{first.width}" height="{first.height}">
+{"".join(_points(i, control, first.region) for i, control in enumerate(controls))}</div>
 </div>
 <figcaption aria-live="polite"></figcaption>
 </figure>
@@ -113,3 +127,17 @@ def _control(control: dict) -> str:
         f'<label>{label} <input type="range" id="control-{name}" min="0" max="{len(names) - 1}" '
         f'step="1" value="{start}"> <output>{html.escape(names[start])}</output></label>\n'
     )
+
+
+def _points(number: int, control: dict, region: Region | None) -> str:
+    """A button over the picture for each value of a control that has a point there."""
+    buttons = []
+    for value, (x, y) in enumerate(control["points"] if region else ()):
+        left, top = region.place(x, y)
+        name = html.escape(f"{control['label']}: {control['names'][value]}")
+        buttons.append(
+            f'<button type="button" class="point" data-control="{number}" value="{value}" '
+            f'aria-label="{name}" title="{name}" style="left:{left:.2f}%;top:{top:.2f}%">'
+            "</button>\n"
+        )
+    return "".join(buttons)

@@ -139,17 +139,62 @@ def test_several_candidates_need_a_critic():
         explorer.frame()
 
 
-def test_buttons_in_the_live_view(explorer):
+@pytest.fixture
+def extras(explorer):
+    """A live view, and its fields, buttons and hidden field by their classes or names."""
     view = View(explorer)
-    x, y, look, _ = view.box.children[2].children
-    x.value, y.value = 8.0, 0.0  # in a wall
-    look.click()
-    assert "in a wall" in view.message.value
-    x.value, y.value = 4.0, 8.0
-    look.click()
-    assert view.message.value == ""
-    assert view.setting()["place"] == "(4.0, 8.0)"
-    assert "(4.0, 8.0)" in view.picture.value
+    _, x, y, look, _, clicked = view.box.children[2].children
+    return view, x, y, look, clicked
+
+
+def test_a_state_is_typed_or_clicked_and_a_wall_changes_nothing(extras):
+    view, x, y, look, clicked = extras
+
+    def by_fields(*point):
+        x.value, y.value = point
+        look.click()
+
+    def by_click(*point):
+        clicked.value = f"{point[0]} {point[1]} 17.5"
+
+    for choose, state in ((by_fields, (4.0, 8.0)), (by_click, (12.0, 8.0))):
+        before = view.setting(), view.picture.value, view.controls["place"].options
+        choose(8.04, 0.0)  # in a wall
+        assert view.message.value == (
+            '<p role="alert" class="sorl-error">(8.0, 0.0) is in a wall or outside the maze; '
+            "choose a free place</p>"
+        )
+        assert (view.setting(), view.picture.value, view.controls["place"].options) == before
+        choose(*state)
+        name = f"({state[0]:.1f}, {state[1]:.1f})"
+        assert view.message.value == "" and view.setting()["place"] == name
+        assert name in view.picture.value and (x.value, y.value) == state
+
+
+def test_a_chosen_state_draws_its_own_pictures_and_no_others(course):
+    agent, state, info = course
+    explorer = ActionDistributionExplorer(
+        agent, state, info.environment, place="junction", steps=(1,), candidates=(1, 4), samples=9
+    )
+    view = View(explorer)
+    view.box.children[2].children[-1].value = "12.04 8.01 1.0"
+    # The list's first state, the start, is chosen by ipywidgets while the list changes.
+    assert {place for place, *_ in explorer._frames} == {"junction", "(12.0, 8.0)"}
+    assert explorer.places["(12.0, 8.0)"] == (12.0, 8.0)  # the name says all of it
+
+
+def test_a_click_in_the_picture_has_the_coordinates_of_the_maze(explorer):
+    """The blue dot, which marks the state, lies where the region says."""
+    name = explorer.add_place(4.0, 8.0)
+    frame = explorer.frame(place=name, steps=1, candidates=1)
+    with Image.open(io.BytesIO(frame.png)) as image:
+        shown = np.asarray(image.convert("RGB"))
+    x, y = np.array(frame.region.place(4.0, 8.0)) / 100 * image.size
+    blue = [int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]
+    near = np.abs(shown[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4] - blue)
+    assert near.max() <= 1
+    left, top, width, height = frame.region.box
+    assert left > 70 and left + width < 100 and top > 20 and top + height < 100  # the right panel
 
 
 def test_new_episodes_replace_the_old_ones_and_move_the_bar(explorer):

@@ -1,5 +1,6 @@
 """What all explorers share: settings, frames, the page without a kernel, the live view."""
 
+import asyncio
 import html
 import io
 import json
@@ -212,6 +213,53 @@ def test_a_slow_parameter_draws_its_frames_when_it_is_chosen(explorer):
     assert len(explorer._frames) == 24
     assert shown(view)["color"] == "tab:red"
     assert view.bar.value == view.bar.max == 12 and view.bar.layout.display == "none"
+
+
+def test_in_a_kernel_each_message_waits_for_one_picture(explorer):
+    """A message is what the event loop does between two looks at the number of pictures."""
+
+    async def kernel():
+        view = View(explorer)
+        counts = [len(explorer._frames)]  # seen by one message after the other
+        assert counts == [1] and shown(view) == explorer.frame().facts
+        assert view.bar.layout.display == ""
+
+        async def look():
+            await asyncio.sleep(0.001)
+            counts.append(len(explorer._frames))
+            assert view.bar.layout.display == "none" or view.bar.value >= 1
+
+        await look()
+        view.controls["color"].value = "tab:red"  # while pictures of the other colour are missing
+        assert len(explorer._frames) == counts[-1] + 1 and shown(view)["color"] == "tab:red"
+        counts.append(len(explorer._frames))
+        view.controls["place"].value = 8
+        counts.append(len(explorer._frames))
+        assert shown(view)["place"] == 8  # drawn before its turn
+        while view.bar.layout.display == "":
+            await look()
+        assert np.diff(counts).max() == 1
+        assert view.bar.value == view.bar.max == 12 and view.message.value == ""
+        colors = [setting[-1] for setting in explorer._frames]
+        assert colors.count("tab:red") == 12
+        assert colors.count("tab:blue") < 12  # nobody waits for these any more
+
+    asyncio.run(kernel())
+
+
+def test_an_error_behind_the_picture_ends_the_drawing_and_is_shown(explorer, monkeypatch):
+    monkeypatch.setattr(type(explorer), "facts", lambda self, place, **_: {"half": 1 / (place - 8)})
+
+    async def kernel():
+        view = View(explorer)
+        while view.bar.layout.display == "":
+            await asyncio.sleep(0.001)
+        assert "ZeroDivisionError" in view.message.value
+        assert len(explorer._frames) == 9  # three of the four places
+        view.controls["size"].value = 40
+        assert view.message.value == "" and shown(view) == {"half": -1 / 6}
+
+    asyncio.run(kernel())
 
 
 def test_the_view_shows_an_error_until_the_next_frame_succeeds(explorer, monkeypatch):
