@@ -10,6 +10,9 @@ EXPLORER = '''
 from matplotlib.figure import Figure
 
 from sorl_edu.widgets.explorer import Explorer, Parameter
+from sorl_edu.widgets.frame import CLICKABLE
+
+PLACES = (1, 2, 4, 8)
 
 
 class Tiny(Explorer):
@@ -17,7 +20,7 @@ class Tiny(Explorer):
 
     title = "A disc"
     parameters = (
-        Parameter("place", "place", (1, 2, 4, 8), start=2),
+        Parameter("place", "place", PLACES, start=2, points=tuple((x, 1) for x in PLACES)),
         Parameter("size", "size", (10, 20, 40)),
         Parameter("color", "color", ("tab:blue", "tab:red"), ("blue", "red"), slow=True),
     )
@@ -25,6 +28,7 @@ class Tiny(Explorer):
     def draw(self, place, size, color):
         figure = Figure(figsize=(3, 2), dpi=80)
         axes = figure.add_subplot(xlim=(0, 9), ylim=(0, 2), xlabel="place", ylabel="height (m)")
+        axes.set_gid(CLICKABLE)
         axes.scatter([place], [1], s=10 * size, c=color)
         return figure
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, UInt8
+from PIL import Image
 
 from sorl_edu.agents import Agent
 from sorl_edu.agents.agent import State, without
@@ -165,6 +167,17 @@ def robot_results(name: str, folder: Path | None = None) -> pd.DataFrame:
 
     robot_file(f"{name}.csv", folder)
     return robots.results(name, folder)
+
+
+def robot_states(
+    name: str, folder: Path | None = None
+) -> dict[str, tuple[Float[np.ndarray, " obs"], UInt8[np.ndarray, "height width 3"]]]:
+    """Moments of an episode of a robot: what it observes, and a picture of it, by name."""
+    table = pd.read_csv(robot_file(f"{name}_states.csv", folder))
+    observations = table.filter(regex="^o_").to_numpy(np.float32)
+    with Image.open(robot_file(f"{name}_states.png", folder)) as image:
+        pictures = np.split(np.asarray(image.convert("RGB")), len(table), axis=1)
+    return dict(zip(table.name, zip(observations, pictures, strict=True), strict=True))
 
 
 def film(name: str, about: str):

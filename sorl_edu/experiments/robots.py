@@ -6,6 +6,7 @@ Each arm is an experiment with the published protocol. data/robots/ gets
     NAME_taskK.safetensors     the first seed's last agent, of arms that are shown
     NAME.mp4                   an agent at two settings, side by side; the README's is a GIF, too
     cube_verifier.csv          what the critic promised for chosen actions, and what they got
+    cube_states.csv, .png      moments of an episode: what the robot observes, and a picture of it
 
 Finished work is kept in runs/, so a study that is stopped resumes.
 """
@@ -21,13 +22,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from sorl_edu import programs
 from sorl_edu.agents.agent import act, propose
 from sorl_edu.agents.presets import preset
 from sorl_edu.datasets.ogbench import shipped_data
-from sorl_edu.environments.make import get_state
-from sorl_edu.environments.rollout import Moment, rollout
+from sorl_edu.environments.make import PhysicsState, get_state, reset, set_state
+from sorl_edu.environments.rollout import Moment, make_environments, rollout
+from sorl_edu.errors import check
 from sorl_edu.evaluation import paired_difference
 from sorl_edu.experiments import experiment
 from sorl_edu.experiments.benchmark import best_setting
@@ -39,7 +42,7 @@ from sorl_edu.experiments.experiment import (
     grid,
     parse_pieces,
 )
-from sorl_edu.files import add_to_manifest, atomic_copy, write_csv
+from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, write_csv
 from sorl_edu.plotting import video
 from sorl_edu.progress import progress_bar
 from sorl_edu.training import checkpoints, use_all_cores
@@ -126,6 +129,9 @@ VIDEOS = {
     "scene_candidates": Video("scene", 1, steps=(8, 8), candidates=(1, 8)),
 }
 
+
+CUBE_HEIGHT = 21
+"""The component of an observation that has ten times the height of the cube, in metres."""
 
 IN_README = "cube_candidates"
 """The video that a page on GitHub shows, which plays GIFs alone."""
@@ -238,6 +244,67 @@ def measure_verifier(
     add_to_manifest(out, file, command=command, agent=f"{arm}_task{task}.safetensors")
 
 
+def make_states(
+    out: Path, *, arm: str = "cube", task: int = 2, episodes: int = 16, size: int = 240
+) -> None:
+    """Writes out/ARM_states.csv and .png: four moments of an episode of carrying a cube.
+
+    The episode is the first of seed 0 that arrives at eight steps and the best of eight. Its
+    moments are the start; the approach, halfway to the grasp; the grasp, three steps before the
+    cube has risen by a centimetre; and the carry, halfway from there to the end.
+
+    A row of the CSV has the moment's name, its time and the observation (o_0, o_1, ...); the
+    pictures, `size` pixels wide and high, lie side by side in the same order.
+
+    Raises:
+        ConfigError: no episode arrives.
+        RenderError: MuJoCo can't draw here.
+    """
+    video.check_renderer()
+    agent, state, info = checkpoints.load_agent(out / f"{arm}_task{task}.safetensors")
+    physics: dict[tuple[int, int], PhysicsState] = {}  # by episode and time
+
+    def look(moment: Moment) -> None:
+        for episode, env in zip(moment.episodes.tolist(), moment.environments, strict=True):
+            physics[episode, moment.time] = get_state(env)
+
+    act_well = partial(act, agent, state, steps=8, candidates=8)
+    table, recording = rollout(
+        act_well, info.environment, episodes=episodes, seed=0, record=True, on_step=look
+    )
+    check((table.success > 0).any(), f"none of {episodes} episodes arrives: run more")
+    episode = int((table.success > 0).to_numpy().argmax())
+    track = recording.observations[episode]
+    end = int(table.length[episode])
+    height = track[:, CUBE_HEIGHT] / 10  # of the cube, in metres
+    grasp = max(int((height > height[0] + 0.01).argmax()) - 3, 0)
+    moments = {"start": 0, "approach": grasp // 2, "grasp": grasp, "carry": (grasp + end) // 2}
+
+    env = make_environments(info.environment, 1)[0]
+    reset(env, seed=0)
+    view = video.MuJoCoView(env, size)
+    pictures = []
+    for time in moments.values():
+        set_state(env, physics[episode, time])
+        pictures.append(view.draw(track[time]))
+    view.close()
+    rows = [
+        {"name": name, "time": time} | {f"o_{i}": o for i, o in enumerate(track[time])}
+        for name, time in moments.items()
+    ]
+    write_csv(pd.DataFrame(rows), out / f"{arm}_states.csv")
+    with atomic_write(out / f"{arm}_states.png") as file:
+        Image.fromarray(np.concatenate(pictures, axis=1)).save(file, "png", optimize=True)
+    for ending in ("csv", "png"):
+        add_to_manifest(
+            out,
+            f"{arm}_states.{ending}",
+            command=_command(f"{arm}_states"),
+            agent=f"{arm}_task{task}.safetensors",
+            episode=episode,
+        )
+
+
 def results(name: str, folder: Path | None = None) -> pd.DataFrame:
     """Success of an arm: a row per (training_seed, task, updates, steps, candidates).
 
@@ -327,13 +394,15 @@ def _command(name: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    known = [*EXPERIMENTS, *VIDEOS, "cube_verifier"]
+    known = [*EXPERIMENTS, *VIDEOS, "cube_verifier", "cube_states"]
     pieces, runs, out = parse_pieces(arguments, __doc__, known, "robots", "piece")
     for name in pieces:
         if name in VIDEOS:
             make_video(name, out)
         elif name == "cube_verifier":
             measure_verifier(out)
+        elif name == "cube_states":
+            make_states(out)
         else:
             run_arm(name, runs, out)
     if set(EXPERIMENTS) <= set(pieces):

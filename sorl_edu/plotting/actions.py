@@ -69,11 +69,19 @@ def chosen_actions(
         if proposal.q is None:
             chosen[m, 1] = actions[0], None
             continue
-        q = np.asarray(proposal.q)
         for n in candidates:
-            best = q[:n].argmax(0), np.arange(samples)
-            chosen[m, n] = actions[best], q[best]
+            chosen[m, n] = best_of_first(actions, np.asarray(proposal.q), n)
     return chosen
+
+
+def best_of_first(
+    actions: Float[np.ndarray, "candidates samples action"],
+    q: Float[np.ndarray, "candidates samples"],
+    n: int,
+) -> tuple[Float[np.ndarray, "samples action"], Float[np.ndarray, " samples"]]:
+    """The most valued of each sample's first n candidates, and its value."""
+    best = q[:n].argmax(0), np.arange(q.shape[1])
+    return actions[best], q[best]
 
 
 def action_values(

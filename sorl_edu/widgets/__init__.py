@@ -1,6 +1,7 @@
 """The course's explorers: pictures with controls, live in a notebook or on a page of their own.
 
 ActionDistributionExplorer    how actions sharpen with steps m and candidates N, and what it buys
+RobotActionsExplorer          the same at moments of a robot, whose actions have more dimensions
 ScalingExplorer               steps x N: success against its cost
 FlowExplorer                  samples and paths of flows and shortcuts over the number of steps
 SelfConsistencyExplorer       one jump of 2h against two of h, during training
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "explorer": ["Explorer"],
         "flow": ["FlowExplorer"],
         "frame": ["Parameter"],
+        "robot_actions": ["RobotActionsExplorer"],
         "scaling": ["ScalingExplorer"],
         "self_consistency": ["SelfConsistencyExplorer"],
     },

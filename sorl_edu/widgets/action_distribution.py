@@ -20,7 +20,6 @@ from sorl_edu.environments.mazes import MazeGeometry, count_endings, maze_geomet
 from sorl_edu.environments.rollout import Moment, OnStep
 from sorl_edu.errors import ConfigError, check
 from sorl_edu.evaluation import evaluate
-from sorl_edu.inference import check_budget
 from sorl_edu.plotting.actions import chosen_actions, value_square
 from sorl_edu.plotting.mazes import Trajectories, check_positions, draw_maze
 from sorl_edu.plotting.style import (
@@ -36,8 +35,8 @@ from sorl_edu.plotting.style import (
     spread,
     styled,
 )
-from sorl_edu.widgets.explorer import Explorer, as_tuple
-from sorl_edu.widgets.frame import CLICKABLE, Parameter
+from sorl_edu.widgets.candidates import AtState, CandidatesExplorer
+from sorl_edu.widgets.frame import CLICKABLE
 
 FRESH_EPISODES = 8
 NOISE_SHOWN = (
@@ -46,28 +45,17 @@ NOISE_SHOWN = (
 BINS = np.linspace(-1, 1, 34)
 
 
-@dataclass(frozen=True)
-class _AtState:
-    """What the policy of m steps does at one state."""
+@dataclass(frozen=True, kw_only=True)
+class _InMaze(AtState):
+    """What the policy of m steps does at one state of a maze."""
 
-    actions: Float[np.ndarray, "candidates 2"]
-    """One draw of the most candidates."""
     paths: Float[np.ndarray, "knots candidates 2"] | None
-    """Their ways from noise in m steps; None for an agent without a flow."""
-    q: Float[np.ndarray, " candidates"] | None
-    """Their values; None without a critic."""
+    """The candidates' ways from noise in m steps; None for an agent without a flow."""
     landscape: Float[np.ndarray, "y x"] | None
     """Q over the square of actions."""
-    chosen: dict[int, Float[np.ndarray, "samples 2"]]
-    """The best of N candidates in many draws, by N."""
-
-    def first(self, n: int) -> tuple[np.ndarray, np.ndarray | None, int]:
-        """The first n candidates, their values, and the index of the chosen one."""
-        q = None if self.q is None else self.q[:n]
-        return self.actions[:n], q, 0 if q is None else int(q.argmax())
 
 
-class ActionDistributionExplorer(Explorer):
+class ActionDistributionExplorer(CandidatesExplorer):
     """Candidates, their values and the chosen one at a state of a maze, for every (m, N).
 
     Three panels show the N candidates of one draw over the critic's Q, each with its way from noise
@@ -106,40 +94,21 @@ class ActionDistributionExplorer(Explorer):
         samples: int = 300,
         title: str = "What the policy does at one state",
     ) -> None:
-        self.agent, self.state, self.environment = agent, state, environment
+        self.environment, self.title = environment, title
         self.maze = maze_geometry(environment)
         check_positions(self.maze, environment)
         check(
             state.action_dim == 2,
             f"the action square needs 2-D actions; these are {state.action_dim}-D",
         )
-        steps, candidates = as_tuple("steps", steps), as_tuple("candidates", candidates)
-        for m in steps:
-            check_budget(m, max(candidates), samples)
         self.trajectories = dict(trajectories or {})
         self.places = {}
         for name, position in (places or places_on_the_path(self.maze)).items():
             self._keep_place(name, position)
-        self.key = jax.random.key(0) if key is None else key
-        self.samples, self.title = samples, title
-        self.parameters = (
-            Parameter(
-                "place",
-                "state",
-                tuple(self.places),
-                start=place,
-                slow=True,
-                points=tuple(self.places.values()),
-            ),
-            Parameter("steps", "steps m", steps),
-            Parameter("candidates", "candidates N", candidates),
-        )
-        self._computed: dict[tuple[str, int], _AtState] = {}
+        super().__init__(agent, state, place, key, steps, candidates, samples)
+        self._offer_points()
 
-    def prepare(self, *, place: str, steps: int, **_) -> None:
-        if (place, steps) in self._computed:
-            return
-        obs = np.asarray(self.places[place], np.float32)
+    def compute(self, obs: Float[np.ndarray, " obs"], steps: int) -> _InMaze:
         candidates = self.parameters[-1].values
         proposal = propose(
             self.agent, self.state, obs[None], self.key, steps=steps, candidates=max(candidates)
@@ -158,7 +127,7 @@ class ActionDistributionExplorer(Explorer):
             paths = candidate_paths(
                 self.agent, self.state, obs, self.key, steps=steps, candidates=max(candidates)
             )
-        self._computed[place, steps] = _AtState(
+        return _InMaze(
             actions=np.asarray(proposal.actions[:, 0]),
             paths=None if paths is None else np.asarray(paths),
             q=None if proposal.q is None else np.asarray(proposal.q[:, 0]),
@@ -212,7 +181,7 @@ class ActionDistributionExplorer(Explorer):
         figure.text(0.07, 0.93, setting, size=13, weight="bold")
         return figure
 
-    def _draw_candidates(self, axes: Axes, shown: _AtState, candidates: int) -> None:
+    def _draw_candidates(self, axes: Axes, shown: _InMaze, candidates: int) -> None:
         """One draw of N candidates, over Q in the square of actions, and their ways there."""
         actions, q, best = shown.first(candidates)
         if shown.landscape is not None:
@@ -247,22 +216,12 @@ class ActionDistributionExplorer(Explorer):
 
     def caption(self, *, place: str, steps: int, candidates: int) -> str:
         x, y = self.places[place]
-        shown = self._computed[place, steps]
-        actions, q, best = shown.first(candidates)
-        value = "" if q is None else f" with Q = {q[best]:.2f}"
+        text = f"At ({x:.1f}, {y:.1f}) m, {self.choice_text(place, steps, candidates)}"
         episodes = self.trajectories.get((steps, candidates))
-        reached = (
-            ""
-            if episodes is None
-            else f" {int(episodes.success.sum())} of {len(episodes.success)} episodes reach the "
-            "goal" + (f"; {failures}." if (failures := self._failures(episodes)) else ".")
-        )
-        return (
-            f"At ({x:.1f}, {y:.1f}) m, with {plural(steps, 'step')} and "
-            f"{plural(candidates, 'candidate')}, number {best + 1} is chosen: "
-            f"({actions[best][0]:.2f}, {actions[best][1]:.2f}){value}. Over {self.samples} draws "
-            f"the chosen action has spread {spread(shown.chosen[candidates]):.2f}.{reached}"
-        )
+        if episodes is None:
+            return text
+        text += f" {int(episodes.success.sum())} of {len(episodes.success)} episodes reach the goal"
+        return text + (f"; {failures}." if (failures := self._failures(episodes)) else ".")
 
     def _failures(self, episodes: Trajectories) -> str:
         """How the failed episodes end: "2 stuck at the goal, 1 still moving"."""
@@ -271,19 +230,9 @@ class ActionDistributionExplorer(Explorer):
         return ", ".join(f"{number} {how}" for how, number in counts.items() if number)
 
     def facts(self, *, place: str, steps: int, candidates: int) -> dict:
-        shown = self._computed[place, steps]
-        actions, q, best = shown.first(candidates)
         episodes = self.trajectories.get((steps, candidates))
-        return {
-            "state": list(map(float, self.places[place])),
-            "steps": steps,
-            "candidates": candidates,
-            "actions": actions.tolist(),
-            "q": None if q is None else q.tolist(),
-            "chosen": best,
-            "spread": spread(shown.chosen[candidates]),
-            "success": None if episodes is None else float(episodes.success.mean()),
-        }
+        success = None if episodes is None else float(episodes.success.mean())
+        return super().facts(place=place, steps=steps, candidates=candidates) | {"success": success}
 
     def add_place(self, x: float, y: float) -> str:
         """Adds the state at (x, y), rounded to 0.1 m, to the places, and returns its name.
@@ -294,11 +243,14 @@ class ActionDistributionExplorer(Explorer):
         x, y = round(x, 1) + 0.0, round(y, 1) + 0.0  # no negative zero
         name = f"({x:.1f}, {y:.1f})"
         self._keep_place(name, (x, y))
-        place, *others = self.parameters
-        names = tuple(self.places)
-        points = tuple(self.places.values())
-        self.parameters = (replace(place, values=names, names=names, points=points), *others)
+        self._offer_points()
         return name
+
+    def _offer_points(self) -> None:
+        """Makes all places values of the parameter, each with its point in the maze."""
+        place, *others = self.parameters
+        names, points = tuple(self.places), tuple(self.places.values())
+        self.parameters = (replace(place, values=names, names=names, points=points), *others)
 
     def run_episodes(
         self, steps: int, candidates: int, on_step: OnStep | None = None

@@ -165,6 +165,36 @@ def verified(column: str) -> pd.Series:
     return table.groupby(["steps", "candidates"])[column].mean()
 
 
+@functools.cache
+def drawn(moment: str, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """256 candidates and their values, in the 100 draws of lesson 6's explorer."""
+    agent, state, _ = shipped.robot("cube", 2)
+    obs, _ = shipped.robot_states("cube")[moment]
+    repeated = np.broadcast_to(obs, (100, len(obs)))
+    found = propose(agent, state, repeated, jax.random.key(0), steps=m, candidates=256)
+    return np.asarray(found.actions), np.asarray(found.q)
+
+
+MOMENTS = [(moment, m) for moment in ("start", "approach", "grasp", "carry") for m in (1, 8)]
+
+
+def q_depends_on(moment: str, m: int) -> np.ndarray:
+    """The absolute correlation of Q with each dimension of the action."""
+    actions, q = drawn(moment, m)
+    cloud = actions.reshape(-1, actions.shape[-1])
+    return np.array([abs(np.corrcoef(along, q.ravel())[0, 1]) for along in cloud.T])
+
+
+def farther_than(moment: str, m: int) -> float:
+    """The share of candidates that are nearer to their mean than the best of 256; the median."""
+    actions, q = drawn(moment, m)
+    cloud = actions.reshape(-1, actions.shape[-1])
+    best = actions[q.argmax(0), np.arange(actions.shape[1])]
+    scale = np.linalg.cholesky(np.linalg.inv(np.cov(cloud.T)))
+    of_all, of_best = (np.linalg.norm((a - cloud.mean(0)) @ scale, axis=1) for a in (cloud, best))
+    return float(np.median(np.searchsorted(np.sort(of_all), of_best)) / len(cloud))
+
+
 def agents_of(name: str, m: int, n: int) -> pd.Series:
     rows = shipped.robot_results(name)
     rows = rows[rows.task.isin((1, 4)) & (rows.steps == m) & (rows.candidates == n)]
@@ -536,6 +566,42 @@ AUDIT = [
             -0.3 < cube_gain((m, 32), (m, 8))[0] < -0.2 and cube_gain((m, 32), (m, 8))[2] < 0
             for m in (2, 4, 8)
         ),
+    ),
+    Entry(
+        L6, "The two clouds lie at the same place, at every moment.",
+        lambda: all(
+            np.abs(drawn(moment, 1)[0].mean((0, 1)) - drawn(moment, 8)[0].mean((0, 1))).max() < 0.1
+            for moment, _ in MOMENTS
+        ),
+    ),
+    Entry(
+        L6, "one step's is wider (a spread of 0.35 at N = 1, against 0.26 of eight)",
+        lambda: [spread(drawn("grasp", m)[0][0]) for m in (1, 8)],
+    ),
+    Entry(
+        L6, "most of all in the gripper, and its values are higher",
+        lambda: drawn("grasp", 1)[1].mean() > drawn("grasp", 8)[1].mean()
+        and np.subtract(*(drawn("grasp", m)[0].std((0, 1)) for m in (1, 8))).argmax() == 4,
+    ),
+    Entry(
+        L6, "Until the cube is held, Q depends most on the gripper, which the critic wants closed",
+        lambda: all(
+            q_depends_on(*at).argmax() == 4
+            and np.corrcoef(drawn(*at)[0][..., 4].ravel(), drawn(*at)[1].ravel())[0, 1] > 0
+            for at in MOMENTS[:6]
+        ),
+    ),
+    Entry(
+        L6, "and at the grasp on nearly nothing else",
+        lambda: all(q_depends_on("grasp", m)[4] > 0.95 for m in (1, 8)),
+    ),
+    Entry(
+        L6, "While the hand carries the cube, Q depends most on y.",
+        lambda: all(q_depends_on("carry", m).argmax() == 1 for m in (1, 8)),
+    ),
+    Entry(
+        L6, "The best of 256 lies at the rim",
+        lambda: all(farther_than(*at) > 0.85 for at in MOMENTS),
     ),
     Entry(
         L6, "with these eight agents the intervals overlap",

@@ -1,5 +1,6 @@
 """The robots' agents: the shipped files are the study's, and a stopped study resumes."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sorl_edu.experiments import experiment, robots
 from sorl_edu.experiments.experiment import PROTOCOL, Collection, Experiment, grid
 from sorl_edu.experiments.robots import EXPERIMENTS, VIDEOS
 from sorl_edu.files import file_sha256
+from sorl_edu.plotting import video
 from sorl_edu.training.checkpoints import read_metadata
 
 FOLDER = shipped_data() / "robots"
@@ -177,3 +179,35 @@ def test_the_shipped_measurement_is_whole():
     table = pd.read_csv(FOLDER / "cube_verifier.csv")
     cells = table.groupby(["state", "steps", "candidates"]).size()
     assert len(cells) == 48 * 6 and set(cells) == {4}
+
+
+def test_the_shipped_states_are_moments_of_one_episode():
+    states = shipped.robot_states("cube")
+    assert list(states) == ["start", "approach", "grasp", "carry"]
+    _, state, _ = shipped.robot("cube", 2)
+    apart = [np.linalg.norm(obs[12:15] - obs[19:22]) / 10 for obs, _ in states.values()]  # metres
+    assert apart[0] > apart[1] > apart[2] and max(apart[2:]) < 0.03
+    heights = [obs[robots.CUBE_HEIGHT] / 10 for obs, _ in states.values()]
+    assert max(heights[:3]) < 0.03 < heights[3]
+    for obs, picture in states.values():
+        assert obs.shape == (state.obs_dim,) and picture.shape == (240, 240, 3)
+        assert picture.std() > 10  # it shows something
+    pictures = [picture for _, picture in states.values()]
+    assert all((one != other).any() for one, other in itertools.pairwise(pictures))
+
+
+@pytest.mark.slow
+def test_the_states_are_made_again_from_the_shipped_agent(tmp_path):
+    try:
+        video.check_renderer()
+    except video.RenderError as error:
+        pytest.skip(str(error))
+    shutil.copy(FOLDER / "cube_task2.safetensors", tmp_path)
+    robots.make_states(tmp_path, episodes=2, size=128)
+    made, kept = (pd.read_csv(f / "cube_states.csv") for f in (tmp_path, FOLDER))
+    assert list(made) == list(kept) and list(made.name) == list(kept.name)
+    starts = (table.filter(regex="^o_").iloc[0] for table in (made, kept))
+    np.testing.assert_allclose(*starts, atol=1e-3)  # fewer episodes draw other noise afterwards
+    assert made.time.is_monotonic_increasing and made.time.is_unique
+    pictures = [picture for _, picture in shipped.robot_states("cube", tmp_path).values()]
+    assert [picture.shape for picture in pictures] == [(128, 128, 3)] * 4

@@ -41,6 +41,7 @@ SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 SETTINGS = 10  # random ones, of each explorer
 RUN = 180_000  # milliseconds for a notebook
 WAIT = 60_000  # milliseconds for a frame, and for all frames of a slow parameter
+MAZE = "ActionDistributionExplorer"
 SLIDER = "slider, 95% of its moves"
 
 # Measures the time from an event until the browser has decoded the picture that follows.
@@ -300,11 +301,13 @@ def drive(page, root, controls, seed):
         (indices, facts) of each setting, and the milliseconds from key to picture of each move.
     """
     root.scroll_into_view_if_needed()
+    root.locator(".widget-hprogress").wait_for(state="hidden", timeout=RUN)
     page.evaluate(WATCH, root.element_handle())
     rng = np.random.default_rng(seed)
-    sizes, is_slider = zip(*map(size_of, controls), strict=True)
-    settings = rng.integers(sizes, size=(SETTINGS, len(sizes)))
-    choices = ~np.array(is_slider)
+    sizes, is_slider = map(np.array, zip(*map(size_of, controls), strict=True))
+    choices = ~is_slider
+    visited = np.where(choices, np.minimum(sizes, 2), sizes)  # each choice draws its own frames
+    settings = rng.integers(visited, size=(SETTINGS, len(sizes)))
     settings[:, choices] = np.sort(settings[:, choices], axis=0)  # each draws its frames once
     seen, times = [], []
     for indices in settings.tolist():
@@ -347,7 +350,7 @@ def check_facts(kind, seen):
             chosen = [v[i] for v, i in zip(values, indices, strict=True)]
             names = [parameter.name for parameter in explorer.parameters]
             assert facts == explorer.facts(**dict(zip(names, chosen, strict=True)))
-    if kind == "ActionDistributionExplorer":
+    if kind == MAZE:
         names = ["narrow", *(name for name in shipped.names() if name != "narrow")]
         first = next(name for name in names if proposes(name, seen[0][1]))
         assert all(proposes(first, facts) for _, facts in seen), first
@@ -414,6 +417,40 @@ def test_a_list_of_choices_obeys_the_keyboard_and_inserts_no_cells(notebook):
     assert select.evaluate("select => document.activeElement === select")
 
 
+def click_at(root, x, y):
+    """Clicks a point of the maze, at its coordinates in metres."""
+    region = root.locator(".sorl-clickable")
+    left, right, bottom, top = json.loads(region.get_attribute("data-limits"))
+    box = region.bounding_box()
+    across, down = (x - left) / (right - left), (top - y) / (top - bottom)
+    region.click(position={"x": across * box["width"], "y": down * box["height"]})
+
+
+def test_a_click_in_the_maze_chooses_that_state_and_one_in_a_wall_none(notebook):
+    if notebook.name != "00_welcome":
+        pytest.skip("once is enough")
+    page, root = notebook.page, notebook.explorers()[0]
+    root.scroll_into_view_if_needed()
+    page.evaluate(WATCH, root.element_handle())
+    before = facts_of(root)
+    click_at(root, 8.0, 0.0)
+    wall = root.get_by_role("alert")
+    playwright.expect(wall).to_contain_text("is in a wall or outside the maze", timeout=WAIT)
+    assert facts_of(root) == before
+    moved(page, lambda: click_at(root, 16.4, 11.6))
+    facts = facts_of(root)
+    assert np.allclose(facts["state"], (16.4, 11.6), atol=0.15)  # a pixel is 0.12 m
+    assert {**facts, "state": before["state"]} != before and proposes("narrow", facts)
+    assert wall.count() == 0
+    chosen = root.locator("select option:checked").inner_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert chosen == "({:.1f}, {:.1f})".format(*facts["state"])
+    # The other pictures of this state are being drawn; a slider that moves meanwhile is answered.
+    controls = live_controls(root)
+    steps = next(c for c in controls if "sorl-control-steps" in c.get_attribute("class"))
+    turn(page, steps, 1)
+    assert facts_of(root)["steps"] == 2 and facts_of(root)["state"] == facts["state"]
+
+
 def test_explorers_answer_without_a_kernel_or_a_network(notebook, browser, measured, tmp_path):
     notebook.kernel(EXPORT % str(tmp_path))
     pages = sorted(tmp_path.glob("*.html"))
@@ -448,8 +485,18 @@ def test_explorers_answer_without_a_kernel_or_a_network(notebook, browser, measu
             .get_attribute("alt")
             .endswith(root.locator("figcaption").inner_text())
         )
-        if kind == "ActionDistributionExplorer":
+        if kind == MAZE:
             check_facts(kind, seen)
+        for point in page.locator(".point").all():  # Tiny's places, and states in a maze
+            point.click()
+            control = controls[int(point.get_attribute("data-control"))]
+            chosen = control.locator("input, select").input_value()
+            assert chosen == point.get_attribute("value")
+            pressed = page.locator(".point[aria-pressed=true]").all()
+            assert [p.get_attribute("value") for p in pressed] == [chosen]
+            if kind == "Tiny":
+                assert facts_of(root)["place"] == (1, 2, 4, 8)[int(chosen)]
+        assert page.locator(".point").count() == {"Tiny": 4, MAZE: 1}.get(kind, 0)
         outside = [e for e in errors if not e.startswith(("file:", "data:"))]
         assert not outside, outside
         page.close()

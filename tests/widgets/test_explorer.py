@@ -21,6 +21,8 @@ from sorl_edu.widgets.explorer import MAX_FRAMES, as_tuple
 from sorl_edu.widgets.frame import Parameter, figure_html
 from sorl_edu.widgets.live import View
 
+EDGES = ("left", "top")
+
 
 @pytest.fixture
 def explorer():
@@ -44,6 +46,8 @@ def test_a_parameter_checks_its_values():
         Parameter("steps", "steps", ())
     with pytest.raises(ConfigError, match="can't start at 9"):
         Parameter("steps", "steps", (1, 2), start=9)
+    with pytest.raises(ConfigError, match="2 values and 1 points"):
+        Parameter("steps", "steps", (1, 2), points=((0, 0),))
     with pytest.raises(ConfigError, match="2 values and 1 names"):
         Parameter("steps", "steps", (1, 2), names=("one",))
 
@@ -164,6 +168,18 @@ def test_a_page_keeps_the_values_asked_for(explorer):
     assert place["names"] == ["1", "8"] and place["start"] == 0 and place["kind"] == "slider"
     assert size["start"] == 0 and len(content["frames"]) == 6
     assert color["names"] == ["red"] and color["kind"] == "choice"
+
+
+def test_a_page_has_a_button_over_the_picture_for_each_value_with_a_point(explorer):
+    buttons = Tags(explorer.to_html(show=False, place=(1, 8), color="tab:red")).of("button")
+    assert [b["aria-label"] for b in buttons] == ["place: 1", "place: 8"]
+    assert [(b["data-control"], b["value"]) for b in buttons] == [("0", "0"), ("0", "1")]
+    disc = explorer.frame(place=8, size=40, color="tab:red")
+    with Image.open(io.BytesIO(disc.png)) as image:
+        shown = np.asarray(image.convert("RGB"))
+    left, top = (float(re.search(rf"{edge}:([\d.]+)%", buttons[1]["style"])[1]) for edge in EDGES)
+    pixel = shown[round(top / 100 * disc.height), round(left / 100 * disc.width)]
+    assert tuple(pixel) == (214, 39, 40)  # tab:red: the button lies on the disc
 
 
 def test_a_page_escapes_titles_and_captions(explorer, monkeypatch):
