@@ -138,7 +138,7 @@ exercises.path(path)
 # To make *new* data we start at noise that has no partner $a_1$. We know only where we are, and when.
 # But many paths pass through the same place at the same time.
 #
-# **Predict, then run.** The red dot is a place to the right of the middle. Where do the paths
+# **Predict, then run.** The black dot is a place to the right of the middle. Where do the paths
 # through it lead early on, at $t = 0.2$? And late, at $t = 0.8$?
 #
 # > *my prediction:*
@@ -376,7 +376,7 @@ plotting.distance_curves({"flow": distances}, steps, floor=plotting.distance_flo
 
 # %%
 explorer = FlowExplorer(
-    {"flow": field}, data, key=jax.random.key(6), steps=(1, 2, 4, 8, 16, 32, 128)
+    {"flow": field}, data, key=jax.random.key(5), steps=(1, 2, 4, 8, 16, 32, 128)
 )
 explorer
 

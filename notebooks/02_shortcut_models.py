@@ -331,7 +331,7 @@ explorer = FlowExplorer(
     {"flow": partial(as_flow, first[0])},
     data,
     shortcuts={"shortcut": partial(network.apply, first[1])},
-    key=jax.random.key(3),
+    key=key,
     denoise_steps=M,
     steps=steps,
     shortcut_steps=steps,

@@ -49,25 +49,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from sorl_edu import load
+from sorl_edu import load, plotting
 from sorl_edu import temporal_difference as td
 from sorl_edu.agents.agent import act, encode
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import temporal_difference as exercises
-from sorl_edu.environments.mazes import maze_geometry
-from sorl_edu.evaluation import success_table, t_interval
-from sorl_edu.plotting import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    RED,
-    WIDTH,
-    compare_landscapes,
-    draw_maze,
-    styled,
-)
+from sorl_edu.evaluation import success_table
 from sorl_edu.widgets import CriticExplorer
 
 # %matplotlib inline
@@ -99,25 +87,16 @@ if RETRAIN:
 
 # %%
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
-data, maze = load(ENVIRONMENT).train, maze_geometry(ENVIRONMENT)
+data = load(ENVIRONMENT).train
 observations, actions = np.array(data.observations), np.array(data.actions)
-ends = np.flatnonzero(data.last)
-
-
-@styled
-def recorded(trajectories):
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    for axes, k in zip(figure.subplots(1, len(trajectories)), trajectories, strict=True):
-        draw_maze(axes, maze, labels=False)
-        xy = observations[ends[k - 1] + 1 : ends[k] + 1]
-        axes.plot(*xy.T, color=BLUE, linewidth=1)
-        axes.plot(*maze.start, marker="o", color="white", markeredgecolor="black")
-        axes.set_title(f"trajectory {k}, {len(xy):,} states")
-    figure.suptitle(f"3 of the {len(ends):,} recorded trajectories")
-    return figure
-
-
-recorded([1, 2, 3])
+ends = np.flatnonzero(data.last)  # of the recorded trajectories
+plotting.recorded_walks(
+    ENVIRONMENT,
+    {
+        f"trajectory {k} of {len(ends):,}": observations[ends[k - 1] + 1 : ends[k] + 1]
+        for k in (1, 2, 3)
+    },
+)
 
 # %% [markdown]
 # A trajectory wanders through the whole maze: a perfect imitator would wander, too. But the pieces
@@ -134,28 +113,7 @@ recorded([1, 2, 3])
 # %%
 PLACES = {"A, a corridor": (8.0, 8.0), "B, a T-junction": (12.0, 8.0)}
 rows = np.asarray(data.starts)
-
-
-@styled
-def junctions(radius=0.7):
-    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
-    where, *panels = figure.subplots(1, 3)
-    draw_maze(where, maze, labels=False)
-    for axes, (name, place) in zip(panels, PLACES.items(), strict=True):
-        near = rows[np.linalg.norm(observations[rows] - place, axis=1) < radius]
-        a = actions[near]
-        where.plot(*place, marker="s", markersize=16, color=ORANGE)
-        where.text(*place, name[0], ha="center", va="center", size=11, weight="bold")
-        axes.scatter(*a.T, s=5, alpha=0.25, color=BLUE, linewidths=0)
-        axes.plot(*a.mean(0), marker="X", markersize=12, color=RED, markeredgecolor="white")
-        axes.set(xlabel="action along x", ylabel="action along y", aspect="equal")
-        sizes = np.linalg.norm(a.mean(0)), np.linalg.norm(a, axis=1).mean()
-        axes.set_title(f"{name}\nsize of the mean {sizes[0]:.2f}, mean size {sizes[1]:.2f}")
-    where.set_title("where")
-    return figure
-
-
-junctions()
+plotting.recorded_actions(ENVIRONMENT, PLACES, observations[rows], actions[rows])
 
 # %% [markdown]
 # The recorded pushes are long, and their mean (red) is next to nothing. In the corridor, half of them point
@@ -263,21 +221,18 @@ def chain_values(reward_of_step, reward_at_goal, mask_at_goal):
     return np.linalg.solve(np.eye(LENGTH) - GAMMA * mask[:, None] * follows, r)
 
 
-@styled
-def chains():
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    for axes, (step, goal) in zip(figure.subplots(1, 2), ((-1, 0), (0, 1)), strict=True):
-        for mask, color, name in ((0, BLUE, "mask used"), (1, ORANGE, "mask ignored")):
-            style = "-" if mask == 0 else "--"
-            axes.plot(chain_values(step, goal, mask), style, color=color, label=name)
-        axes.set(xlabel="state (the goal is the last)", ylabel="V (discounted return)")
-        axes.set_title(f"reward {step} per step, {goal} at the goal")
-        axes.legend()
-        axes.grid(True)
-    return figure
-
-
-chains()
+plotting.line_panels(
+    {
+        f"reward {step} per step, {goal} at the goal": {
+            "mask used": chain_values(step, goal, 0),
+            "mask ignored": chain_values(step, goal, 1),
+        }
+        for step, goal in ((-1, 0), (0, 1))
+    },
+    range(LENGTH),
+    xlabel="state (the goal is the last)",
+    ylabel="V (discounted return)",
+)
 
 # %% [markdown]
 # The mask makes the goal an end. Without it, the critic values an endless walk that passes through the
@@ -291,7 +246,7 @@ arms = {
     "mask used": shipped.agent("sorl")[:2],
     "mask ignored": shipped.agent("no_terminals")[:2],
 }
-compare_landscapes(arms, ENVIRONMENT)
+plotting.compare_landscapes(arms, ENVIRONMENT)
 
 
 # %%
@@ -358,24 +313,22 @@ def n_step_sweep(values, n):
     return cost + GAMMA * towards @ values
 
 
-@styled
-def n_step_chain():
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axes = figure.subplots()
-    for n, color, dash in ((1, BLUE, "-"), (5, ORANGE, "--"), (20, GREEN, ":")):
-        values, start = np.zeros(LENGTH), []
-        for _ in range(60):
-            values = n_step_sweep(values, n)
-            start.append(values[0])
-        axes.plot(range(1, 61), start, dash, color=color, label=f"n = {n}")
-    axes.axhline(chain_values(-1, 0, 0)[0], color=RED, linewidth=1, label="the best policy's value")
-    axes.set(xlabel="sweeps of look-ups", ylabel="V at the chain's first state")
-    axes.grid(True)
-    axes.legend()
-    return figure
+def learned(n, sweeps=60):
+    """The value of the chain's first state after each sweep."""
+    values, start = np.zeros(LENGTH), []
+    for _ in range(sweeps):
+        values = n_step_sweep(values, n)
+        start.append(values[0])
+    return np.array(start)
 
 
-n_step_chain()
+plotting.lines(
+    {f"n = {n}": learned(n) for n in (1, 5, 20)},
+    range(1, 61),
+    xlabel="sweeps of look-ups",
+    ylabel="V at the chain's first state",
+    level=("the best policy's value", chain_values(-1, 0, 0)[0]),
+)
 
 # %% [markdown]
 # With $n = 1$, the value needs as many sweeps to settle as the chain has states, and settles at the right place. With
@@ -386,7 +339,7 @@ arms = {
     "5-step returns": shipped.agent("sorl")[:2],
     "1-step returns": shipped.agent("one_step_returns")[:2],
 }
-compare_landscapes(arms, ENVIRONMENT)
+plotting.compare_landscapes(arms, ENVIRONMENT)
 
 # %%
 intervals({"5-step returns": "sorl", "1-step returns": "one_step_returns"})
@@ -478,30 +431,16 @@ def seeming_worth(n, key, draws=4000):
     }
 
 
-@styled
-def overestimation(sizes=(1, 2, 4, 8, 16, 32, 64)):
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axes = figure.subplots()
-    found = [seeming_worth(n, jax.random.key(n)) for n in sizes]
-    for name, color, mark in zip(found[0], (ORANGE, BLUE, GREEN), "osD", strict=True):
-        mean = np.array([float(f[name].mean()) for f in found])
-        low, high = np.array([t_interval(np.asarray(f[name])) for f in found]).T
-        axes.errorbar(
-            sizes, mean, [mean - low, high - mean], marker=mark, color=color, label=name, capsize=3
-        )
-    axes.axhline(0, color=RED, linewidth=1, label="the truth")
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sizes, sizes)
-    axes.set(
-        xlabel="equal actions to choose from, N",
-        ylabel="seeming worth of the best\n(standard deviations of the error)",
-    )
-    axes.legend()
-    axes.grid(True)
-    return figure
-
-
-overestimation()
+sizes = (1, 2, 4, 8, 16, 32, 64)
+found = [seeming_worth(n, jax.random.key(n)) for n in sizes]
+plotting.lines(
+    {name: np.stack([f[name] for f in found], axis=1) for name in found[0]},
+    sizes,
+    xlabel="equal actions to choose from, N",
+    ylabel="seeming worth of the best\n(standard deviations of the error)",
+    level=("the truth", 0.0),
+    log_x=True,
+)
 
 # %% [markdown]
 # $\mathbb{E}\max_n (0 + \text{error}_n) > 0$ although each error has mean 0: choosing turns noise into optimism, and
@@ -529,41 +468,20 @@ def promised_and_got(arm, m):
     return pd.DataFrame({"promised": v, "got": got})
 
 
-@styled
-def promises(arms, m=1):
-    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
-    axes = figure.subplots()
-    for i, arm in enumerate(arms.values()):
-        table = promised_and_got(arm, m)
-        x = i + np.linspace(-0.2, 0.2, len(table))
-        axes.vlines(x, table.got, table.promised, color="0.7")
-        axes.plot(
-            x, table.promised, "o", color=BLUE, label="promised, Q at the start" if i == 0 else None
-        )
-        axes.plot(
-            x, table.got, "D", color=ORANGE, label="got, mean of 20 episodes" if i == 0 else None
-        )
-        gap = table.promised - table.got
-        low, high = t_interval(gap)
-        axes.text(i, 3, f"gap {gap.mean():+.0f}\n[{low:+.0f}, {high:+.0f}]", ha="center", size=9)
-    axes.set_xticks(range(len(arms)), arms)
-    axes.set(ylabel="discounted return", ylim=(-104, 18), xlim=(-0.5, len(arms) - 0.5))
-    axes.axhline(-1 / (1 - GAMMA), color=RED, linewidth=1, label="never arriving")
-    figure.legend(loc="outside lower center", ncols=3)
-    axes.set_title(
-        f"One pair per training seed, {m}-step policy, N = 1; gap: mean and 95% interval over seeds"
-    )
-    return figure
-
-
-promises(
-    {
-        "mean of two": "sorl",
-        "minimum of two": "minimum",
-        "1-step returns": "one_step_returns",
-        "q_weight 5": "q_weight_5",
-        "q_weight 5000": "q_weight_5000",
-    }
+arms = {
+    "mean of two": "sorl",
+    "minimum of two": "minimum",
+    "1-step returns": "one_step_returns",
+    "q_weight 5": "q_weight_5",
+    "q_weight 5000": "q_weight_5000",
+}
+tables = {name: promised_and_got(arm, m=1) for name, arm in arms.items()}
+plotting.promises(
+    {name: (table.promised.to_numpy(), table.got.to_numpy()) for name, table in tables.items()},
+    ("promised, Q at the start", "got, mean of 20 episodes"),
+    ylabel="discounted return",
+    title="A pair per training seed, 1-step policy, N = 1; gap: mean and 95% interval over seeds",
+    level=("never arriving", -1 / (1 - GAMMA)),
 )
 
 # %% [markdown]
@@ -592,34 +510,21 @@ promises(
 
 
 # %%
-@styled
-def promise_by_steps(arms):
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axes = figure.subplots()
-    for (name, arm), color, mark in zip(arms.items(), (BLUE, ORANGE), "oD", strict=True):
-        q = shipped.values(arm).pivot(index="training_seed", columns="steps", values="q")
-        paired = q.sub(q[1], axis=0)  # each seed against its own promise for 1 step
-        low, high = np.array([t_interval(paired[m]) for m in paired]).T
-        mean = paired.mean().to_numpy()
-        axes.errorbar(
-            paired.columns,
-            mean,
-            [mean - low, high - mean],
-            color=color,
-            marker=mark,
-            capsize=3,
-            label=f"{name}, {len(q)} seeds",
-        )
-    axes.axhline(0, color="0.5", linewidth=1)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks([1, 2, 4, 8], [1, 2, 4, 8])
-    axes.set(xlabel="steps m", ylabel="promise at the start,\nminus that for m = 1")
-    axes.legend()
-    axes.grid(True)
-    return figure
+def change_of_promise(arm):
+    """Each seed's promise at the start, minus its own promise for 1 step: (seed, steps)."""
+    q = shipped.values(arm).pivot(index="training_seed", columns="steps", values="q")
+    return q.sub(q[1], axis=0).to_numpy()
 
 
-promise_by_steps({"sees m": "sorl", "does not see m": "blind_critic"})
+arms = {"sees m": "sorl", "does not see m": "blind_critic"}
+plotting.lines(
+    {name: change_of_promise(arm) for name, arm in arms.items()},
+    (1, 2, 4, 8),
+    xlabel="steps m",
+    ylabel="promise at the start,\nminus that for m = 1",
+    level=("no change", 0.0),
+    log_x=True,
+)
 
 # %%
 intervals({"sees m": "sorl", "does not see m": "blind_critic"})

@@ -53,26 +53,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy import stats
 
-from sorl_edu import evaluate, summarize
+from sorl_edu import evaluate, plotting, summarize
 from sorl_edu.agents.agent import act, encode
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import sorl as exercises
-from sorl_edu.evaluation import success_table, t_interval
+from sorl_edu.evaluation import success_table
 from sorl_edu.flow_matching import flow_matching_loss, grid_times
-from sorl_edu.plotting import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    RED,
-    WIDTH,
-    action_values,
-    chosen_actions,
-    maze_trajectories,
-    styled,
-)
 from sorl_edu.progress import progress_bar
 from sorl_edu.shortcut import at_step_size, sample_from, self_consistency_loss
 
@@ -129,23 +117,7 @@ drawn = rng.choice(recorded, (1000, 8))  # eight clones each time
 best_of_8 = np.take_along_axis(drawn, q_1d(drawn).argmax(1)[:, None], 1)
 print(f"worth: a clone {worth(recorded).mean():.2f}, the best of 8 {worth(best_of_8).mean():.2f}")
 
-axis = np.linspace(-1, 1, 401)
-figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-left, right = figure.subplots(1, 2, sharex=True)
-left.plot(axis, worth(axis), color="0.5", linestyle="--", label="what an action is worth")
-left.plot(axis, q_1d(axis), color=GREEN, label="Q, fitted to the data")
-left.plot(recorded, np.full(300, -1.5), "|", color=BLUE, label="recorded actions")
-left.set(xlabel="action a", ylim=(-1.6, 2.2), title="Q is right where there are data")
-left.legend(loc="upper left")
-for w, color, mark in ((0, BLUE, "o"), (10, GREEN, "D"), (100, RED, "X")):
-    pull = w * q_1d(axis) + log_density(axis)
-    best = axis[pull.argmax()]
-    label = f"w = {w}: a = {best:.2f}, worth {worth(best):.2f}"
-    right.plot(axis, pull - pull.max(), color=color, label=label)
-    right.plot(best, 0, mark, color=color, markersize=9)
-right.set(xlabel="action a", ylim=(-12, 1.5), title="w Q(a) + log p(a), and its maximum")
-right.legend(loc="lower center")
-figure
+plotting.pull_and_hold(worth, q_1d, log_density, recorded, weights=(0, 10, 100))
 
 # %% [markdown]
 # With $w = 0$ the policy imitates. A middle $w$ draws it to the better edge of the data: better than a clone, and better
@@ -290,39 +262,11 @@ def measure(m, batches=24):
     return np.array(norms[1:]), np.array(times[1:])  # the first compiles
 
 
-@styled
-def through_the_steps(found):
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for (m, (norms, _)), color, mark in zip(
-        found.items(), (RED, GREEN, ORANGE, BLUE), "Ds^o", strict=True
-    ):
-        mean = norms.mean(0)
-        low, high = np.array([t_interval(column) for column in norms.T]).T
-        left.errorbar(
-            np.arange(m) / m,
-            mean,
-            [mean - low, high - mean],
-            marker=mark,
-            color=color,
-            capsize=3,
-            label=f"m = {m}",
-        )
-    left.set(
-        xlabel="time t at which the step starts", ylabel="norm of dQ / d(its field)", ylim=(0, None)
-    )
-    left.legend()
-    times = [min(times) for _, times in found.values()]
-    right.plot(list(found), times, "o-", color=BLUE)
-    right.set(xlabel="steps m", ylabel="fastest gradient of 24 (ms)", ylim=(0, None))
-    right.set_xticks(list(found))
-    for axes in (left, right):
-        axes.grid(True)
-    figure.suptitle("Back-propagation through m steps; 95% intervals over 24 batches of 256")
-    return figure
-
-
-through_the_steps({m: measure(m) for m in (1, 2, 4, 8)})
+found = {m: measure(m) for m in (1, 2, 4, 8)}
+plotting.gradient_of_steps(
+    {m: norms for m, (norms, _) in found.items()},
+    {m: times.min() for m, (_, times) in found.items()},
+)
 
 # %% [markdown]
 # With eight steps the last one gets the largest share, and the first about half as much: every step is within Q's
@@ -482,12 +426,9 @@ for i in progress_bar(range(6000), unit="update"):
         history.append({"update": i + 1} | {name: float(x) for name, x in metrics.items()})
 
 # %%
-figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-curves = pd.DataFrame(history).set_index("update")
-for axes, name in zip(figure.subplots(1, 4), curves, strict=True):
-    axes.plot(curves[name].rolling(5).mean(), color=BLUE)
-    axes.set(title=name, xlabel="updates")
-figure
+curves = pd.DataFrame(history).set_index("update").rolling(5).mean().dropna().reset_index()
+table = curves.melt("update", var_name="metric").assign(split="train", seed=0)
+plotting.learning_curves(table)
 
 # %%
 mine = start.replace(
@@ -522,31 +463,13 @@ for m, n in ((1, 1), (8, 1), (8, 32)):
 shipped.differences(*GREED.values(), only=["q_weight"])
 
 # %%
-SETTINGS = {
-    (1, 1): (ORANGE, "o"),
-    (1, 32): ("0.3", "^"),
-    (8, 1): (BLUE, "s"),
-    (8, 32): (GREEN, "D"),
-}
+SETTINGS = ((1, 1), (1, 32), (8, 1), (8, 32))
 
 
-@styled
 def success_over(arms, name):
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = figure.subplots()
-    tables = [summarize(shipped.episodes(arm).query("training_seed < 8")) for arm in arms.values()]
-    for at, ((m, n), (color, mark)) in enumerate(SETTINGS.items()):
-        rows = pd.concat(t[(t.steps == m) & (t.candidates == n)] for t in tables)
-        ends = [rows.success - rows.success_low, rows.success_high - rows.success]
-        x = np.arange(len(arms)) + 0.1 * (at - 1.5)
-        label = f"m = {m}, N = {n}"
-        axes.errorbar(x, rows.success, ends, color=color, marker=mark, capsize=3, label=label)
-    axes.set_xticks(range(len(arms)), [f"{value:,}" for value in arms])
-    axes.set(xlabel=name, ylabel="success rate", ylim=(-0.04, 1.04))
-    axes.grid(True, axis="y")
-    figure.legend(loc="outside lower center", ncols=4)
-    figure.suptitle("95% intervals over 8 training seeds")
-    return figure
+    episodes = {value: shipped.episodes(arm) for value, arm in arms.items()}
+    eight = {f"{v:,}": summarize(e.query("training_seed < 8")) for v, e in episodes.items()}
+    return plotting.success_over(eight, SETTINGS, xlabel=name)
 
 
 success_over(GREED, "weight of Q, $w_Q$")
@@ -570,35 +493,9 @@ success_over(GREED, "weight of Q, $w_Q$")
 STATE = (12.0, 8.0)  # lesson 0's junction: walls to the right, the goal is above
 
 
-@styled
-def actions_of(arms, steps=(1, 8)):
-    figure = Figure(figsize=(min(2.9 * len(arms), WIDTH), 5.2), layout="constrained")
-    panels = figure.subplots(len(steps), len(arms), sharex=True, sharey=True)
-    axis = np.linspace(-1, 1, 31)
-    square = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-    for column, (name, arm) in zip(panels.T, arms.items(), strict=True):
-        trained, learned, _ = shipped.agent(arm)
-        found = chosen_actions(
-            trained,
-            learned,
-            STATE,
-            steps=steps,
-            candidates=(1,),
-            key=jax.random.key(0),
-            samples=400,
-        )
-        for axes, m in zip(column, steps, strict=True):
-            values = action_values(trained, learned, STATE, square, steps=m)
-            axes.contourf(axis, axis, np.reshape(values, (31, 31)), 10, cmap="Greys_r", alpha=0.5)
-            a = found[m, 1][0]
-            axes.scatter(*a.T, s=6, color=BLUE, alpha=0.5, linewidths=0)
-            spread = np.sqrt(((a - a.mean(0)) ** 2).sum(1).mean())
-            axes.set_title(f"{name}\nm = {m}, spread {spread:.2f}", size=11)
-            axes.set(aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
-    figure.supxlabel("action along x", size=11)
-    figure.supylabel("action along y", size=11)
-    figure.suptitle("Actions at the junction (blue), and Q\n(brighter is higher); one seed each")
-    return figure
+def actions_of(arms):
+    agents = {name: shipped.agent(arm)[:2] for name, arm in arms.items()}
+    return plotting.compare_actions(agents, STATE, key=jax.random.key(0))
 
 
 actions_of({f"w_Q = {value:,}": arm for value, arm in GREED.items()})
@@ -619,7 +516,7 @@ for name, length in lengths.items():
     print(f"{name}: {np.mean(length < 0.7):.1%} of the actions are shorter than 0.7")
 
 # %% [markdown]
-# Of the recorded actions one in a thousand is that short. Eight steps propose such an action in a tenth of all cases with a
+# One in a thousand of the recorded actions is that short. Eight steps propose such an action in a tenth of all cases with a
 # $w_Q$ of 50 or 500, which is the flow's own error; in a third with 5,000, and in more than half with 50,000. So *too
 # large a weight makes even the imitating steps leave the data*: the gradient's norm is clipped, and Q's part takes it all.
 # Here the critic's choice still finds the way among such proposals, because a short action costs only time. Where it
@@ -669,11 +566,11 @@ success_table(imitation, ((1, 1), (8, 1), (1, 32), (8, 32)))
 
 # %%
 cloned = shipped.trajectories("narrow_cloning")[8, 1]
-maze_trajectories(ENVIRONMENT, cloned.positions, cloned.success)
+plotting.maze_trajectories(ENVIRONMENT, cloned.positions, cloned.success)
 
 # %%
 chosen = shipped.trajectories("narrow")[8, 32]
-maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
+plotting.maze_trajectories(ENVIRONMENT, chosen.positions, chosen.success)
 
 # %% [markdown]
 # Cloning never arrives, with any number of steps: it repeats the recorded actions, and these lead everywhere. From the

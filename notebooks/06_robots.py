@@ -55,7 +55,6 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from sorl_edu import evaluation, plotting
 from sorl_edu.agents.agent import propose
@@ -96,7 +95,8 @@ with tempfile.TemporaryDirectory() as folder:
         play = dict(file)
 cube = play["qpos"][:, 14:17]  # x, y, z of the cube, a row for each time
 
-figure = Figure(figsize=(9, 3.2), layout="constrained")
+about = "Left: the cube's path from above, which ends anywhere. Right: its height, a peak for each pick."
+figure = plotting.new_figure(9, 3.2, alt=about)
 above, beside = figure.subplots(1, 2, width_ratios=(3, 2))
 above.plot(cube[:, 1], cube[:, 0], color="0.7", label="path of the cube")
 resting = cube[:, 2] < 0.03
@@ -104,7 +104,7 @@ above.plot(*cube[resting][:, 1::-1].T, ".", color=plotting.BLUE, label="on the t
 above.add_patch(matplotlib.patches.Circle(goal[1::-1], 0.04, color=plotting.ORANGE, alpha=0.7))
 above.plot([], [], "o", color=plotting.ORANGE, label="task 2, within 4 cm")
 above.set(xlabel="y (m)", ylabel="x (m)", aspect="equal")
-above.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.3), ncols=3)
+above.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=3)
 beside.plot(cube[:, 2], color=plotting.BLUE)
 beside.set(xlabel="time (steps of 0.05 s)", ylabel="height of the cube (m)", ylim=(0, None))
 figure
@@ -293,18 +293,20 @@ def expected(o):
     return propose(agent, state, o, key, steps=8, candidates=8).q.mean(0)
 
 
-figure = Figure(figsize=(9, 3.6), layout="constrained")
+about = (
+    "Steps to go by Q, against time, an episode a line: high at first, then falling to the truth."
+)
+figure = plotting.new_figure(9, 3.6, alt=about)
 axes = figure.subplots()
 for observations, success in zip(track, episodes.success, strict=True):
     steps = promise(expected(jnp.nan_to_num(observations)), agent.discount)
     steps = np.where(np.isfinite(observations[:, 0]), steps, np.nan)  # ends with the episode
-    axes.plot(steps, color=plotting.GREEN if success else plotting.RED, alpha=0.5, linewidth=1)
-axes.plot([0, 200], [200, 0], color="0.4", linestyle="--")
+    axes.plot(steps, **(plotting.REACHED if success else plotting.FAILED), alpha=0.6, linewidth=1)
+axes.plot([0, 200], [200, 0], color="0.4", linestyle=":", label="steps left until the time limit")
 axes.set(xlabel="time (steps)", ylabel="steps to go, by Q")
-axes.plot([], [], color=plotting.GREEN, label="arrived")
-axes.plot([], [], color=plotting.RED, label="failed")
-axes.plot([], [], color="0.4", linestyle="--", label="steps left until the time limit")
-axes.legend(fontsize=8)
+axes.plot([], [], **plotting.REACHED, label="arrived")
+axes.plot([], [], **plotting.FAILED, label="failed")
+axes.legend()
 figure
 
 # %% [markdown]
@@ -553,7 +555,7 @@ for m in (1, 8):
 # as much, $-83$, and everywhere else more: $-49$ at eight steps and the best of eight. The values are too low, for
 # the reasons given above: they are of a policy of one or two steps and one candidate, by the smaller of two critics.
 #
-# What does fail is that *a gain in Q means a gain in return*. At eight steps, from one to eight candidates, the
+# Another belief fails: that *a gain in Q means a gain in return*. At eight steps, from one to eight candidates, the
 # promise for this one action rises by 0.41 and the return by 34.6: the small gains of many choices add up. At one
 # step the promise rises by even more, 0.66, and brings nothing that 48 states could show. From 8 to 32 candidates
 # at eight steps it rises by 0.27, and the return changes by $-4.7$, in an interval that just contains zero. Between

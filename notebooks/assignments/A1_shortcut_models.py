@@ -343,7 +343,7 @@ def perfect(obs, a_t, t, h):
 pictures.unequal_jumps(perfect, jnp.array([[-1.1, 1.7]]), t=0.0, h1=0.25, h2=0.75)
 
 # %% [markdown]
-# On the left are the displacements: the red arrow is the sum of the other two. On the right are the
+# On the left are the displacements: the black arrow is the sum of the other two. On the right are the
 # velocities, each a displacement divided by its time. The velocity of the large jump lies on the line
 # between the other two, and not in the middle.
 #

@@ -53,7 +53,6 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from sorl_edu import plotting
 from sorl_edu.agents import SORL
@@ -80,7 +79,7 @@ matplotlib.rcParams.update(plotting.STYLE)
 # A maximum over candidates has a price. Among N candidates the most *overrated* one is likely to win, and
 # the target then learns from its value.
 #
-# **Predict, then run.** A critic whose errors have a deviation of 1 rates N actions that are all worth 0.
+# **Predict, then run.** A critic whose errors have a standard deviation of 1 rates N actions that are all worth 0.
 # What value does it promise for the best of 16? And the smaller value of two such critics?
 #
 # > *my prediction:*
@@ -91,18 +90,17 @@ errors = np.random.default_rng(0).normal(size=(2, 20_000, candidates[-1]))  # of
 promises = {
     "one critic": errors[0],
     "mean of two": errors.mean(0),
-    "mean - 0.5 deviations": errors.mean(0) - 0.5 * errors.std(0),
-    "mean - 1 deviation": errors.mean(0) - errors.std(0),
+    "mean - 0.5 standard deviations": errors.mean(0) - 0.5 * errors.std(0),
+    "mean - 1 standard deviation": errors.mean(0) - errors.std(0),
 }
-figure = Figure(figsize=(6, 3.2), layout="constrained")
-axes = figure.subplots()
-for name, q in promises.items():
-    axes.plot(candidates, [q[:, :n].max(1).mean() for n in candidates], "o-", label=name)
-axes.axhline(0, color="0.6", linestyle=":")
-axes.set(xscale="log", xlabel="candidates N", ylabel="promised value of the best (truth: 0)")
-axes.set_xticks(candidates, candidates)
-axes.legend()
-figure
+plotting.lines(
+    {name: np.array([q[:, :n].max(1).mean() for n in candidates]) for name, q in promises.items()},
+    candidates.tolist(),
+    xlabel="candidates N",
+    ylabel="promised value of the best",
+    level=("the truth", 0.0),
+    log_x=True,
+)
 
 # %% [markdown]
 # The more candidates, the larger the promised value, though the true one stays 0. One critic promises 1.76 for the
@@ -142,7 +140,7 @@ exercises.pessimistic(pessimistic)
 # </details>
 #
 # How much do real critics disagree? Lesson 4's agent has two. For each place in the maze, here are the mean
-# and the deviation of their values for the action that the policy takes there.
+# and the standard deviation of their values for the action that the policy takes there.
 
 # %%
 agent, state, info = shipped.agent("sorl")
@@ -151,17 +149,11 @@ grid, free = geometry.points(per_cell=8)
 inside = jnp.asarray(grid[free])  # (B, 2), metres
 action = act(agent, state, inside, jax.random.key(0), steps=4, candidates=1)
 values = agent.q(state.critic.params, 4)(state.encoder(inside), action)  # (2, B)
-figure = Figure(figsize=(9, 3.6), layout="constrained")
-for axes, (name, shown) in zip(
-    figure.subplots(1, 2),
-    {"mean of the critics": values.mean(0), "their deviation": values.std(0)}.items(),
-    strict=True,
-):
-    plotting.draw_maze(axes, geometry)
-    dots = axes.scatter(*inside.T, c=shown, s=8, cmap="viridis")
-    axes.set_title(name)
-    figure.colorbar(dots, ax=axes)
-figure
+maps = {
+    "mean of the critics (return)": values.mean(0),
+    "their standard deviation (return)": values.std(0),
+}
+plotting.value_maps(info.environment, maps, per_cell=8)
 
 # %% [markdown]
 # ## A target for best-of-N
@@ -313,7 +305,8 @@ def success(steps, candidates):
 
 
 best_of_32, single = success(8, 32), success(8, 1)
-figure = Figure(figsize=(6, 2.8), layout="constrained")
+about = "Success in 20 episodes for N = 1 and N = 32, joined dots for each of eight training seeds."
+figure = plotting.new_figure(6, 2.8, alt=about)
 axes = figure.subplots()
 for seed, pair in enumerate(zip(single.mean(1), best_of_32.mean(1), strict=True)):
     axes.plot([seed, seed], pair, color="0.7")

@@ -55,7 +55,6 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from IPython.display import display
-from matplotlib.figure import Figure
 
 from sorl_edu import inference, plotting
 from sorl_edu.agents.agent import propose
@@ -85,7 +84,10 @@ agent, state, info = shipped.robot("cube", 1)
 (env,) = make_environments(info.environment, 1)
 starts = jnp.stack([reset(env, seed) for seed in range(3)])  # (B, S)
 proposal = propose(agent, state, starts, jax.random.key(0), steps=2, candidates=32)
-figure = Figure(figsize=(6, 2.6), layout="constrained")
+about = (
+    "Q of 32 candidates as ticks on a line for each of three episodes, minus the episode's mean."
+)
+figure = plotting.new_figure(6, 2.6, alt=about)
 axes = figure.subplots()
 for b, q in enumerate(np.asarray(proposal.q).T):
     axes.plot(q - q.mean(), np.full(len(q), b), "|", markersize=14)
@@ -140,13 +142,9 @@ exercises.expected_best(expected_best)
 if exercises.expected_best(expected_best):
     numbers = (1, 2, 4, 8, 16, 32)
     curve = np.array([expected_best(proposal.q, n) for n in numbers])
-    figure = Figure(figsize=(5, 3), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(numbers, curve - curve[0], "o-")
-    axes.set(xscale="log", xlabel="candidates n", ylabel="expected gain in Q over one candidate")
-    axes.set_xticks(numbers, numbers)
-    axes.legend([f"episode {b}" for b in range(3)])
-    display(figure)
+    gain = {f"episode {b}": curve[:, b] - curve[0, b] for b in range(3)}
+    ylabel = "expected gain in Q over one candidate"
+    display(plotting.lines(gain, numbers, xlabel="candidates n", ylabel=ylabel, log_x=True))
 
 # %% [markdown]
 # ## The game
@@ -203,7 +201,8 @@ def at_random(situation):
 
 table, played = play(at_random, task=1, seed=0)
 cost = exercises.costs(played)  # (time, B)
-figure = Figure(figsize=(7, 2.6), layout="constrained")
+about = "Cost of each action against time, a line for each episode: at random until the account is empty."
+figure = plotting.new_figure(7, 2.6, alt=about)
 axes = figure.subplots()
 axes.step(np.arange(len(cost)), cost, alpha=0.6)
 axes.set(xlabel="action t", ylabel="network evaluations", yscale="log")

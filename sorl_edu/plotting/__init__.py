@@ -4,10 +4,18 @@
     plotting.save_figure(figure, "sharpening.png")
 
 All are drawn in one house style and leave nothing behind: no pyplot figure, no changed setting.
-An argument that can't be drawn raises a ConfigError that says why. Videos are in `plotting.video`.
+An argument that can't be drawn raises a ConfigError that says why. In a notebook each figure has
+alternative text, its `alt`: `new_figure(width, height, alt="...")` makes a figure of one's own with
+it. Videos are in `plotting.video`.
 """
 
-from sorl_edu.plotting.actions import action_distribution, action_values, chosen_actions
+from sorl_edu.plotting.actions import (
+    action_distribution,
+    action_values,
+    chosen_actions,
+    compare_actions,
+    pull_and_hold,
+)
 from sorl_edu.plotting.clouds import (
     crossing_paths,
     distance_curves,
@@ -20,28 +28,55 @@ from sorl_edu.plotting.clouds import (
     velocity_slices,
 )
 from sorl_edu.plotting.diagram import method_diagram
-from sorl_edu.plotting.learning import METRIC_LABELS, learning_curves
+from sorl_edu.plotting.learning import METRIC_LABELS, gradient_of_steps, learning_curves
+from sorl_edu.plotting.lines import line_panels, lines, promises
 from sorl_edu.plotting.mazes import (
     compare_landscapes,
     draw_maze,
     maze_trajectories,
     q_landscape,
+    recorded_actions,
+    recorded_walks,
+    value_maps,
 )
-from sorl_edu.plotting.scaling import SWEEP_LABELS, sweep_heatmap, sweep_lines
-from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, RED, STYLE, WIDTH, save_figure, styled
+from sorl_edu.plotting.scaling import SWEEP_LABELS, success_over, sweep_heatmap, sweep_lines
+from sorl_edu.plotting.style import (
+    BLACK,
+    BLUE,
+    COLORS,
+    FAILED,
+    GREEN,
+    MARKERS,
+    ORANGE,
+    REACHED,
+    RED,
+    STYLE,
+    WIDTH,
+    DescribedFigure,
+    new_figure,
+    save_figure,
+    styled,
+)
 
 __all__ = [
+    "BLACK",
     "BLUE",
+    "COLORS",
+    "FAILED",
     "GREEN",
+    "MARKERS",
     "METRIC_LABELS",
     "ORANGE",
+    "REACHED",
     "RED",
     "STYLE",
     "SWEEP_LABELS",
     "WIDTH",
+    "DescribedFigure",
     "action_distribution",
     "action_values",
     "chosen_actions",
+    "compare_actions",
     "compare_landscapes",
     "crossing_paths",
     "distance_curves",
@@ -51,14 +86,24 @@ __all__ = [
     "draw_maze",
     "energy_distance",
     "flow_paths",
+    "gradient_of_steps",
     "learning_curves",
+    "line_panels",
+    "lines",
     "maze_trajectories",
     "method_diagram",
+    "new_figure",
+    "promises",
+    "pull_and_hold",
     "q_landscape",
+    "recorded_actions",
+    "recorded_walks",
     "samples_2d",
     "save_figure",
     "styled",
+    "success_over",
     "sweep_heatmap",
     "sweep_lines",
+    "value_maps",
     "velocity_slices",
 ]

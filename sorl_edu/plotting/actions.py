@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +15,15 @@ from matplotlib.patches import Patch
 from sorl_edu.agents.agent import Agent, HasCritic, State, check_values, propose, value
 from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
 from sorl_edu.errors import check
+from sorl_edu.plotting.lines import course_of
 from sorl_edu.plotting.mazes import draw_maze
 from sorl_edu.plotting.style import (
     BLUE,
+    COLORS,
+    DASHES,
+    GREEN,
     LIGHT_GREYS,
+    MARKERS,
     MEAN,
     WIDTH,
     Numbers,
@@ -188,7 +193,107 @@ def action_distribution(
     title = "What the policy does at one state"
     title += ", more steps →" if columns > 1 else ""
     figure.suptitle(title + (", more candidates ↓" if rows > 1 else ""))
+    figure.alt = (
+        f"Best-of-N actions at one state, {samples} draws for each number of steps m and of "
+        f"candidates N. Their spread: {_spreads(chosen)}."
+    )
     return figure
+
+
+@styled
+def pull_and_hold(
+    worth: Callable[[np.ndarray], np.ndarray],
+    q: Callable[[np.ndarray], np.ndarray],
+    log_density: Callable[[np.ndarray], np.ndarray],
+    recorded: Float[Numbers, " n"],
+    weights: Sequence[float],
+) -> Figure:
+    """In one dimension, how Q pulls an action and the data hold it: w Q(a) + log p(a).
+
+    Args:
+        worth: what an action in [-1, 1] is worth.
+        q: what a critic that was fitted to the recorded actions estimates.
+        log_density: log p(a) of the recorded actions.
+        recorded: the recorded actions.
+        weights: w of each curve on the right, at most four.
+    """
+    axis = np.linspace(-1, 1, 401)
+    figure = new_figure(WIDTH, 3.6)
+    left, right = figure.subplots(1, 2, sharex=True)
+    left.plot(axis, worth(axis), color="0.4", linestyle="--", label="what an action is worth")
+    left.plot(axis, q(axis), color=GREEN, label="Q, fitted to the data")
+    left.plot(recorded, np.full(len(recorded), -1.5), "|", color=BLUE, label="recorded actions")
+    left.set(xlabel="action a", ylim=(-1.6, 2.2), title="Q is right where there are data")
+    left.legend(loc="upper left")
+    told = []
+    for color, dashes, mark, w in zip(COLORS, DASHES, MARKERS, weights, strict=False):
+        pull = w * q(axis) + log_density(axis)
+        best = float(axis[pull.argmax()])
+        label = f"w = {w}: a = {best:.2f}, worth {float(worth(np.array(best))):.2f}"
+        right.plot(axis, pull - pull.max(), color=color, linestyle=dashes)
+        look = dict(color=color, linestyle=dashes, marker=mark, markersize=9)
+        right.plot(best, 0, label=label, **look)
+        told.append(label)
+    right.set(xlabel="action a", ylim=(-12, 1.5), title="w Q(a) + log p(a), and its maximum")
+    right.legend(loc="lower center")
+    figure.alt = (
+        "Left, against the action a: what it is worth, Q as fitted to the recorded actions, and "
+        f"these actions, from {min(recorded):.2f} to {max(recorded):.2f}. Worth "
+        f"{course_of(axis, worth(axis))}; Q {course_of(axis, q(axis))}. Right, w Q(a) + log p(a), "
+        f"whose maximum is at {'; '.join(told)}."
+    )
+    return figure
+
+
+@styled
+def compare_actions(
+    agents: Mapping[str, tuple[Agent, State]],
+    obs: Float[Numbers, " obs"] | Sequence[float],
+    *,
+    key: PRNGKeyArray,
+    steps: Sequence[int] = (1, 8),
+    samples: int = 400,
+) -> Figure:
+    """The actions of several agents at one state, a column per agent and a row per m.
+
+    Args:
+        agents: agent and state by name, with 2-D actions.
+        obs: the state.
+        key: draws the actions, the same noise for every panel.
+        steps: the rows m.
+        samples: draws of each panel.
+
+    Raises:
+        UnknownName, ConfigError: as `chosen_actions`.
+    """
+    columns, rows = len(agents), len(steps)
+    check(columns > 0, "agents must name at least one agent")
+    figure = new_figure(min(2.9 * columns, WIDTH), 0.6 + 2.3 * rows)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    told = []
+    for column, (name, (agent, state)) in zip(panels.T, agents.items(), strict=True):
+        chosen = chosen_actions(
+            agent, state, obs, steps=steps, candidates=(1,), key=key, samples=samples
+        )
+        for axes, m in zip(column, steps, strict=True):
+            landscape = value_square(agent, state, obs, steps=m)
+            if landscape is not None:
+                axes.contourf(AXIS, AXIS, landscape, 10, cmap=LIGHT_GREYS)
+            actions, _ = chosen[m, 1]
+            axes.scatter(*actions.T, s=6, color=BLUE, alpha=0.5, linewidths=0)
+            axes.set_title(f"{name}\nm = {m}, spread {spread(actions):.2f}", size=11)
+            axes.set(aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+        told.append(f"{name}: {_spreads(chosen)}")
+    figure.supxlabel("action along x", size=11)
+    figure.supylabel("action along y", size=11)
+    figure.suptitle("Actions at the state (blue), and Q (brighter is higher)", size=12)
+    figure.alt = f"{samples} actions at one state. Their spread, {'; '.join(told)}."
+    return figure
+
+
+def _spreads(chosen: Mapping[tuple[int, int], tuple[np.ndarray, np.ndarray | None]]) -> str:
+    """The spread of the actions of each (m, N), in words."""
+    return ", ".join(f"{spread(a):.2f} at m = {m}, N = {n}" for (m, n), (a, _) in chosen.items())
 
 
 def _draw_actions(

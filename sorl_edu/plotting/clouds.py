@@ -16,18 +16,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sorl_edu.errors import check
-from sorl_edu.evaluation.statistics import t_interval
 from sorl_edu.flow_matching import Field, integrate
+from sorl_edu.plotting.lines import course_of, lines
 from sorl_edu.plotting.style import (
+    BLACK,
     BLUE,
     GREEN,
     ORANGE,
-    RED,
     WIDTH,
+    DescribedFigure,
     Numbers,
     new_figure,
     plural,
     remove_unused,
+    spread,
     styled,
 )
 from sorl_edu.shortcut import at_step_size
@@ -47,6 +49,8 @@ def samples_2d(samples: Mapping[str, Float[Numbers, "n dim"]]) -> Figure:
         _draw_cloud(axes, points, BLUE)
     limit = half_width(clouds.values())
     panels[0].set(xlim=(-limit, limit), ylim=(-limit, limit))
+    told = [f"{name}: {_placed(points)}" for name, points in clouds.items()]
+    figure.alt = f"Clouds of points in the plane, side by side. {'; '.join(told)}."
     return figure
 
 
@@ -88,6 +92,11 @@ def flow_paths(
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
     limit = half_width([*(path[0] for path in paths.values()), target])
     panels[0].set(xlim=(-limit, limit), ylim=(-limit, limit))
+    told = [f"{name}: the ends lie {_placed(path[-1])}" for name, path in paths.items()]
+    figure.alt = (
+        f"Paths of particles from noise to their ends, side by side. {'; '.join(told)}; and beside "
+        f"them the data, {_placed(target)}."
+    )
     return figure
 
 
@@ -114,6 +123,7 @@ def crossing_paths(
     a_0, a_1, place = np.asarray(noise), np.asarray(actions), np.asarray(point)
     figure = new_figure(WIDTH, WIDTH / len(times) + 0.6)
     panels = figure.subplots(1, len(times), sharex=True, sharey=True, squeeze=False)[0]
+    told = []
     for axes, t in zip(panels, times, strict=True):
         near = np.linalg.norm((1 - t) * a_0 + t * a_1 - place, axis=-1) < radius
         check(bool(near.any()), f"no path passes within {radius} of {point} at t = {t}")
@@ -127,17 +137,22 @@ def crossing_paths(
             place + velocity,
             place,
             arrowprops=dict(
-                arrowstyle="-|>", color=RED, lw=2.5, mutation_scale=16, shrinkA=0, shrinkB=0
+                arrowstyle="-|>", color=BLACK, lw=2.5, mutation_scale=16, shrinkA=0, shrinkB=0
             ),
             zorder=6,
         )
-        axes.plot(*place, "o", color=RED, markeredgecolor="white", markersize=8, zorder=5)
-        axes.plot([], [], color=RED, linewidth=2.5, label="their average velocity")
+        axes.plot(*place, "o", color=BLACK, markeredgecolor="white", markersize=8, zorder=5)
+        axes.plot([], [], color=BLACK, linewidth=2.5, label="their average velocity")
+        told.append(f"at t = {t:g}, {near.sum()} paths of average velocity {_point(velocity)}")
         axes.set(title=f"t = {t:g}: {near.sum()} paths", xlabel="x (action)", aspect="equal")
         axes.set(xlim=(-1.8, 1.8), ylim=(-1.8, 1.8))
     panels[0].set_ylabel("y (action)")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=3)
+    figure.alt = (
+        f"Straight paths from noise to data that pass near {_point(place)}, and an arrow for their "
+        f"average velocity: {'; '.join(told)}."
+    )
     return figure
 
 
@@ -158,15 +173,22 @@ def velocity_slices(
     a_t, ones = jnp.stack([x, jnp.zeros_like(x)], -1), jnp.ones((len(x), 1))
     figure = new_figure(WIDTH, 3.2)
     panels = figure.subplots(1, len(times), sharey=True, squeeze=False)[0]
+    told = []
     for axes, t in zip(panels, times, strict=True):
         for i, field in enumerate(trained):
             velocity = field(0 * ones, a_t, t * ones)[:, 0]
             label = f"trained, {plural(len(trained), 'seed')}" if i == 0 else None
             axes.plot(x, velocity, color=BLUE, linewidth=1, alpha=0.7, label=label)
-        axes.plot(x, exact(a_t, t)[:, 0], "--", color=ORANGE, linewidth=2.5, label="closed form")
+        wanted = exact(a_t, t)[:, 0]
+        axes.plot(x, wanted, "--", color=ORANGE, linewidth=2.5, label="closed form")
+        told.append(f"at t = {t:g} the closed form {course_of(x.tolist(), np.asarray(wanted))}")
         axes.set(title=f"t = {t:g}", xlabel="x of $a_t$ (action)")
     panels[0].set_ylabel("x of velocity (actions per unit time)")
     panels[0].legend()
+    figure.alt = (
+        f"The x-velocity against x, a dashed line for the closed form and a thin line for each of "
+        f"{plural(len(trained), 'trained field')}: {'; '.join(told)}."
+    )
     return figure
 
 
@@ -252,10 +274,9 @@ def distance_floor(data: Float[Array, "n 2"], samples: int = 600) -> float:
     return float(jax.jit(energy_distance)(data[:samples], data[-samples:]))
 
 
-@styled
 def distance_curves(
     distances: Mapping[str, Shaped[Numbers, "seed x"]],
-    x: Sequence[float],
+    x: Sequence[float] | range,
     *,
     xlabel: str = "Euler steps m",
     ylabel: str = "energy distance to the data (action units)",
@@ -274,31 +295,17 @@ def distance_curves(
     Raises:
         ConfigError: an array whose shape is not (seeds, len(x)).
     """
-    figure = new_figure(0.75 * WIDTH, 3.8)
-    axes = figure.subplots()
-    for color, marker, (name, rows) in zip(
-        (ORANGE, BLUE, RED, GREEN), "osD^", distances.items(), strict=False
-    ):
-        rows = np.asarray(rows)
-        check(
-            rows.ndim == 2 and rows.shape[1] == len(x),
-            f"'{name}' has shape {rows.shape}; expected (seeds, {len(x)})",
-        )
-        mean = rows.mean(0)
-        low, high = np.array([t_interval(column) for column in rows.T]).T
-        axes.plot(x, mean, color=color, marker=marker, markersize=4, label=name)
-        axes.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0)
-    if floor is not None:
-        axes.axhline(floor, color="0.4", linestyle=":", label="two samples of the data")
-    if log_x:
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(x, [f"{value:g}" for value in x])
-        axes.minorticks_off()
     seeds = len(next(iter(distances.values())))
-    axes.set(xlabel=xlabel, ylabel=ylabel, title=f"mean of {seeds} seeds and 95% interval")
-    axes.set_ylim(bottom=0)
-    axes.legend()
-    return figure
+    return lines(
+        distances,
+        x,
+        xlabel=xlabel,
+        ylabel=ylabel,
+        title=f"mean of {plural(seeds, 'seed')} and 95% interval",
+        level=None if floor is None else ("two samples of the data", floor),
+        log_x=log_x,
+        bottom=0.0,
+    )
 
 
 # -------------------------------------------------------------------------------------- shared
@@ -307,6 +314,16 @@ def distance_curves(
 def half_width(clouds: Iterable[Shaped[Numbers, "..."]]) -> float:
     """Half the width of axes that show nearly all of every cloud, whatever a few strays do."""
     return 1.1 * max(float(np.quantile(np.abs(cloud), 0.99)) for cloud in clouds)
+
+
+def _placed(points: Float[np.ndarray, "n 2"]) -> str:
+    """Where a cloud lies, in words."""
+    return f"around {_point(points.mean(0))} with spread {spread(points):.2f}"
+
+
+def _point(place: Float[np.ndarray, "2"]) -> str:
+    x, y = (round(float(value), 2) + 0.0 for value in place)  # no minus zero
+    return f"({x:g}, {y:g})"
 
 
 def _field_of(apply: Callable, params: PyTree, steps: int, denoise_steps: int | None) -> Field:
@@ -320,11 +337,11 @@ def _draw_cloud(axes: Axes, points: Float[np.ndarray, "n 2"], color: str) -> Non
     axes.scatter(*points.T, s=6, color=color, alpha=alpha, linewidths=0, zorder=2)
 
 
-def _side_by_side(titles: Sequence[str]) -> tuple[Figure, np.ndarray]:
+def _side_by_side(titles: Sequence[str]) -> tuple[DescribedFigure, np.ndarray]:
     columns = len(titles) if len(titles) <= 4 else 3
     rows = math.ceil(len(titles) / columns)
     size = min(WIDTH / columns, 4.0)
-    figure = Figure(figsize=(size * columns, 0.5 + size * rows), layout="compressed")
+    figure = new_figure(size * columns, 0.5 + size * rows, layout="compressed")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     remove_unused(panels, len(titles))
     for axes, title in zip(panels.flat, titles, strict=False):

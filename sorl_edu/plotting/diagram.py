@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, SMALL, WIDTH, styled
+from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, SMALL, WIDTH, new_figure, styled
 
 HEIGHT = 3.9
 BOXES = {  # name: (x of the centre, y of the centre, width, height, colour, text)
@@ -34,11 +34,18 @@ ARROWS = (  # from, to, what it carries, where that stands (x, y, alignment)
     ("choice", "action", "", (0, 0, "center")),
 )
 
+ALT = (
+    "A diagram of SORL. Once, from the data: recorded data (o, a, r, o') give TD targets to a "
+    "critic Q(o, a), and flow matching to a policy s(a_t, t, h | o), which the critic's gradient "
+    "dQ/da also trains. For every action: the policy draws N candidates of m steps each, the "
+    "critic's values choose the one of the highest Q, and that is the action a."
+)
+
 
 @styled
 def method_diagram() -> Figure:
     """SORL at a glance: data teach a critic and a policy; m and N are chosen when it acts."""
-    figure = Figure(figsize=(WIDTH, HEIGHT))
+    figure = new_figure(WIDTH, HEIGHT, alt=ALT, layout=None)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
     axes.axis("off")

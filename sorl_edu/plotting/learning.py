@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sorl_edu.errors import check
 from sorl_edu.evaluation.statistics import t_interval
+from sorl_edu.plotting.lines import course_of
 from sorl_edu.plotting.style import (
     BLUE,
+    COLORS,
+    DASHES,
+    MARKERS,
     ORANGE,
     WIDTH,
     check_table,
@@ -35,8 +41,8 @@ METRIC_LABELS = {
     "target_mean": "TD target (return)",
     "policy_loss": "weighted policy loss",
 }
-COLORS = {"train": BLUE, "validation": ORANGE}
-DASHES = {"train": "", "validation": (3, 1.5)}
+SPLIT_COLORS = {"train": BLUE, "validation": ORANGE}
+SPLIT_DASHES = {"train": "", "validation": (3, 1.5)}
 
 
 @styled
@@ -61,6 +67,7 @@ def learning_curves(history: pd.DataFrame, metrics: Sequence[str] | None = None)
     rows = math.ceil(len(metrics) / columns)
     figure = new_figure(WIDTH * min(1, max(columns, 2) / 3), 0.7 + 2.3 * rows)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False)
+    told = []
     for axes, metric in zip(panels.flat, metrics, strict=False):
         of_metric = history[history.metric == metric]
         sns.lineplot(
@@ -69,8 +76,8 @@ def learning_curves(history: pd.DataFrame, metrics: Sequence[str] | None = None)
             y="value",
             hue="split",
             style="split",
-            palette=COLORS,
-            dashes=DASHES,
+            palette=SPLIT_COLORS,
+            dashes=SPLIT_DASHES,
             errorbar=lambda values: t_interval(values.tolist()),
             legend=False,
             ax=axes,
@@ -78,13 +85,23 @@ def learning_curves(history: pd.DataFrame, metrics: Sequence[str] | None = None)
         axes.set(xlabel="", ylabel="")
         axes.set_title(METRIC_LABELS.get(metric, metric.replace("_", " ")), size=10)
         _clip_intervals(axes, of_metric.value)
+        for split, rows in of_metric.groupby("split"):
+            mean = rows.groupby("update").value.mean()
+            told.append(
+                f"{axes.get_title()} ({split}) {course_of(mean.index.to_numpy(), mean.to_numpy())}"
+            )
         axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
         axes.grid(True)
     remove_unused(panels, len(metrics))
     figure.supxlabel("updates", size=10)
-    splits = [split for split in COLORS if split in set(history.split)]
+    splits = [split for split in SPLIT_COLORS if split in set(history.split)]
     handles = [
-        Line2D([], [], color=COLORS[split], linestyle=(0, DASHES[split]) if DASHES[split] else "-")
+        Line2D(
+            [],
+            [],
+            color=SPLIT_COLORS[split],
+            linestyle=(0, SPLIT_DASHES[split]) if SPLIT_DASHES[split] else "-",
+        )
         for split in splits
     ]
     figure.legend(handles, splits, loc="outside upper right", ncols=2)
@@ -93,6 +110,48 @@ def learning_curves(history: pd.DataFrame, metrics: Sequence[str] | None = None)
         f"Learning curves, {plural(seeds, 'seed')}" + (" with 95% intervals" if seeds > 1 else ""),
         x=0.02,
         ha="left",
+    )
+    figure.alt = f"{figure.get_suptitle()}. Against updates: {'; '.join(told)}."
+    return figure
+
+
+@styled
+def gradient_of_steps(
+    norms: Mapping[int, Float[np.ndarray, "batch steps"]], milliseconds: Mapping[int, float]
+) -> Figure:
+    """Back-propagation through m steps: the share of each step, and the cost.
+
+    Args:
+        norms: for each m, the norm of the gradient at each of its steps, a row per batch.
+        milliseconds: the time of one gradient, for each m.
+    """
+    figure = new_figure(WIDTH, 3.4)
+    left, right = figure.subplots(1, 2)
+    told = []
+    for color, dashes, marker, (m, rows) in zip(
+        COLORS, DASHES, MARKERS, norms.items(), strict=False
+    ):
+        t, mean = np.arange(m) / m, rows.mean(0)
+        low, high = np.array([t_interval(column) for column in rows.T]).T
+        look = dict(color=color, linestyle=dashes, marker=marker, capsize=3)
+        left.errorbar(t, mean, [mean - low, high - mean], label=f"m = {m}", **look)
+        told.append(f"m = {m} {course_of(t, mean)}")
+    left.set(xlabel="time t at which the step starts", ylabel="norm of dQ / d(its field)")
+    left.set_ylim(bottom=0)
+    left.legend()
+    right.plot(list(milliseconds), list(milliseconds.values()), marker="o", color=BLUE)
+    right.set(xlabel="steps m", ylabel="fastest gradient (ms)")
+    right.set_ylim(bottom=0)
+    right.set_xticks(list(milliseconds))
+    for axes in (left, right):
+        axes.grid(True)
+    batches = len(next(iter(norms.values())))
+    title = f"Back-propagation through m steps; 95% intervals over {batches} batches"
+    figure.suptitle(title)
+    cost = ", ".join(f"{ms:.1f} ms for m = {m}" for m, ms in milliseconds.items())
+    figure.alt = (
+        f"{title}. Left, the gradient's norm at the step that starts at t: {'; '.join(told)}. "
+        f"Right, the time of one gradient: {cost}."
     )
     return figure
 

@@ -22,14 +22,20 @@ from sorl_edu.environments.mazes import MazeGeometry, count_endings, maze_geomet
 from sorl_edu.errors import check
 from sorl_edu.inference import Proposal, check_budget
 from sorl_edu.plotting.style import (
+    BLACK,
+    BLUE,
     END,
     FAILED,
     GOAL,
+    ORANGE,
     REACHED,
     RED,
     START,
     WIDTH,
+    DescribedFigure,
     Numbers,
+    new_figure,
+    plural,
     styled,
 )
 
@@ -53,7 +59,7 @@ def draw_maze(axes: Axes, maze: MazeGeometry, *, labels: bool = True) -> None:
     axes.imshow(
         walls, extent=maze.extent, origin="lower", cmap=matplotlib.colors.ListedColormap([WALL])
     )
-    axes.add_patch(Circle(maze.goal, maze.goal_radius, facecolor="none", edgecolor=RED, zorder=4))
+    axes.add_patch(Circle(maze.goal, maze.goal_radius, facecolor="none", edgecolor=BLACK, zorder=4))
     axes.plot(*maze.goal, **GOAL, zorder=5)
     axes.spines[:].set_visible(False)
     left, right, bottom, top = maze.extent
@@ -115,6 +121,10 @@ def maze_trajectories(
     failures = ", ".join(f"{n} {how}" for how, n in endings.items() if n and how != "arrived")
     title = f"{maze.name}: {reached} of {len(success)} episodes reach the goal"
     axes.set_title(f"{title}\n{failures}" if failures else title)
+    figure.alt = (
+        f"The maze from above with a path for each of {plural(len(success), 'episode')}. {title}"
+        + (f"; the others end so, each at an X: {failures}." if failures else ".")
+    )
     return figure
 
 
@@ -164,6 +174,10 @@ def q_landscape(
     which = "mean" if reduce == "mean" else f"best-of-{samples}"
     title = f"{maze.name}: Q of the {steps}-step policy, {which}"
     axes.set_title(f"{title}\narrows: its {which} action" if arrows else title)
+    told = f"{title}: {_range_of(points[free], values)}"
+    if arrows:
+        told += f"; arrows show its {which} action at each place"
+    figure.alt = f"The maze from above, coloured by {VALUE_LABEL}. {told}."
     return figure
 
 
@@ -202,7 +216,7 @@ def compare_landscapes(
     values = {name: np.asarray(proposal.q.mean(0)) for name, proposal in proposals.items()}
     everywhere = np.concatenate(list(values.values()))
     limits = float(everywhere.min()), float(everywhere.max())
-    figure = Figure(figsize=(WIDTH, 0.8 + 8.8 / max(len(agents), 2)), layout="compressed")
+    figure = new_figure(WIDTH, 0.8 + 8.8 / max(len(agents), 2), layout="compressed")
     panels = figure.subplots(1, len(agents), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (name, proposal) in zip(panels, proposals.items(), strict=True):
         image = draw_landscape(
@@ -213,6 +227,100 @@ def compare_landscapes(
     for axes in panels[1:]:
         axes.set_ylabel("")
     figure.colorbar(image, ax=list(panels), label=VALUE_LABEL)
+    told = [f"{name}: {_range_of(points[free], value)}" for name, value in values.items()]
+    figure.alt = (
+        f"The maze from above, once for each agent, coloured by {VALUE_LABEL}, with arrows for the "
+        f"mean actions of the {steps}-step policy. {'; '.join(told)}."
+    )
+    return figure
+
+
+@styled
+def recorded_walks(environment: str, walks: Mapping[str, Shaped[Numbers, "time 2"]]) -> Figure:
+    """Recorded trajectories, (time, x and y), a maze and a panel for each name."""
+    maze = maze_geometry(environment)
+    figure = new_figure(WIDTH, 3.6)
+    told = []
+    panels = figure.subplots(1, len(walks), squeeze=False)[0]
+    for axes, (name, walk) in zip(panels, walks.items(), strict=True):
+        walk = np.asarray(walk)
+        draw_maze(axes, maze, labels=False)
+        axes.plot(*walk.T, color=BLUE, linewidth=1)
+        axes.plot(*maze.start, **START)
+        axes.set_title(f"{name}, {len(walk):,} states")
+        share = _visited(maze, walk)
+        told.append(f"{name}: {len(walk):,} states, in {share:.0%} of the maze's free cells")
+    figure.alt = f"The maze from above with recorded paths in it. {'; '.join(told)}."
+    return figure
+
+
+@styled
+def recorded_actions(
+    environment: str,
+    places: Mapping[str, tuple[float, float]],
+    observations: Float[Numbers, "n 2"],
+    actions: Float[Numbers, "n 2"],
+    *,
+    radius: float = 0.7,
+) -> Figure:
+    """The recorded actions near some places of a maze, and their mean.
+
+    Args:
+        environment: an official OGBench name of a maze.
+        places: (x, y) in metres by name, a panel each; the maze shows the first letter of the name.
+        observations, actions: the recorded positions and actions.
+        radius: how near to a place, in metres.
+    """
+    maze = maze_geometry(environment)
+    observations, actions = np.asarray(observations), np.asarray(actions)
+    figure = new_figure(WIDTH, 3.8)
+    where, *panels = figure.subplots(1, 1 + len(places))
+    draw_maze(where, maze, labels=False)
+    told = []
+    for axes, (name, place) in zip(panels, places.items(), strict=True):
+        a = actions[np.linalg.norm(observations - np.asarray(place), axis=1) < radius]
+        check(len(a) > 0, f"no recorded state lies within {radius} m of {name}")
+        where.plot(*place, marker="s", markersize=16, color=ORANGE)
+        where.text(*place, name[0], ha="center", va="center", size=11, weight="bold")
+        axes.scatter(*a.T, s=5, alpha=0.25, color=BLUE, linewidths=0)
+        axes.plot(*a.mean(0), marker="X", markersize=12, color=RED, markeredgecolor="white")
+        axes.set(xlabel="action along x", ylabel="action along y", aspect="equal")
+        sizes = np.linalg.norm(a.mean(0)), np.linalg.norm(a, axis=1).mean()
+        axes.set_title(f"{name}\nsize of the mean {sizes[0]:.2f}, mean size {sizes[1]:.2f}")
+        told.append(
+            f"{name}: {len(a):,} actions of mean size {sizes[1]:.2f}, whose mean has size "
+            f"{sizes[0]:.2f}"
+        )
+    where.set_title("where")
+    figure.alt = (
+        f"The recorded actions near {plural(len(places), 'place')} of the maze as points, and an X "
+        f"for their mean. {'; '.join(told)}."
+    )
+    return figure
+
+
+@styled
+def value_maps(
+    environment: str, maps: Mapping[str, Float[Numbers, " places"]], *, per_cell: int
+) -> Figure:
+    """Numbers at the free places of `maze.points(per_cell)`, a maze with its colour bar each.
+
+    Args:
+        environment: an official OGBench name of a maze.
+        maps: by name, with unit, which labels the colour bar.
+        per_cell: places along a cell's edge.
+    """
+    maze = maze_geometry(environment)
+    points, free = maze.points(per_cell)
+    figure = new_figure(WIDTH, 4.2)
+    told = []
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    for axes, (name, values) in zip(panels, maps.items(), strict=True):
+        image = draw_landscape(axes, maze, values, None, per_cell=per_cell)
+        axes.plot(*maze.start, **START | {"markersize": 9}, zorder=5)
+        figure.colorbar(image, ax=axes, label=name, shrink=0.8)
+        told.append(f"{name}: {_range_of(points[free], values)}")
+    figure.alt = f"The maze from above, a colour for every place. {'; '.join(told)}."
     return figure
 
 
@@ -306,7 +414,23 @@ def _on_grid(
     return grid
 
 
-def _maze_figure(maze: MazeGeometry) -> tuple[Figure, Axes]:
+def _visited(maze: MazeGeometry, walk: Shaped[np.ndarray, "time 2"]) -> float:
+    """The share of the free cells that a walk visits."""
+    cells = {maze.cell_of(place) for place in walk.tolist()}
+    return len(cells) / (len(maze.walls) * len(maze.walls[0]) - int(np.sum(maze.walls)))
+
+
+def _range_of(places: Float[Numbers, "places 2"], values: Float[Numbers, " places"]) -> str:
+    """The lowest and the highest of some values, and where they are."""
+    values = np.asarray(values)
+    ends = (("lowest", int(values.argmin())), ("highest", int(values.argmax())))
+    return ", ".join(
+        f"{which} {values[at]:.3g} at ({places[at][0]:.0f}, {places[at][1]:.0f}) m"
+        for which, at in ends
+    )
+
+
+def _maze_figure(maze: MazeGeometry) -> tuple[DescribedFigure, Axes]:
     left, right, bottom, top = maze.extent
-    figure = Figure(figsize=(7.0, 1.2 + 5.0 * (top - bottom) / (right - left)), layout="compressed")
+    figure = new_figure(7.0, 1.2 + 5.0 * (top - bottom) / (right - left), layout="compressed")
     return figure, figure.subplots()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import matplotlib
@@ -14,7 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from sorl_edu.errors import check
-from sorl_edu.plotting.style import MARKERS, WIDTH, check_table, new_figure, styled, text_color
+from sorl_edu.plotting.style import (
+    COLORS,
+    MARKERS,
+    WIDTH,
+    check_table,
+    new_figure,
+    sentence,
+    styled,
+    text_color,
+)
 
 SWEEP_LABELS = {
     "success": "success rate",
@@ -59,6 +68,10 @@ def sweep_heatmap(
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, label=SWEEP_LABELS[metric])
     axes.set_title(f"{SWEEP_LABELS[metric].capitalize()}\n{_interval(summary)}")
+    figure.alt = (
+        f"A table of colours, candidates N by steps m. {_in_words(summary, metric)}; "
+        f"{_interval(summary)}."
+    )
     return figure
 
 
@@ -112,6 +125,48 @@ def sweep_lines(summary: pd.DataFrame) -> Figure:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(counts))
     figure.suptitle(f"Test-time scaling, {_interval(summary)}")
+    told = [_in_words(summary, metric) for metric in SWEEP_LABELS]
+    figure.alt = f"Lines against steps m, one for each N. {'; '.join(told)}; {_interval(summary)}."
+    return figure
+
+
+@styled
+def success_over(
+    summaries: Mapping[str, pd.DataFrame], settings: Sequence[tuple[int, int]], *, xlabel: str
+) -> Figure:
+    """Success of several arms, which differ in one number, at some settings (m, N).
+
+    Args:
+        summaries: what `evaluation.summarize` returns, by the arm's number as text.
+        settings: (m, N), at most four, a mark each.
+        xlabel: what the arms differ in.
+
+    Raises:
+        ConfigError: another table, or more than four settings.
+    """
+    check(len(settings) <= len(COLORS), f"there are {len(settings)} settings; 4 at most")
+    figure = new_figure(WIDTH, 3.6)
+    axes = figure.subplots()
+    told = []
+    for at, ((m, n), color, mark) in enumerate(zip(settings, COLORS, MARKERS, strict=False)):
+        rows = []
+        for summary in summaries.values():
+            _check_summary(summary, ("success",))
+            rows.append(summary[(summary.steps == m) & (summary.candidates == n)])
+        row = pd.concat(rows)
+        ends = [row.success - row.success_low, row.success_high - row.success]
+        look = dict(color=color, marker=mark, linestyle="-", capsize=3)
+        x = np.arange(len(summaries)) + 0.1 * (at - (len(settings) - 1) / 2)
+        axes.errorbar(x, row.success, np.maximum(ends, 0), label=f"m = {m}, N = {n}", **look)
+        values = zip(row.success, summaries, strict=True)
+        told.append(f"m = {m}, N = {n}: " + ", ".join(f"{s:.2f} at {name}" for s, name in values))
+    axes.set_xticks(range(len(summaries)), summaries)
+    axes.set(xlabel=xlabel, ylabel="success rate", ylim=(-0.04, 1.04))
+    axes.grid(True, axis="y")
+    figure.legend(loc="outside lower center", ncols=4)
+    title = _interval(pd.concat(summaries.values()))
+    figure.suptitle(sentence(title))
+    figure.alt = f"Success rate against {xlabel}. {'; '.join(told)}; {title}."
     return figure
 
 
@@ -126,6 +181,16 @@ def _check_summary(summary: pd.DataFrame, metrics: Sequence[str]) -> None:
         not summary.duplicated(["steps", "candidates"]).any(),
         "the table has several rows for one (steps, candidates): summarize one sweep at a time",
     )
+
+
+def _in_words(summary: pd.DataFrame, metric: str) -> str:
+    """Every value of a table: "success rate: for N = 1, 0.58 at m = 1, 0.02 at m = 8; ..."."""
+    rows = []
+    for n, of_n in summary.sort_values("steps").groupby("candidates"):
+        values = zip(of_n[metric], of_n.steps, strict=True)
+        numbers = ", ".join(f"{value:.{DIGITS[metric]}f} at m = {m}" for value, m in values)
+        rows.append(f"for N = {n}, {numbers}")
+    return f"{SWEEP_LABELS[metric]}: {'; '.join(rows)}"
 
 
 def _interval(summary: pd.DataFrame) -> str:

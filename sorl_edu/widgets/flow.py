@@ -5,7 +5,8 @@
 
     FlowExplorer({"flow": field}, data, shortcuts={"shortcut": s}, denoise_steps=8, key=key)
 
-Above each panel stands the energy distance of its samples to the data.
+Above each panel stands the energy distance of its samples to the data, measured as by
+`plotting.distances_to_data`: with the same key and number of samples it is the same number.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sorl_edu.widgets.explorer import Explorer, as_tuple
 from sorl_edu.widgets.frame import Parameter
 
 TIMES = tuple(i / 10 for i in range(11))
-MAX_FIELDS, MAX_LINES, MAX_REFERENCE = 3, 120, 2000
+MAX_FIELDS, MAX_LINES = 3, 120
 
 _distance = jax.jit(energy_distance)
 
@@ -69,7 +70,7 @@ class FlowExplorer(Explorer):
         denoise_steps: int = 8,
         steps: Sequence[int] = STEPS,
         shortcut_steps: Sequence[int] | None = None,
-        samples: int = 400,
+        samples: int = 600,
         times: Sequence[float] = TIMES,
     ) -> None:
         shortcuts = dict(shortcuts or {})
@@ -100,7 +101,7 @@ class FlowExplorer(Explorer):
             sliders.append(Parameter("shortcut_steps", label, own))
         self.parameters = (*sliders, time) if len(times) > 1 else tuple(sliders)
         self._limit = half_width([self.noise, self.data])
-        self._reference = jnp.asarray(self.data[samples : samples + MAX_REFERENCE])
+        self._reference = jnp.asarray(self.data[-samples:])
         self._floor: float | None = None
         self._runs: dict[tuple[str, int], np.ndarray] = {}
         self._distances: dict[tuple[str, int], float] = {}

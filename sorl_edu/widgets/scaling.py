@@ -12,7 +12,7 @@ from sorl_edu.errors import check
 from sorl_edu.evaluation.statistics import summarize
 from sorl_edu.inference import network_evaluations
 from sorl_edu.plotting.scaling import DIGITS, SWEEP_LABELS, draw_surface
-from sorl_edu.plotting.style import BLUE, ORANGE, styled, text_color
+from sorl_edu.plotting.style import BLUE, ORANGE, styled
 from sorl_edu.widgets.explorer import Explorer
 from sorl_edu.widgets.frame import Parameter
 
@@ -20,6 +20,8 @@ COSTS = {
     "network evaluations": "network evaluations an action",
     "milliseconds": "time an action (ms), one observation",
 }
+# Behind a number on a colour: a dark theme inverts the picture, and made the number too faint.
+LABEL = dict(boxstyle="round,pad=0.15", facecolor="white", alpha=0.8, linewidth=0)
 
 
 class ScalingExplorer(Explorer):
@@ -81,12 +83,11 @@ class ScalingExplorer(Explorer):
         figure = Figure(figsize=(10, 4.4))
         surface, plane = (figure.add_axes((x, 0.14, 0.38, 0.7)) for x in (0.07, 0.57))
 
-        image = draw_surface(surface, table, metric)
+        draw_surface(surface, table, metric)
         surface.invert_yaxis()
         for (i, j), value in np.ndenumerate(table.to_numpy()):
-            color = text_color(image.to_rgba(value))
             text = f"{value:.{DIGITS[metric]}f}"
-            surface.text(j, i, text, color=color, ha="center", va="center", size=9)
+            surface.text(j, i, text, ha="center", va="center", size=9, bbox=LABEL)
         at = table.columns.get_loc(steps) - 0.5, table.index.get_loc(candidates) - 0.5
         surface.add_patch(
             Rectangle(at, 1, 1, fill=False, edgecolor=ORANGE, linewidth=3.5, clip_on=False)

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from sorl_edu.errors import check
 from sorl_edu.flow_matching import euler_step, interpolate
 from sorl_edu.plotting.clouds import half_width
-from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, RED, WIDTH, styled
+from sorl_edu.plotting.style import BLACK, BLUE, GREEN, ORANGE, RED, WIDTH, styled
 from sorl_edu.shortcut import Shortcut, at_step_size, check_denoise_steps
 from sorl_edu.widgets.explorer import Explorer
 from sorl_edu.widgets.flow import check_points
@@ -146,14 +146,14 @@ class SelfConsistencyExplorer(Explorer):
         axes.add_collection(LineCollection(whole, colors=ORANGE, linewidths=1.0, zorder=2))
         axes.add_collection(LineCollection(halves, colors=BLUE, linewidths=1.0, zorder=2))
         axes.add_collection(
-            LineCollection(gaps, colors=RED, linewidths=1.5, linestyles=":", zorder=3)
+            LineCollection(gaps, colors=BLACK, linewidths=1.5, linestyles=":", zorder=3)
         )
         none = dict(linestyle="none")
-        axes.plot(*some["start"].T, **none, marker="o", color="0.5", ms=3, label="start, $a_t$")
+        axes.plot(*some["start"].T, **none, marker="x", color="0.4", ms=4, label="start, $a_t$")
         axes.plot(*some["one"].T, **none, marker="s", color=ORANGE, ms=4, label="one jump of 2h")
         axes.plot(*some["two"].T, **none, marker="o", color=BLUE, ms=4, label="two jumps of h")
         axes.plot(*some["middle"].T, **none, marker=".", color=BLUE, ms=3)
-        axes.plot([], [], linestyle=":", color=RED, label="gap")
+        axes.plot([], [], linestyle=":", color=BLACK, label="gap")
         axes.plot([], [], **none, marker="o", color=GREEN, ms=4, label="data")
 
     def _draw_landings(self, axes: Axes, landed: dict[str, np.ndarray]) -> None:

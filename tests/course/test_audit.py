@@ -429,7 +429,7 @@ AUDIT = [
         ),
     ),
     Entry(
-        L4, "Of the recorded actions one in a thousand is that short",
+        L4, "One in a thousand of the recorded actions is that short",
         lambda: 0.0005 < np.mean(lengths("narrow") < 0.7) < 0.0015,
     ),
     Entry(

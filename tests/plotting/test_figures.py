@@ -1,7 +1,11 @@
 """Figures show the numbers of their arguments, fit their frame, and leave nothing behind."""
 
+import base64
 import contextlib
 import functools
+import html
+import io
+import itertools
 from dataclasses import dataclass
 
 import jax
@@ -12,6 +16,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from legibility import (
+    alike,
+    deutan_distance,
+    pictures_without_words,
+    too_faint,
+    without_words,
+)
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -21,10 +32,12 @@ from PIL import Image
 from sorl_edu import inference, plotting
 from sorl_edu.agents import SORL, FlowBC
 from sorl_edu.agents.agent import Agent, HasCritic, Network
+from sorl_edu.course.exercises import pictures
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError
 from sorl_edu.evaluation import summarize, t_interval
+from sorl_edu.plotting.lines import course_of
 
 MEDIUM = "pointmaze-medium-navigate-singletask-v0"
 KEY = jax.random.key(0)
@@ -57,6 +70,7 @@ class Archer:
 
 
 STATE = jnp.array(0.8)
+SETTINGS = [(1, 1), (8, 1), (1, 32), (8, 32)]
 
 
 @pytest.fixture(autouse=True)
@@ -120,9 +134,11 @@ def picture(figure) -> np.ndarray:
     return np.array(canvas.buffer_rgba())
 
 
+@functools.cache
 def every_figure():
     rng = np.random.default_rng(0)
-    points = rng.normal(size=(50, 2))
+    points = rng.normal(size=(50, 2)).astype(np.float32)
+    values = rng.normal(size=maze_geometry(MEDIUM).points(2)[1].sum())
     return {
         "trajectories": plotting.maze_trajectories(MEDIUM, *walks()),
         "landscape": landscape(),
@@ -135,6 +151,68 @@ def every_figure():
         "lines": plotting.sweep_lines(summary()),
         "samples": plotting.samples_2d({name: points for name in "abcde"}),
         "flow": plotting.flow_paths(rng.normal(size=(3, 40, 2)), points),
+        "walks": plotting.recorded_walks(MEDIUM, {"trajectory 1": walks()[0][0]}),
+        "recorded actions": plotting.recorded_actions(
+            MEDIUM, {"A, a cell": (0, 0)}, points, points
+        ),
+        "maps": plotting.value_maps(MEDIUM, {"mean": values, "deviation": -values}, per_cell=2),
+        "several agents": plotting.compare_actions(
+            {"one": (Archer(), STATE), "other": (Archer(), 2 * STATE)}, (0.0, 0.0), key=KEY
+        ),
+        "success": plotting.success_over({"1": summary(), "10": summary()}, SETTINGS, xlabel="w"),
+        "gradients": plotting.gradient_of_steps(
+            {m: rng.uniform(size=(5, m)) for m in (1, 2, 4, 8)}, {1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0}
+        ),
+        "four lines": plotting.lines(
+            {name: rng.normal(size=(3, 8)) for name in "abcd"},
+            range(8),
+            xlabel="x",
+            ylabel="y",
+            level=("the truth", 0.0),
+        ),
+        "panels": plotting.line_panels(
+            {
+                "one": {"a": rng.normal(size=30), "b": rng.normal(size=30)},
+                "two": {"c": np.ones(30)},
+            },
+            range(30),
+            xlabel="x",
+            ylabel="y",
+        ),
+        "promises": plotting.promises(
+            {"one": (np.arange(3.0), np.ones(3)), "two": (np.ones(3), np.zeros(3))},
+            ("promised", "got"),
+            ylabel="return",
+            level=("never arriving", -1.0),
+        ),
+        "pull and hold": plotting.pull_and_hold(
+            lambda a: np.where(a < 0.4, a, -1.0),
+            lambda a: 2 * a,
+            lambda a: -10 * a**2,
+            rng.uniform(-0.5, 0.3, 40),
+            (0, 1, 100),
+        ),
+        "diagram": plotting.method_diagram(),
+        "crossing": plotting.crossing_paths(
+            jnp.asarray(points), jnp.asarray(points[::-1]), (0.0, 0.0), (0.5,), radius=1
+        ),
+        "slices": plotting.velocity_slices(lambda a, t: -a, [lambda obs, a_t, t: t - a_t]),
+        "distances": plotting.distance_curves({"a": rng.normal(size=(3, 2))}, (1, 2), floor=0.1),
+        "spread": pictures.paths_and_spread(
+            {name: jnp.asarray(rng.normal(size=(4, 30, 2))) for name in ("straight", "cosine")},
+            jnp.linspace(0, 1, 4),
+        ),
+        "orders": pictures.orders_of_convergence(
+            {
+                "a path": {
+                    "Euler": ((2, 4, 8), (0.1, 0.05, 0.02)),
+                    "Heun": ((2, 4, 8), (1, 0.2, 0.1)),
+                }
+            }
+        ),
+        "jumps": pictures.unequal_jumps(
+            lambda obs, a_t, t, h: -a_t / 2, jnp.array([[1.0, 1.0]]), t=0.0, h1=0.25, h2=0.5
+        ),
     }
 
 
@@ -145,13 +223,96 @@ def actions_figure(agent=Archer(), state=STATE, key=KEY, **options):
 
 def test_figures_fit_their_frame():
     for name, figure in every_figure().items():
-        assert type(figure) is Figure, name
+        assert isinstance(figure, Figure), name
         left, bottom, right, top = figure.get_tightbbox().extents
         width, height = figure.get_size_inches()
         assert width <= plotting.WIDTH and min(left, bottom) > -0.02, name
         assert right < width + 0.02 and top < height + 0.02, name
         texts = figure.findobj(matplotlib.text.Text)
         assert min(text.get_fontsize() for text in texts if text.get_text().strip()) >= 9, name
+
+
+def test_every_text_can_be_read():
+    for name, figure in every_figure().items():
+        assert not too_faint(figure), name
+
+
+def test_a_text_that_is_too_faint_is_found():
+    figure = plotting.new_figure(4, 3)
+    axes = figure.subplots()
+    axes.set(facecolor="black", xticks=[], yticks=[])
+    axes.text(0.5, 0.5, "dark on dark", color="0.2")
+    axes.text(0.5, 0.2, "large", color="0.4", size=20)  # 3.7 on black
+    assert not too_faint(plotting.new_figure(4, 3))
+    (found,) = too_faint(figure)
+    assert found.startswith("'dark on dark': 1.")
+    text = axes.text(0.5, 0.8, "small", color="0.4")
+    assert len(too_faint(figure)) == 2
+    text.set_bbox(dict(facecolor="white"))
+    assert len(too_faint(figure)) == 1
+    white = plotting.new_figure(4, 3)
+    white.text(0.5, 0.5, "grey", color="#767676")  # the lightest grey on white that WCAG admits
+    assert not too_faint(white)
+    white.text(0.5, 0.2, "lighter", color="#777777")
+    assert len(too_faint(white)) == 1
+    teal = plotting.new_figure(4, 3)
+    teal.set_facecolor("#21918c")  # the middle of viridis
+    teal.text(0.5, 0.5, "black")
+    assert not too_faint(teal) and too_faint(teal, inverted=True)
+
+
+def test_no_two_meanings_are_apart_by_colours_that_some_do_not_tell_apart():
+    for name, figure in every_figure().items():
+        assert not alike(figure), name
+    for pair in itertools.combinations(plotting.COLORS, 2):
+        assert deutan_distance(*pair) > 40, pair
+
+
+def test_red_and_green_dots_are_found():
+    figure = plotting.new_figure(4, 3)
+    axes = figure.subplots()
+    for color, marker in (("tab:red", "o"), ("tab:green", "o"), ("tab:green", "s")):
+        axes.plot([0], [0], marker, color=color, label=color + marker)
+    axes.plot([0], [0], "X", color=plotting.ORANGE, label="failed")
+    axes.plot([0], [0], "X", color=plotting.RED, label="goal")
+    axes.legend()
+    assert [found.partition(" ")[0] for found in alike(figure)] == ["'tab:redo'", "'failed'"]
+
+
+def test_every_figure_says_what_it_shows():
+    told = {name: figure.alt for name, figure in every_figure().items()}
+    for name, alt in told.items():
+        assert not without_words(alt), name
+    assert "1 stuck" in told["trajectories"] and "2 of 3" in told["trajectories"]
+    assert "0.40 at m = 1, 0.63 at m = 8" in told["heat map"]
+    assert "a goes from" in told["four lines"] and "the truth, is at 0" in told["four lines"]
+
+
+def test_a_line_in_words_names_its_ends_and_its_turns():
+    assert course_of([1, 2], [3.0, 3.0]) == "is 3 throughout"
+    assert course_of([1, 2, 4], [3.0, 2.0, 1.0]) == "goes from 3 at 1 to 1 at 4"
+    turning = "goes from 1 at 0 to 2 at 3, with its highest 9 at 1 and its lowest -4 at 2"
+    assert course_of([0, 1, 2, 3], [1.0, 9.0, -4.0, 2.0]) == turning
+
+
+def test_a_notebook_shows_a_figure_with_its_words_and_saves_the_picture(monkeypatch):
+    figure = plotting.new_figure(2, 1, alt='A line & a "quote" that fall from 3 at 1 to 1 at 4')
+    figure.subplots()
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.append((*a, k)))
+    figure._ipython_display_()
+    ((data, options),) = shown
+    assert options["raw"] and options["metadata"]["image/png"]["alt"] == figure.alt
+    cell = {"source": "figure", "outputs": [{"data": data}]}
+    assert not pictures_without_words([cell])
+    assert html.escape(figure.alt) in data["text/html"]
+    with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as image:
+        assert image.format == "PNG" and image.size[0] > 100
+    del data["text/html"]
+    assert pictures_without_words([cell])
+    figure.alt = ""
+    with pytest.raises(NotImplementedError):  # IPython then shows it as any figure
+        figure._ipython_display_()
 
 
 @pytest.mark.parametrize("draw", [lambda: landscape(), lambda: plotting.learning_curves(history())])

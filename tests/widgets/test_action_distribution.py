@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import pixels
+from legibility import alike, too_faint
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from sorl_edu.agents.agent import propose
 from sorl_edu.course import shipped
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError, UnknownName
-from sorl_edu.plotting.style import BLUE, ORANGE, RED, spread
+from sorl_edu.plotting.style import BLACK, BLUE, ORANGE, spread
 from sorl_edu.widgets import ActionDistributionExplorer
 from sorl_edu.widgets.action_distribution import places_on_the_path, smooth
 from sorl_edu.widgets.live import View
@@ -238,11 +240,17 @@ def test_the_page_of_its_own(explorer, tmp_path):
 
 @pytest.mark.parametrize("source", ["source", "small_source"])
 def test_the_house_colours_reach_both_views_unchanged(explorer, source):
-    """Live pictures and those of pages: the goal's red, the chosen one's orange, the blue dots."""
+    """Live pictures and those of pages: the black star, the chosen one's orange, the blue dots."""
     frame = explorer.frame(steps=1, candidates=1)
     data = base64.b64decode(getattr(frame, source).partition(",")[2])
     with Image.open(io.BytesIO(data)) as image:
         shown = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    for color in (RED, ORANGE, BLUE):
-        wanted = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
+    for color in (BLACK, ORANGE, BLUE):
+        wanted = np.round(255 * np.array(to_rgb(color)))
         assert (np.abs(shown - wanted).max(1) == 0).sum() > 20, color
+
+
+def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
+    figure = explorer.render(steps=8, candidates=4)
+    assert not too_faint(figure, inverted=True)
+    assert not alike(figure)

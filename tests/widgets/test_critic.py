@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import pixels
+from legibility import alike, too_faint
 
 from sorl_edu import preset
 from sorl_edu.agents.agent import propose
@@ -112,3 +113,9 @@ def test_an_agent_without_a_critic_raises_an_error_that_says_why(states):
     state = cloning.init(jax.random.key(0), data)
     with pytest.raises(ConfigError, match="no critic"):
         CriticExplorer(cloning, [state], (1,), ENVIRONMENT).render()
+
+
+def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
+    figure = explorer.render(update=200, steps=1)
+    assert not too_faint(figure, inverted=True)
+    assert not alike(figure)

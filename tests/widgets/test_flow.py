@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import pixels
+from legibility import alike, too_faint
 
 from sorl_edu.errors import ConfigError, UnknownName
 from sorl_edu.flow_matching import integrate
-from sorl_edu.plotting import energy_distance
+from sorl_edu.plotting import distance_floor, distances_to_data, energy_distance
 from sorl_edu.shortcut import at_step_size
 from sorl_edu.widgets.flow import FlowExplorer, path_until
 
@@ -64,8 +65,21 @@ def test_the_facts_equal_a_fresh_computation(explorer):
         for name, field in (("flow", velocity), ("shortcut", at_step_size(exact, h))):
             ends = integrate(field, obs, noise, steps)
             np.testing.assert_allclose(facts["mean_position"][name], ends.mean(0), atol=1e-5)
-            far = energy_distance(ends, DATA[60:])
+            far = energy_distance(ends, DATA[-60:])
             assert facts["energy_distance"][name] == pytest.approx(float(far), abs=1e-4)
+
+
+def test_its_distances_are_those_of_the_curves(explorer):
+    def apply(params, obs, a_t, t, h):
+        return exact(obs, a_t, t, h)
+
+    options = dict(key=KEY, samples=60, steps=(1, 16))
+    curve = distances_to_data(apply, jnp.zeros(1), DATA, denoise_steps=4, **options)[0]
+    shown = [explorer.frame(steps=m).facts for m in (1, 16)]
+    of_shortcut = [facts["energy_distance"]["shortcut"] for facts in shown]
+    np.testing.assert_allclose(of_shortcut, curve, atol=1e-4)
+    floor = distance_floor(DATA, 60)
+    assert shown[0]["energy_distance_of_data"] == pytest.approx(floor, abs=1e-4)
 
 
 def test_one_step_of_the_flow_collapses_and_of_the_shortcut_does_not(explorer):
@@ -152,3 +166,9 @@ def test_bad_fields_data_and_settings_raise_an_error_that_says_why(explorer):
         explorer.render(steps=2)
     with pytest.raises(UnknownName):
         explorer.render(step=1)
+
+
+def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
+    figure = explorer.render(steps=4, time=0.5)
+    assert not too_faint(figure, inverted=True)
+    assert not alike(figure)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import pixels
+from legibility import alike, too_faint
 
 from sorl_edu.errors import ConfigError
 from sorl_edu.widgets import ScalingExplorer
@@ -74,3 +75,9 @@ def test_an_incomplete_table_raises_an_error_that_says_why():
         ScalingExplorer(whole[(whole.steps == 1) | (whole.candidates == 1)])
     with pytest.raises(ConfigError, match="no milliseconds for"):
         ScalingExplorer(whole, MILLISECONDS[:3])
+
+
+def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
+    figure = explorer.render(steps=2, candidates=4)
+    assert not too_faint(figure, inverted=True)
+    assert not alike(figure)

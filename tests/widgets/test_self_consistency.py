@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import pixels
+from legibility import alike, too_faint
 
 from sorl_edu.errors import ConfigError
 from sorl_edu.widgets.self_consistency import SelfConsistencyExplorer
@@ -92,3 +93,9 @@ def test_bad_input_raises_an_error_that_says_why(changes, said):
 def test_a_value_that_is_no_choice_raises_an_error_that_says_why(explorer):
     with pytest.raises(ConfigError, match="jump is 0.25"):
         explorer.render(jump=0.25)
+
+
+def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
+    figure = explorer.render(update=100, jump=0.5)
+    assert not too_faint(figure, inverted=True)
+    assert not alike(figure)
