@@ -99,7 +99,7 @@ plotting.recorded_walks(
 )
 
 # %% [markdown]
-# A trajectory wanders through the whole maze: a perfect imitator would wander, too. But the pieces
+# A trajectory wanders through half of the maze, or more: a perfect imitator would wander, too. But the pieces
 # are there. Some stretch of some trajectory leads along every corridor, in both directions. Offline
 # RL *stitches*: it keeps the stretches that lead to the goal. To do so it must know how much an action
 # is worth, which is the critic's job.

@@ -1,13 +1,17 @@
 """Whether people can read a figure: contrast of its text, colours that all eyes tell apart, words.
 
-assert not too_faint(figure)             # WCAG 2.2, 1.4.3
-assert not alike(figure)                 # under deuteranopia
-assert not without_words(figure.alt)     # WCAG 2.2, 1.1.1
+    assert not too_faint(figure)             # WCAG 2.2, 1.4.3
+    assert not alike(figure)                 # under deuteranopia
+    assert not without_words(figure.alt)     # WCAG 2.2, 1.1.1
+
+READ, run in a notebook's kernel, asserts all three of every figure that the notebook has shown.
 """
 
+import gc
 import itertools
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -16,6 +20,8 @@ from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+
+from sorl_edu.plotting import DescribedFigure
 
 LEAST, LEAST_OF_LARGE = 4.5, 3.0
 LARGE, LARGE_BOLD = 18, 14  # points
@@ -169,6 +175,26 @@ def without_words(alt: str) -> str:
     if "nan" in alt.lower().split() or "None" in alt:
         return f"says nan or None: {alt!r}"
     return ""
+
+
+READ = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import legibility
+legibility.read_all()
+"""
+
+
+def read_all() -> None:
+    """Raises AssertionError unless people can read every figure that is alive."""
+    found = {}
+    for figure in gc.get_objects():
+        if type(figure) is not DescribedFigure:
+            continue
+        wrong = [without_words(figure.alt), *too_faint(figure), *alike(figure)]
+        if any(wrong):
+            found[figure.alt[:60]] = [fault for fault in wrong if fault]
+    assert not found, found
 
 
 def pictures_without_words(cells: Sequence[dict]) -> list[str]:

@@ -4,8 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from legibility import contrast
+from matplotlib.colors import to_rgb
 
-from sorl_edu.course.exercises.exercise import Exercise, Feedback, Misconception
+from sorl_edu.course.exercises.exercise import (
+    COLORS,
+    SIGNS,
+    Exercise,
+    Feedback,
+    Misconception,
+)
 
 
 def solution(a, b):
@@ -124,3 +132,12 @@ def test_feedback_shows_itself_in_plain_text_and_in_html_with_its_words_escaped(
     assert "a &lt; b" in feedback._repr_html_() and 'role="status"' in feedback._repr_html_()
     signs = {repr(Feedback(status, ""))[0] for status in ("right", "wrong", "empty")}
     assert len(signs) == 3  # not told by colour alone
+
+
+@pytest.mark.parametrize("status", SIGNS)
+def test_a_note_can_be_read_on_every_theme(status):
+    """Its text has the theme's colour, and its border, which is no text, a contrast of 3."""
+    shown = Feedback(status, "words")._repr_html_()
+    assert shown.count("color:") == 0 and f"<b>{SIGNS[status]}</b>" in shown
+    for theme in ("white", "#111111"):  # JupyterLab's, light and dark
+        assert contrast(np.array(to_rgb(COLORS[status])), np.array(to_rgb(theme))) >= 3

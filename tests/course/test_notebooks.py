@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import tiny_course
 from helpers import HAS_BROWSER, checks_that_do_not_wait
+from legibility import READ, pictures_without_words
 
 pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
 pytest.importorskip("nbclient", reason="notebooks are run with nbclient: make test installs it")
@@ -69,13 +71,46 @@ def test_the_notebooks_are_up_to_date():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
-def test_a_notebook_runs_from_top_to_bottom(notebook, measured):
+def test_a_notebook_runs_and_all_can_read_its_figures(notebook, measured, monkeypatch):
     if HAS_BROWSER and notebook in LESSONS:
         pytest.skip("test_browser.py runs lessons, in JupyterLab")
+    text = notebook.text()
+    monkeypatch.setattr(type(notebook), "text", lambda _: f"{text}\n# %%{READ}")
     execution = notebooks.execute(notebook)
     measured(notebook.name, execution.seconds, "s")
     assert not execution.failures, "\n".join(map(str, execution.failures))
     assert not checks_that_do_not_wait(execution.executed.cells)
+    assert not pictures_without_words(execution.executed.cells)
+
+
+def raw_colours(text):
+    """The colours that code gives by name or by number, and not by a constant; greys are free."""
+    tree = ast.parse(notebooks.plain_code(text.replace("# %", "# ")))
+    named = [
+        node.value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        for keyword in call.keywords
+        if keyword.arg and re.search("colou?rs?$|^c$|^palette$", keyword.arg)
+        for node in ast.walk(keyword.value)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    free = {"white", "black", "w", "k", "none"}
+    return [name for name in named if name not in free and not re.fullmatch(r"[01](\.\d+)?", name)]
+
+
+def test_a_raw_colour_is_found():
+    text = "plot(x, color='red')\nplot(x, c='C1', color='0.5')\nbar(y, edgecolor='w', color=BLUE)"
+    assert raw_colours(text) == ["red", "C1"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_a_notebook_draws_in_the_house_style(notebook):
+    """Its figures have alternative text, and the house's colours, which all eyes tell apart."""
+    text = notebook.text()
+    assert not raw_colours(text)
+    assert not re.search(r"\bFigure\(|pyplot|tab:", text)
+    assert text.count("new_figure(") == len(re.findall(r"new_figure\([^)]*alt=", text))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS[1:], ids=lambda notebook: notebook.name)

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import tiny_course
 from helpers import CHROMIUM, HAS_BROWSER, checks_that_do_not_wait
+from legibility import READ, pictures_without_words, without_words
 from quick import QUICK, as_users_have_it
 
 if not HAS_BROWSER:
@@ -362,6 +363,17 @@ def test_every_cell_ran(notebook):
     assert not wrong, [(o["ename"], o["evalue"]) for o in wrong]
     assert all(cell["execution_count"] for cell in cells if "".join(cell["source"]).strip())
     assert not checks_that_do_not_wait(cells)  # the blanks are empty, and every check says so
+
+
+def test_every_picture_has_words_and_all_can_read_it(notebook):
+    assert not pictures_without_words(notebook.outputs)
+    pictures = notebook.page.locator(".jp-Notebook .jp-OutputArea :is(img, video)")
+    told = pictures.evaluate_all(
+        "all => all.map(e => (e.tagName === 'IMG' ? e.alt : e.ariaLabel) ?? '')"
+    )
+    assert told
+    assert not list(filter(None, map(without_words, told)))
+    notebook.kernel(READ)
 
 
 def test_explorers_answer_in_jupyterlab(notebook, measured):

@@ -68,10 +68,10 @@ class Feedback:
         return f"{SIGNS[self.status]} {self.text}"
 
     def _repr_html_(self) -> str:
-        color = COLORS[self.status]
+        color = COLORS[self.status]  # of the border alone: text in it is too faint on some theme
         return (
             f'<div role="status" style="border-left:4px solid {color};padding:0.4em 0.8em">'
-            f'<b style="color:{color}">{SIGNS[self.status]}</b> {html.escape(self.text)}</div>'
+            f"<b>{SIGNS[self.status]}</b> {html.escape(self.text)}</div>"
         )
 
 
