@@ -372,7 +372,7 @@ plotting.distance_curves({"flow": distances}, steps, floor=plotting.distance_flo
 # order of ten evaluations of its network for one sample. The next lesson saves most of them.
 #
 # Now move the sliders. At $m = 128$, drag $t$ from 0 to 1: when do the clouds separate? From which
-# $m$ on can you no longer tell the samples from the data?
+# $m$ on can you no longer tell the samples from the data? (These are the samples of the curve's first seed.)
 
 # %%
 explorer = FlowExplorer(

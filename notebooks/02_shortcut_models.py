@@ -322,7 +322,7 @@ plotting.distance_curves(distances, steps, floor=plotting.distance_floor(data))
 # into a lesson. (The flow loss here draws $t$ from $[0, 1]$, so that the flow may take more than $M$
 # steps; SORL draws it from the grid of $1/M$, the only times that its sampler visits.)
 #
-# Here are the samples of the first seed. **A goal for the sliders:** find the smallest $m$ at which
+# Here are the samples of the first seed, those of the curve. **A goal for the sliders:** find the smallest $m$ at which
 # you can't tell the flow's samples from the shortcut's at $m = 1$.
 
 # %%

@@ -427,6 +427,7 @@ for i in progress_bar(range(6000), unit="update"):
 
 # %%
 curves = pd.DataFrame(history).set_index("update").rolling(5).mean().dropna().reset_index()
+curves = curves.rename(columns={"L_FM": "flow_loss", "L_SC": "consistency_loss"})
 table = curves.melt("update", var_name="metric").assign(split="train", seed=0)
 plotting.learning_curves(table)
 

@@ -95,7 +95,7 @@ with tempfile.TemporaryDirectory() as folder:
         play = dict(file)
 cube = play["qpos"][:, 14:17]  # x, y, z of the cube, a row for each time
 
-about = "Left: the cube's path from above, which ends anywhere. Right: its height, a peak for each pick."
+about = "Left: the cube's path from above, between random places. Right: its height, a peak for each pick."
 figure = plotting.new_figure(9, 3.2, alt=about)
 above, beside = figure.subplots(1, 2, width_ratios=(3, 2))
 above.plot(cube[:, 1], cube[:, 0], color="0.7", label="path of the cube")

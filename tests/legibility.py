@@ -172,6 +172,8 @@ def without_words(alt: str) -> str:
         return f"only {len(words)} words: {alt!r}"
     if re.match(r"(?i)^(figure|image|picture|plot|chart)\b", alt):
         return f"says that it is a picture: {alt!r}"
+    if "$" in alt:
+        return f"has the marks of TeX: {alt!r}"
     if "nan" in alt.lower().split() or "None" in alt:
         return f"says nan or None: {alt!r}"
     return ""

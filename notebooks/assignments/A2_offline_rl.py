@@ -139,7 +139,7 @@ exercises.pessimistic(pessimistic)
 #
 # </details>
 #
-# How much do real critics disagree? Lesson 4's agent has two. For each place in the maze, here are the mean
+# How much do real critics disagree? Lesson 3's agent has two. For each place in the maze, here are the mean
 # and the standard deviation of their values for the action that the policy takes there.
 
 # %%
@@ -149,13 +149,19 @@ grid, free = geometry.points(per_cell=8)
 inside = jnp.asarray(grid[free])  # (B, 2), metres
 action = act(agent, state, inside, jax.random.key(0), steps=4, candidates=1)
 values = agent.q(state.critic.params, 4)(state.encoder(inside), action)  # (2, B)
+deviation = values.std(0)
+print(f"median {jnp.median(deviation):.1f}; above 4 in {jnp.mean(deviation > 4):.0%} of the places")
 maps = {
     "mean of the critics (return)": values.mean(0),
-    "their standard deviation (return)": values.std(0),
+    "their standard deviation (return)": deviation,
 }
 plotting.value_maps(info.environment, maps, per_cell=8)
 
 # %% [markdown]
+# Nearly everywhere the two agree: the median standard deviation is 0.3 where means reach down to -91. In 3% of the
+# places it is above 4. These are spots at walls and in corners, where hardly any state was recorded. There a maximum
+# over candidates can find large errors, and there pessimism lowers the value most.
+#
 # ## A target for best-of-N
 #
 # ### Exercise A2.2 · The value of the chosen action · ★★☆ · 90 min · 4 points

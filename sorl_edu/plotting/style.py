@@ -6,6 +6,7 @@ import base64
 import functools
 import html
 import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -109,6 +110,8 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             if figure.get_layout_engine() is not None:
                 figure.draw_without_rendering()
                 figure.set_layout_engine("none")
+            if isinstance(figure, DescribedFigure):  # its words name symbols without TeX's marks
+                figure.alt = re.sub(r"[${}]", "", figure.alt)
             return figure
 
     return in_style
