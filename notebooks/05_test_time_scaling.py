@@ -491,20 +491,20 @@ for name, place in (("the goal", goal), ("where it is stuck", stuck)):
     near = np.linalg.norm(visited - place, axis=1) < 0.5
     print(f"recorded states within half a metre of {name}: {near.sum()}")
 
-about = "Left: no recorded states near the ends. Right: Q there is highest into the wall, not to the goal."
+about = "Left: recorded states, none near the ends of (1, 32). Right: Q there is highest into the wall."
 figure = plotting.new_figure(9, 4.2, alt=about)
 left, right = figure.subplots(1, 2)
 plotting.draw_maze(left, maze)
 left.scatter(*visited[::10].T, s=2, color=plotting.BLUE, linewidths=0, label="recorded states")
 left.plot(*ends.T, "X", color=plotting.ORANGE, markeredgecolor="black", label="ends of (1, 32)")
 left.set(xlim=(17.5, 22.2), ylim=(17.5, 22.2))
-left.legend(loc="lower right")
+left.legend(loc="upper left")
 axis = np.linspace(-1, 1, 41)
 square = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
 values = plotting.action_values(agent, state, stuck, square, steps=1).reshape(41, 41)
 drawn = right.contourf(axis, axis, values, 15)
 right.annotate("", (goal - stuck) / np.linalg.norm(goal - stuck), (0, 0), arrowprops={"color": "w"})
-right.text(-0.95, 0.75, "to the goal", color="white")
+right.text(-0.95, 0.75, "to the goal", color="white", backgroundcolor="0.15")
 right.set(xlabel="action along x", ylabel="action along y", aspect="equal")
 figure.colorbar(drawn, ax=right, label="Q(o, a, 1) where it is stuck")
 figure

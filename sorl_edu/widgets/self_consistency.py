@@ -116,7 +116,7 @@ class SelfConsistencyExplorer(Explorer):
 
     @styled
     def draw(self, *, update: int, jump: float) -> Figure:
-        size, height = 2.85, 3.9  # inches
+        size, height = 2.85, 4.1  # inches
         figure = Figure(figsize=(WIDTH, height))
         panels = [
             figure.add_axes((x / WIDTH, 0.85 / height, size / WIDTH, size / height))
