@@ -491,7 +491,9 @@ for name, place in (("the goal", goal), ("where it is stuck", stuck)):
     near = np.linalg.norm(visited - place, axis=1) < 0.5
     print(f"recorded states within half a metre of {name}: {near.sum()}")
 
-about = "Left: recorded states, none near the ends of (1, 32). Right: Q there is highest into the wall."
+about = (
+    "Left: recorded states, none near the ends of (1, 32). Right: Q there is highest into the wall."
+)
 figure = plotting.new_figure(9, 4.2, alt=about)
 left, right = figure.subplots(1, 2)
 plotting.draw_maze(left, maze)

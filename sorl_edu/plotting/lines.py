@@ -130,8 +130,8 @@ def draw_lines(
 def course_of(x: Sequence[float] | range | np.ndarray, y: Sequence[float] | np.ndarray) -> str:
     """A line in words: where it starts and ends, and its extremes between."""
     y = np.asarray(y, float)
-    if np.ptp(y) == 0:
-        return f"is {y[0]:.3g} throughout"
+    if np.ptp(y) <= 0.01 * np.abs(y).max():
+        return f"stays at {y[0]:.3g}"
     ends = f"goes from {y[0]:.3g} at {x[0]:g} to {y[-1]:.3g} at {x[-1]:g}"
     room = 0.1 * (y.max() - y.min())
     turns = [

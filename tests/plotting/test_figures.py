@@ -289,7 +289,7 @@ def test_every_figure_says_what_it_shows():
 
 
 def test_a_line_in_words_names_its_ends_and_its_turns():
-    assert course_of([1, 2], [3.0, 3.0]) == "is 3 throughout"
+    assert course_of([1, 2, 3], [3.0, 3.01, 3.0]) == "stays at 3"
     assert course_of([1, 2, 4], [3.0, 2.0, 1.0]) == "goes from 3 at 1 to 1 at 4"
     turning = "goes from 1 at 0 to 2 at 3, with its highest 9 at 1 and its lowest -4 at 2"
     assert course_of([0, 1, 2, 3], [1.0, 9.0, -4.0, 2.0]) == turning

@@ -137,7 +137,7 @@ def unequal_jumps(
         title="displacements", xlabel="x (action)", ylabel="y (action)", aspect="equal"
     )
     displacements.margins(0.12)
-    displacements.legend(loc="best")
+    figure.legend(loc="outside lower center", ncols=4)
     ends = np.stack([origin, v, v1, v2])
     low, high = ends.min(0), ends.max(0)
     room = 0.12 * (high - low).max()
