@@ -108,6 +108,21 @@ def test_any_other_answer_gets_a_helpful_sentence(answer, said):
     assert said in feedback.text
 
 
+def test_an_answer_that_changes_its_inputs_is_compared_with_the_solution_on_the_drawn_ones():
+    def spends(weights, values):
+        values.append(weights.pop("a"))
+        weights["a"] = 10.0
+        return 3 * values[-1]
+
+    exercise = Exercise(
+        number="9.3",
+        solution=lambda weights, values: 3 * weights["a"],
+        cases=lambda key: [({"a": 2.0}, [])],
+        misconceptions=(),
+    )
+    assert exercise(spends) and exercise(spends)
+
+
 def test_what_is_compared_may_be_a_gradient():
     exercise = Exercise(
         number="9.2",

@@ -1,4 +1,7 @@
-"""Every exercise's check: its solution passes, each usual mistake is named, nothing is raised."""
+"""Every exercise's check: its solution passes, each usual mistake is named, nothing is raised.
+
+`test_answers.py` judges answers on the cases of seed 0; here are other seeds, as a grader has them.
+"""
 
 import importlib
 import pkgutil
@@ -43,15 +46,14 @@ def test_usual_mistakes_are_told_apart_and_are_in_the_instructors_version(exerci
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=number)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_the_solution_is_right(exercise, seed):
     assert exercise(exercise.solution, seed=seed).status == "right"
 
 
 @pytest.mark.parametrize(("exercise", "known"), MISTAKES, ids=number)
-@pytest.mark.parametrize("seed", range(2))
-def test_each_usual_mistake_is_named(exercise, known, seed):
-    found = exercise(known.answer, seed=seed)
+def test_each_usual_mistake_is_named(exercise, known):
+    found = exercise(known.answer, seed=1)
     assert (found.status, found.misconception) == ("wrong", known.name)
     assert f"({known.name})" in found.text
 

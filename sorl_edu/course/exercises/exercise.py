@@ -223,7 +223,9 @@ class Exercise(Check):
         return stopped, outputs
 
     def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
-        cases, count = self._drawn(seed), len(self.parts)
+        # An answer may change a dict that it gets: each gets its own.
+        cases = jax.tree.map(lambda leaf: leaf, self._drawn(seed))
+        count = len(self.parts)
         return [as_arrays(self.probe(answer, *case), count) for case in cases]
 
     def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
