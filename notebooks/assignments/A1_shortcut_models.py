@@ -458,8 +458,10 @@ for seed, row in zip(seeds, shortcut_training.distances(flow_params, seeds), str
     print(f"seed {seed}: energy distance {by_steps}; mean {row.mean():.3f}")
 
 # %% [markdown]
-# The last number of each line, the mean over the three $m$, is the measure of your loss. This training
-# used the step size $h = 1/12$ alone, so nothing has trained the network at other step sizes.
+# In one step the samples smear over the middle, where hardly any data are: 0.36 on average over the seeds. Two and
+# three steps bring them out to the clouds and to the gaps between them, 0.21 and 0.20. This training used the step
+# size $h = 1/12$ alone, so nothing has trained the network at other step sizes. The last number of each line, the
+# mean over the three $m$, is the measure of your loss.
 #
 # ### Exercise A1.4 · A shortcut for three steps · ★★★ · 180 min · 5 points
 # Write `loss(shortcut, target_shortcut, obs, actions, key)`. It is the sum of two mean squares, as in

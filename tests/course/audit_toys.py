@@ -5,10 +5,9 @@ Trainings are the notebooks' own: their cells run here, with one seed in place o
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -88,18 +87,7 @@ def slope(t: float, sigma: float = 0.3) -> float:
 # --------------------------------------------------------------------- lessons 1 and 2, trainings
 
 
-@contextlib.contextmanager
-def optimized() -> Iterator[None]:
-    """What trains for longer is compiled with optimizations, unlike a test's small programs."""
-    name = "jax_disable_most_optimizations"
-    before = getattr(jax.config, name)
-    jax.config.update(name, False)
-    yield
-    jax.config.update(name, before)
-
-
 @functools.cache
-@optimized()
 def flow_distances() -> tuple[np.ndarray, float]:
     """Lesson 1's curve for one seed, (steps,), and its floor."""
     train = defined(LESSON_1, "def train(")["train"]
@@ -113,7 +101,6 @@ def flow_distances() -> tuple[np.ndarray, float]:
 
 
 @functools.cache
-@optimized()
 def lesson_2() -> dict:
     """Its names, after training a flow and a shortcut with one seed."""
     return defined(LESSON_2, "def train(", "flow_history =", "def as_flow(", one_seed=True)

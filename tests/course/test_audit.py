@@ -88,13 +88,18 @@ def spreads(*settings: tuple[int, int], name: str = "narrow") -> list[float]:
     return [spread(found[setting][0]) for setting in settings]
 
 
-def shown(m: int, n: int) -> dict:
-    """What lesson 0's explorer says."""
+@functools.cache
+def explorer_of_lesson_0() -> ActionDistributionExplorer:
     agent, state, info = shipped.agent("narrow")
     steps, candidates = (1, 2, 4, 8), (1, 4, 8, 32)
-    explorer = ActionDistributionExplorer(
+    return ActionDistributionExplorer(
         agent, state, info.environment, place="junction", steps=steps, candidates=candidates
     )
+
+
+def shown(m: int, n: int) -> dict:
+    """What lesson 0's explorer says."""
+    explorer = explorer_of_lesson_0()
     explorer.render(steps=m, candidates=n)
     return explorer.facts(**explorer.setting(steps=m, candidates=n))
 
