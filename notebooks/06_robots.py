@@ -104,7 +104,7 @@ above.plot(*cube[resting][:, 1::-1].T, ".", color=plotting.BLUE, label="on the t
 above.add_patch(matplotlib.patches.Circle(goal[1::-1], 0.04, color=plotting.ORANGE, alpha=0.7))
 above.plot([], [], "o", color=plotting.ORANGE, label="task 2, within 4 cm")
 above.set(xlabel="y (m)", ylabel="x (m)", aspect="equal")
-above.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=3)
+figure.legend(loc="outside lower center", ncols=3)
 beside.plot(cube[:, 2], color=plotting.BLUE)
 beside.set(xlabel="time (steps of 0.05 s)", ylabel="height of the cube (m)", ylim=(0, None))
 figure
@@ -294,7 +294,7 @@ def expected(o):
 
 
 about = (
-    "Steps to go by Q, against time, an episode a line: high at first, then falling to the truth."
+    "Steps to go by Q against time: where episodes arrive it falls from 400, else it stays there."
 )
 figure = plotting.new_figure(9, 3.6, alt=about)
 axes = figure.subplots()
