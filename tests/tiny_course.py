@@ -33,7 +33,7 @@ class Tiny(Explorer):
         return figure
 
     def caption(self, place, size, color):
-        return f"A disc of size {size} at {place}."
+        return f"A disc of size {size} at {place}, alone in an empty square."
 
     def facts(self, place, size, color):
         return {"place": place, "area": 10 * size, "color": color}

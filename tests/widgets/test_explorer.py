@@ -87,7 +87,7 @@ def test_as_tuple_drops_repeats_and_wants_one():
 def test_a_frame_is_drawn_once_and_is_the_picture_of_its_setting(explorer, monkeypatch):
     frame = explorer.frame(place=4)
     assert frame.facts == {"place": 4, "area": 100, "color": "tab:blue"}
-    assert frame.caption == "A disc of size 10 at 4."
+    assert frame.caption == "A disc of size 10 at 4, alone in an empty square."
     assert (frame.width, frame.height) == (240, 160)
     monkeypatch.setattr(type(explorer), "draw", None)  # a second drawing would fail
     assert explorer.frame(place=4, size=10) is frame
