@@ -27,7 +27,7 @@ from PIL import Image
 from sorl_edu.errors import ConfigError, UnknownName, check
 from sorl_edu.files import atomic_write
 from sorl_edu.progress import progress_bar
-from sorl_edu.widgets.frame import Frame, Parameter, Region, still_html
+from sorl_edu.widgets.frame import CLICKABLE, PHOTOGRAPH, Frame, Parameter, Region, still_html
 from sorl_edu.widgets.page import page
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class Explorer(ABC):
                 height,
                 self.caption(**setting),
                 self.facts(**setting),
-                Region.of(figure),
+                clickable=Region.of(figure, CLICKABLE),
+                photograph=Region.of(figure, PHOTOGRAPH),
             )
         return frames[at]
 

@@ -14,7 +14,11 @@ from PIL import Image
 
 from sorl_edu.errors import check
 
-CLICKABLE = "clickable"  # the gid of axes in which a click chooses a point
+# The gids of axes in which a click chooses a point, and of axes that show a photograph.
+CLICKABLE, PHOTOGRAPH = "clickable", "photograph"
+# Of a picture in a dark theme, and of a photograph in it: the inverse of the first.
+DARK = "filter: invert(0.9) hue-rotate(180deg);"
+DARK_PHOTOGRAPH = "backdrop-filter: hue-rotate(180deg) invert(1);"
 NARROWEST = 850  # pixels: the text of a picture of 1000 is too small to read below
 
 
@@ -78,7 +82,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Region:
-    """The part of a picture in which a click chooses a point, and the coordinates there."""
+    """The part of a picture that is filled by certain axes, and the coordinates there."""
 
     box: tuple[float, float, float, float]
     """Left edge, top edge, width and height, in percent of the picture."""
@@ -86,9 +90,9 @@ class Region:
     """x at the left and the right edge, y at the bottom and the top edge."""
 
     @classmethod
-    def of(cls, figure: Figure) -> Region | None:
-        """The axes of a drawn figure that `CLICKABLE` marks; None without such axes."""
-        axes = next((axes for axes in figure.axes if axes.get_gid() == CLICKABLE), None)
+    def of(cls, figure: Figure, gid: str) -> Region | None:
+        """The axes of a drawn figure with this gid; None without such axes."""
+        axes = next((axes for axes in figure.axes if axes.get_gid() == gid), None)
         if axes is None:
             return None
         box = axes.get_position()  # after drawing, which fits the box to the axes' aspect
@@ -117,7 +121,8 @@ class Frame:
     height: int
     caption: str
     facts: dict[str, Any]
-    region: Region | None = None
+    clickable: Region | None = None
+    photograph: Region | None = None
 
     @property
     def source(self) -> str:
@@ -148,7 +153,7 @@ def figure_html(title: str, frame: Frame) -> str:
         f'alt="{html.escape(title)}: {caption}" width="{frame.width}" '
         f'height="{frame.height}" decoding="sync" '
         f'style="display:block;width:100%;max-width:none;height:auto">'
-        f"{_clickable(frame.region)}</div></div>"
+        f"{_clickable(frame.clickable)}{photograph_html(frame.photograph)}</div></div>"
         f'<figcaption class="sorl-caption" aria-live="polite" '
         f'data-facts="{facts}" style="line-height:1.4">{caption}</figcaption></figure>'
     )
@@ -161,6 +166,16 @@ def _clickable(region: Region | None) -> str:
     return (
         f'<div class="sorl-clickable" title="click a state" data-limits="{list(region.limits)}" '
         f'style="position:absolute;cursor:crosshair;{region.style}"></div>'
+    )
+
+
+def photograph_html(region: Region | None) -> str:
+    """A pane over a photograph, through which it has its own colours in a dark theme, too."""
+    if region is None:
+        return ""
+    return (
+        '<div class="sorl-photograph" '
+        f'style="position:absolute;pointer-events:none;{region.style}"></div>'
     )
 
 

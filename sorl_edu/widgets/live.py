@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 from IPython.display import Javascript
 
-from sorl_edu.widgets.frame import Parameter, figure_html
+from sorl_edu.widgets.frame import DARK, DARK_PHOTOGRAPH, Parameter, figure_html
 
 if TYPE_CHECKING:
     from sorl_edu.widgets.explorer import Explorer
@@ -65,8 +65,9 @@ if (!window.sorlNames) {
 """)
 
 
-STYLE = """<style>
-body[data-jp-theme-light="false"] .sorl-frame { filter: invert(0.9) hue-rotate(180deg); }
+STYLE = f"""<style>
+body[data-jp-theme-light="false"] .sorl-frame {{ {DARK} }}
+body[data-jp-theme-light="false"] .sorl-photograph {{ {DARK_PHOTOGRAPH} }}
 </style>"""
 
 

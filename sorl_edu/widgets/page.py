@@ -6,8 +6,9 @@ import html
 import json
 from collections.abc import Sequence
 
-from sorl_edu.widgets.frame import Frame, Region
+from sorl_edu.widgets.frame import DARK, DARK_PHOTOGRAPH, Frame, Region, photograph_html
 
+# Narrower than 850 pixels, a picture's text would be too small to read: it scrolls.
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.4 system-ui, sans-serif; margin: 1rem auto; padding: 0 1rem; }
@@ -24,8 +25,10 @@ img { display: block; width: 100%; height: auto; }
 .point { position: absolute; width: 24px; height: 24px; margin: -12px; padding: 0; }
 .point { background: none; border: 2px dashed #0173b2; border-radius: 50%; cursor: pointer; }
 .point[aria-pressed=true] { border-style: solid; }
-@media (prefers-color-scheme: dark) { img { filter: invert(0.9) hue-rotate(180deg); } }
-"""  # narrower than 850 pixels, a picture's text would be too small to read: it scrolls
+@media (prefers-color-scheme: dark) { img { DARK } .sorl-photograph { PHOTOGRAPH } }
+""".replace("DARK", DARK).replace(
+    "PHOTOGRAPH", DARK_PHOTOGRAPH
+)  # narrower than 850 pixels, a picture's text would be too small to read: it scrolls
 
 # Frames lie in the order of itertools.product: the last control changes fastest.
 SCRIPT = """
@@ -84,6 +87,7 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
     }
     embedded = json.dumps(content).replace("<", "\\u003c")  # so that no text can close the script
     first = frames[0]
+    photograph = first.photograph if all(frame.photograph for frame in frames) else None
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -102,7 +106,8 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
 <div class="scroll" tabindex="0">
 <div class="picture">
 <img alt="" width="{first.width}" height="{first.height}">
-{"".join(_points(i, control, first.region) for i, control in enumerate(controls))}</div>
+{"".join(_points(i, control, first.clickable) for i, control in enumerate(controls))}
+{photograph_html(photograph)}</div>
 </div>
 <figcaption aria-live="polite"></figcaption>
 </figure>

@@ -21,6 +21,7 @@ from sorl_edu.errors import check
 from sorl_edu.plotting.actions import best_of_first
 from sorl_edu.plotting.style import BLUE, ORANGE, WIDTH, plural, styled
 from sorl_edu.widgets.candidates import AtState, CandidatesExplorer
+from sorl_edu.widgets.frame import PHOTOGRAPH
 
 DIMENSIONS = ("x", "y", "z", "yaw", "gripper")  # of the action of OGBench's robot arm
 BINS = np.linspace(-1, 1, 31)
@@ -128,6 +129,7 @@ class RobotActionsExplorer(CandidatesExplorer):
             beside = figure.add_axes((0.01, 0.36, 0.21, 0.21 * WIDTH / HEIGHT))
             beside.imshow(self.pictures[place])
             beside.set_axis_off()
+            beside.set_gid(PHOTOGRAPH)
         one, many = (figure.add_axes((0.28, y, 0.715, h)) for y, h in ((0.5, 0.28), (0.16, 0.22)))
         self._draw_values(one, self._computed[place, steps], candidates)
         self._draw_densities(many, place, steps, candidates)

@@ -191,11 +191,11 @@ def test_a_click_in_the_picture_has_the_coordinates_of_the_maze(explorer):
     frame = explorer.frame(place=name, steps=1, candidates=1)
     with Image.open(io.BytesIO(frame.png)) as image:
         shown = np.asarray(image.convert("RGB"))
-    x, y = np.array(frame.region.place(4.0, 8.0)) / 100 * image.size
+    x, y = np.array(frame.clickable.place(4.0, 8.0)) / 100 * image.size
     blue = [int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]
     near = np.abs(shown[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4] - blue)
     assert near.max() <= 1
-    left, top, width, height = frame.region.box
+    left, top, width, height = frame.clickable.box
     assert left > 70 and left + width < 100 and top > 20 and top + height < 100  # the right panel
 
 

@@ -12,6 +12,7 @@ from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError
 from sorl_edu.plotting.style import ORANGE, spread
 from sorl_edu.widgets import RobotActionsExplorer
+from sorl_edu.widgets.frame import figure_html
 
 DIMENSIONS = ("x", "y", "gripper")
 SETTINGS = dict(dimensions=DIMENSIONS, steps=(1, 2), candidates=(1, 4), samples=20)
@@ -121,6 +122,17 @@ def test_bad_arguments_raise_an_error_before_any_work(state):
         make({})
     with pytest.raises(ConfigError, match="power of two"):
         make(steps=(3,))
+
+
+def test_in_a_dark_theme_the_photograph_keeps_its_colours(explorer):
+    """A pane lies over it, and over nothing else."""
+    for place, panes in (("grasp", 1), ("start", 0)):  # one has a picture
+        frame = explorer.frame(place=place, steps=2)
+        for text in (explorer.to_html(show=False, place=place, steps=2), figure_html("", frame)):
+            assert text.count('<div class="sorl-photograph"') == panes
+    assert explorer.frame(place="grasp").photograph.place(3.5, 3.5)[0] < 25  # its middle
+    both = explorer.to_html(show=False, steps=2, candidates=1)
+    assert '<div class="sorl-photograph"' not in both
 
 
 def test_a_page_refers_to_nothing_else(explorer):
