@@ -96,7 +96,7 @@ explorer
 
 # %% [markdown]
 # The first picture is there within seconds, and the others are drawn behind it, which a progress bar
-# shows. Visit the four corners:
+# shows. A click in the maze chooses another state. Visit the four corners:
 #
 # | | N = 1 | N = 32 |
 # |---|---|---|
