@@ -60,7 +60,7 @@ from sorl_edu import inference, plotting
 from sorl_edu.agents.agent import propose
 from sorl_edu.course import shipped
 from sorl_edu.course.exercises import assignment3 as exercises
-from sorl_edu.course.exercises.assignment3 import BUDGET, CANDIDATES, STEPS, play
+from sorl_edu.course.exercises.assignment3 import BUDGET, CANDIDATES, LIMIT, STEPS, play
 from sorl_edu.environments.make import reset
 from sorl_edu.environments.rollout import make_environments
 
@@ -149,16 +149,16 @@ if exercises.expected_best(expected_best):
 # %% [markdown]
 # ## The game
 #
-# A robot must put a cube where it belongs, in at most 200 actions. Before every action a *controller*, a
-# function that you write, chooses the steps m and the candidates N of the action. An action costs its network
-# evaluations, as in lesson 5: N m through the field and, if N > 1, N through each of the two critics.
+# A robot must put a cube where it belongs, in at most LIMIT = 100 actions, half of what OGBench allows. Before
+# every action a *controller*, a function that you write, chooses the steps m and the candidates N of the
+# action. An action costs its network evaluations, as in lesson 5: N m through the field and, if N > 1, N
+# through each of the two critics.
 #
-# The account of an episode starts with BUDGET evaluations for each of its 200 actions. You may spend them at
-# any time, except one evaluation reserved for each action to come. A choice that the account can't pay for is
-# replaced by m = N = 1.
+# Each episode has an account of BUDGET evaluations for each of its 100 actions, to spend at any time. A choice
+# that costs more than is left is replaced by m = N = 1. **An episode whose account is empty has failed.**
 
 # %%
-print(f"{BUDGET} evaluations per action, {200 * BUDGET} per episode. The cost of one action:")
+print(f"{BUDGET} evaluations per action, {LIMIT * BUDGET} per episode. The cost of one action:")
 pd.DataFrame(
     {f"N = {n}": [inference.network_evaluations(m, n) for m in STEPS] for n in CANDIDATES},
     index=[f"m = {m}" for m in STEPS],
@@ -170,66 +170,101 @@ pd.DataFrame(
 #
 # | field | |
 # |---|---|
-# | `t`, `limit` | the number of actions taken, and of actions allowed (200) |
-# | `spare` | (B,) evaluations left to spend, beside the reserved ones |
+# | `t`, `limit` | the number of actions taken, and of actions allowed (100) |
+# | `left` | (B,) evaluations left on the account |
+# | `distance` | (B,) metres from the gripper to the centre of the cube |
+# | `contact` | (B,) how firmly a finger touches something, from 0 to 1 |
 # | `q` | (B,) value of the last action; NaN if the critic did not evaluate it |
 # | `spread` | (B,) standard deviation of the last candidates' values; NaN likewise |
+# | `obs` | (B, 28) the robot's observations, which the networks see, too |
 #
-# The simplest controllers always make the same choice. The account can pay for each of these three until the
-# end; eight episodes are too few to tell them apart:
+# The simplest controllers always make the same choice. Here are three of the 24, and one that draws m and N at
+# random for every action. The next cell draws how far from the cube each gripper is, and a dot where an action
+# costs more than two evaluations.
+#
+# **Predict, then run.** Which of the four accounts are empty before action 100, and what has the robot done by
+# then?
+#
+# > *my prediction:*
+
 
 # %%
-for m, n in ((1, 1), (2, 1), (4, 1)):
-    table, played = play(lambda situation, m=m, n=n: (m, n), task=1, seed=0)
-    cost = table.evaluations.sum() / table.length.sum()
-    print(
-        f"m = {m}, N = {n}: success {table.success.mean():.2f}, {cost:.1f} evaluations per action"
-    )
+def watch(controller):
+    """A controller, and the list that its situations will fill."""
+    seen = []
 
-# %% [markdown]
-# `play` also returns m and N of every action, (time, B, 2). The next controller draws m and N at random, for
-# every action and every episode. When is its account empty?
+    def watched(situation):
+        seen.append(situation)
+        return controller(situation)
 
-# %%
+    return watched, seen
+
+
+def draw_games(controllers, task=1, seed=0):
+    about = "A panel for each controller: the distance to the cube of eight grippers over time."
+    figure = plotting.new_figure(2.4 * len(controllers), 2.9, alt=about)
+    for axes, (name, controller) in zip(
+        figure.subplots(1, len(controllers), sharey=True), controllers.items(), strict=True
+    ):
+        watched, seen = watch(controller)
+        table, played = play(watched, task, seed=seed, episodes=8)
+        distance, cost = 100 * np.stack([s.distance for s in seen]), exercises.costs(played)
+        for e, length in enumerate(table.length.astype(int)):
+            paid = np.trim_zeros(cost[:length, e], "b")
+            end = len(paid)
+            axes.plot(distance[:end, e], color="0.75", linewidth=1)
+            dots = np.flatnonzero(paid > 2)
+            axes.scatter(dots, distance[dots, e], 4, plotting.BLUE, zorder=2)
+            if end < length:
+                axes.plot(end - 1, distance[end - 1, e], "x", color=plotting.BLACK, markersize=5)
+        axes.set(title=f"{name}\nsuccess {table.success.mean():.2f}", xlabel="action t")
+    figure.axes[0].set_ylabel("gripper to cube, cm")
+    return figure
+
+
 rng = np.random.default_rng(0)
-
-
-def at_random(situation):
-    b = len(situation.spare)
-    return rng.choice(STEPS, b), rng.choice(CANDIDATES, b)
-
-
-table, played = play(at_random, task=1, seed=0)
-cost = exercises.costs(played)  # (time, B)
-about = "Cost of each action against time, a line for each episode: at random until the account is empty."
-figure = plotting.new_figure(7, 2.6, alt=about)
-axes = figure.subplots()
-axes.step(np.arange(len(cost)), cost, alpha=0.6)
-axes.set(xlabel="action t", ylabel="network evaluations", yscale="log")
-print(f"success {table.success.mean():.2f} in {len(table)} episodes")
-figure
+draw_games(
+    {
+        "m = 1, N = 1": lambda s: (1, 1),
+        "m = 2, N = 1": lambda s: (2, 1),
+        "m = 2, N = 2": lambda s: (2, 2),
+        "at random": lambda s: (
+            rng.choice(STEPS, len(s.left)),
+            rng.choice(CANDIDATES, len(s.left)),
+        ),
+    }
+)
 
 # %% [markdown]
+# A cross marks an account that is empty. A gripper reaches the cube within about 20 actions, whatever they cost.
+# Cheap actions then often miss the cube or lose it, and try again. At m = N = 2 an action costs 8: the robot
+# holds the cube, and the account is empty at action 50, before it has been carried to its place. Most
+# robots that act at random have not reached the cube when theirs is empty.
+#
+# So constants fail, in two ways: by what the cheap ones do at the cube, or by what the good ones spend on the way
+# to it.
+#
 # ### Exercise A3.2 · Your controller · ★★★ · 300 min · 6 points
 #
 # Develop it with `play` on tasks 1 and 2. The check plays five sets of starts on these two; the grader plays
 # other starts on tasks 3, 4 and 5, which have other places for the cube and agents of their own. So don't fit
 # details that only hold on two tasks.
 #
-# A mean success over the sets of starts that reaches the goal earns all points; a 95% interval above the
-# baseline earns half of them. The leaderboard has no limit.
+# A mean success over the sets of starts that reaches the goal earns all points; a 95% interval above the best
+# constant's success earns half of them. The leaderboard has no limit.
 #
 # Rules: your function decides by the situation alone. A controller that plays games itself, to look into the
 # future, is excluded from the leaderboard.
 #
 # <details><summary>Hint 1</summary>
 #
-# When does a successful episode end? What are the evaluations worth that are left over then?
+# An episode has three parts: the way to the cube, the grasp, and the way with the cube to its place. In which
+# of them does a second candidate change the outcome? Use one candidate in the other parts, and look.
 #
 # <details><summary>Hint 2</summary>
 #
-# In lesson 6, which was better at m = 2 or 4, one candidate or several? What does the *second* candidate
-# cost, and what does it gain?
+# `np.where(situation.distance < 0.06, 2, 1)` is an array of N for the B episodes. How many actions near the
+# cube can the account pay for? What should a robot do with the last evaluations?
 #
 # </details>
 # </details>
@@ -247,12 +282,13 @@ exercises.spend(controller)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# This simple controller spends from the first action on, until the account is empty. It ignores the
-# situation; can you do better with `spare`, `q` and `spread`?
+# Two candidates near the cube, until 40 evaluations are left; one candidate elsewhere. `draw_games({"near":
+# controller})` shows where it spends. It ignores `q`, `spread` and `contact`; can you do better with them?
 #
 # ```python
 # def controller(situation):
-#     m, n = 2, 2
+#     near = (situation.distance < 0.06) & (situation.left >= 48)
+#     m, n = 2, np.where(near, 2, 1)
 #     return m, n
 # ```
 #

@@ -111,6 +111,7 @@ def rollout(
     starts: Sequence[PhysicsState] | None = None,
     on_step: OnStep | None = None,
     record: bool = False,
+    limit: int | None = None,
 ) -> tuple[pd.DataFrame, Recording | None]:
     """Runs episodes in lock-step, so that one policy call serves many.
 
@@ -125,6 +126,7 @@ def rollout(
         starts: a physics state for each episode, which replaces its start state (not its task).
         on_step: called with a `Moment` before every step, and again after the last step of a batch.
         record: also return the episodes.
+        limit: a time limit below the environment's own.
 
     Returns:
         A row per episode: episode, success (0 or 1), return and length; with `record` also the
@@ -138,7 +140,8 @@ def rollout(
 
     Raises:
         UnknownName: no such dataset.
-        ConfigError: the name has no task, episodes is below 1, or starts has another length.
+        ConfigError: the name has no task, episodes is below 1, starts has another length, or limit
+            is not from 1 to the environment's own.
         DataError: a start state does not fit the environment.
     """
     check(
@@ -146,6 +149,9 @@ def rollout(
         f"starts must hold a state for each of {episodes} episodes, got {len(starts or ())}",
     )
     environments = make_environments(environment, parallel_environments(environment, episodes))
+    longest = environments[0].spec.max_episode_steps
+    limit = longest if limit is None else limit
+    check(1 <= limit <= longest, f"limit must be from 1 to {longest}, got {limit}")
     episode_seeds = np.random.SeedSequence(seed).generate_state(episodes)
     size, tables, recordings = len(environments), [], []
     with numpy_seeded(seed), _stepper(environment) as step_all:
@@ -162,6 +168,7 @@ def rollout(
                 batch,
                 on_step,
                 record,
+                limit,
             )
             tables.append(table)
             recordings.append(recording)
@@ -183,9 +190,10 @@ def _batch_of_episodes(
     batch: int,
     on_step: OnStep | None,
     record: bool,
+    limit: int,
 ) -> tuple[pd.DataFrame, Recording | None]:
     """One episode in each environment, or in the first of them if there are fewer episodes."""
-    episodes, limit = len(numbers), environments[0].spec.max_episode_steps
+    episodes = len(numbers)
     success = np.zeros(episodes, bool)
     returns = np.zeros(episodes)
     lengths = np.full(episodes, float(limit))

@@ -1,20 +1,33 @@
 """Assignment 3: the estimator, the budget that no controller exceeds, and games that repeat."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import TINY
 
+from sorl_edu.course import notebooks
 from sorl_edu.course.exercises import assignment3 as exercises
-from sorl_edu.course.exercises.assignment3 import BUDGET, CANDIDATES, STEPS, Player, costs, play
-from sorl_edu.environments.rollout import Moment
+from sorl_edu.course.exercises.assignment3 import (
+    BUDGET,
+    CANDIDATES,
+    STEPS,
+    Player,
+    Situation,
+    costs,
+    play,
+)
+from sorl_edu.environments.rollout import Moment, make_environments
 from sorl_edu.errors import ConfigError
 from sorl_edu.inference import network_evaluations
 
+SOURCE = Path(__file__).parents[2] / "notebooks/assignments/A3_inference_budget.py"
 B, LIMIT = 3, 40
 
 
@@ -44,7 +57,7 @@ def game(state, transitions):
             seen.append(situation)
             return controller(situation)
 
-        player = Player(TINY, state, watched, LIMIT, budget)
+        player = Player(TINY, state, watched, limit=LIMIT, budget=budget)
         for t in range(LIMIT):
             obs = transitions.observations[t : t + B]
             actions = player(obs, jax.random.key(t))
@@ -55,7 +68,15 @@ def game(state, transitions):
 
 
 def at_random(rng):
-    return lambda situation: (rng.choice(STEPS, B), rng.choice(CANDIDATES, B))
+    draw = lambda values, s: rng.choice(values, len(s.left))  # noqa: E731
+    return lambda situation: (draw(STEPS, situation), draw(CANDIDATES, situation))
+
+
+def solution():
+    found = {exercise.number: exercise for exercise in notebooks.exercises(SOURCE.read_text())}
+    names = {"np": np}
+    exec(found["A3.2"].solution, names)
+    return names["controller"]
 
 
 def test_a_setting_costs_what_the_lesson_says():
@@ -72,16 +93,27 @@ def test_no_controller_exceeds_its_budget(game, seed):
     for t, situation in enumerate(seen):
         assert situation.t == t and situation.limit == LIMIT
         left = BUDGET * LIMIT - spent[:t].sum(0)
-        np.testing.assert_allclose(situation.spare, left - (LIMIT - t))
-        assert (situation.spare >= 0).all()
+        np.testing.assert_allclose(situation.left, left)
+        assert (situation.left >= 0).all()
 
 
-def test_an_unaffordable_choice_is_replaced_by_one_and_one(game):
-    played, _ = game(lambda situation: (2, 2))  # 8 evaluations, 7 of them spare
-    paid = (BUDGET - 1) * LIMIT // 7
-    assert (played[:paid] == 2).all() and (played[paid:] == 1).all()
+def test_a_choice_that_is_not_affordable_is_replaced_by_one_and_one(game):
+    played, seen = game(lambda situation: (4, 2))  # 160 = 13 x 12 + 4
+    paid, rest = divmod(BUDGET * LIMIT, 12)
+    assert (played[:paid] == (4, 2)).all() and (seen[paid].left == rest).all()
+    assert (played[paid : paid + rest] == (1, 1)).all() and (played[paid + rest :] == 0).all()
     played, _ = game(lambda situation: (4, 1))
     assert (played == (4, 1)).all()
+
+
+def test_a_robot_with_an_empty_account_gets_no_order_and_the_others_move(state, transitions):
+    obs = transitions.observations[:B]
+    player = Player(TINY, state, lambda s: (np.array([8, 1, 1]), 1), limit=2, budget=4)
+    for t in range(2):
+        actions = player(obs, jax.random.key(t))
+        player.on_step(Moment(t, np.arange(B), (None,) * B, np.ones(B, bool), obs, actions))
+    assert (actions[0] == 0).all() and (actions[1:] != 0).any(1).all()
+    assert player.played[1].tolist() == [[0, 0], [1, 1], [1, 1]]
 
 
 def test_a_controller_sees_the_values_of_the_last_action(game):
@@ -100,6 +132,21 @@ def test_each_episode_gets_the_action_of_its_own_setting(state, transitions):
     for b, (m, n) in enumerate(((1, 1), (2, 4), (2, 8))):
         proposal = TINY.propose(state, obs, key, steps=m, candidates=n)
         np.testing.assert_allclose(actions[b], proposal.action[b], atol=1e-6)
+
+
+def test_a_success_that_was_not_paid_is_a_failure():
+    ends = {
+        "success": [1.0, 1.0, 0.0],
+        "return": [-59.0, -59.0, -100.0],
+        "length": [60.0, 60.0, 100.0],
+    }
+    judged = exercises._failed_if_unpaid(pd.DataFrame(ends), np.array([[2, 2], [0, 0], [0, 0]]))
+    assert judged.success.tolist() == [1, 0, 0]
+    assert judged["return"].tolist() == [-59, -100, -100] and judged.length.tolist() == [
+        60,
+        100,
+        100,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -133,14 +180,63 @@ def test_a_game_is_the_same_again_from_its_decisions_alone():
     draw = np.random.default_rng(0)
     controller = lambda s: (draw.choice(STEPS, 2), draw.choice(CANDIDATES[:4], 2))  # noqa: E731
     table, played = play(controller, 1, seed=5, episodes=2)
-    again, replayed = play(lambda s: tuple(played[s.t].T), 1, seed=5, episodes=2)
+    assert (played[-1] == 0).all()  # both accounts are empty
+    again, replayed = play(partial(exercises._replay, played), 1, seed=5, episodes=2)
     np.testing.assert_array_equal(played, replayed)
     assert table.equals(again)
-    ran = [costs(played)[: int(length), e].sum() for e, length in enumerate(table.length)]
-    assert table.evaluations.tolist() == ran
+    assert table.evaluations.tolist() == [BUDGET * exercises.LIMIT] * 2
+
+
+@pytest.mark.slow
+def test_a_situation_has_the_distance_and_the_contact_that_the_simulator_knows():
+    (env,) = make_environments("cube-single-play-singletask-task1-v0", 1)
+    obs, info = env.reset(seed=0)
+    for _ in range(30):  # straight down at the cube
+        way = info["privileged/block_0_pos"] - info["proprio/effector_pos"]
+        obs, *_, info = env.step(np.array([*np.clip(10 * way, -1, 1), 0, -1]))
+        nan = np.full(1, np.nan)
+        situation = Situation(0, LIMIT, nan, nan, nan, obs[None])
+        np.testing.assert_allclose(
+            situation.distance,
+            np.linalg.norm(info["privileged/block_0_pos"] - info["proprio/effector_pos"]),
+            atol=1e-6,
+        )
+        assert situation.contact == info["proprio/gripper_contact"]
+    assert len(obs) == exercises._OBSERVED and situation.distance < 0.06
 
 
 @pytest.mark.slow
 def test_a_few_games_are_measured():
     feedback = replace(exercises.spend, size=2, runs=2)(lambda situation: (2, 2))
     assert len(feedback.values) == 2 and "over 2 seeds" in feedback.text, feedback
+
+
+def test_the_message_has_the_best_constants_success_and_the_goal():
+    check = replace(exercises.spend, measure=lambda *case: [0.0, 0.1], runs=2)
+    text = check.grade([[], []], 0).text
+    assert f"excludes the best constant controller's, {check.baseline:g}, earns half" in text
+    assert "success 0.05" in text and f"The goal is {check.goal:g}" in text
+
+
+GRADERS = range(1, 11)
+"""Seeds of the grader, none of which is a student's own."""
+
+
+def statuses(controller):
+    return [exercises.spend(controller, seed=seed).status for seed in GRADERS]
+
+
+@pytest.mark.goals
+@pytest.mark.parametrize("m, n", [(m, n) for m in STEPS for n in CANDIDATES])
+def test_a_constant_controller_earns_less_than_half(m, n):
+    assert statuses(lambda situation: (m, n)).count("wrong") >= 9
+
+
+@pytest.mark.goals
+def test_a_random_controller_earns_nothing():
+    assert set(statuses(at_random(np.random.default_rng(0)))) == {"wrong"}
+
+
+@pytest.mark.goals
+def test_the_solution_earns_all_points():
+    assert statuses(solution()).count("right") >= 9

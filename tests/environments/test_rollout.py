@@ -52,6 +52,16 @@ def test_environments_are_kept_until_others_are_requested_and_then_closed(monkey
     assert gone() is None
 
 
+def test_a_lower_time_limit_ends_the_same_episodes_sooner():
+    still = lambda obs, key: np.zeros((len(obs), 2))  # noqa: E731
+    table, recording = rollout(still, MAZE, episodes=2, seed=1, limit=5, record=True)
+    assert table.success.tolist() == [0, 0] and table.length.tolist() == [5, 5]
+    assert table["return"].tolist() == [-5, -5] and recording.actions.shape[:2] == (2, 5)
+    for limit in (0, LIMIT + 1):
+        with pytest.raises(ConfigError, match=f"from 1 to {LIMIT}"):
+            rollout(still, MAZE, episodes=2, limit=limit)
+
+
 def test_mazes_run_all_at_once_and_what_is_large_sixteen_at_a_time():
     assert parallel_environments(MAZE, 50) == 50
     for name in ("antmaze-large-navigate-singletask-v0", "antsoccer-arena-navigate-singletask-v0"):

@@ -45,6 +45,7 @@ class Measured(Check):
         quantity: the name of these numbers.
         goal: the mean that earns all points.
         baseline: the quality without any idea; an interval that excludes it earns half the points.
+        baseline_name: whose quality this is, where something can be named.
         size: how long a run is, in updates of a training or in episodes of a game; a test sets it
             lower.
         better: whether "higher" or "lower" numbers are better.
@@ -62,6 +63,7 @@ class Measured(Check):
     goal: float
     baseline: float
     size: int
+    baseline_name: str = "the baseline"
     better: Literal["higher", "lower"] = "higher"
     runs: int = 3
     interval: Callable[[Sequence[float]], tuple[float, float]] = t_interval
@@ -90,7 +92,7 @@ class Measured(Check):
             f"seeds ({', '.join(f'{value:.3g}' for value in values)})"
         )
         rule = (
-            f"The goal is {self.goal:g}; an interval that excludes the baseline, "
+            f"The goal is {self.goal:g}; an interval that excludes {self.baseline_name}, "
             f"{self.baseline:g}, earns half the points."
         )
         if sign * (mean - self.goal) >= -ROUNDING:
