@@ -312,8 +312,7 @@ exercises.spend(controller)
 #
 # Hand in this notebook. The grader runs the same checks with other cases, other starts and other tasks. An
 # answer may use the imports and your earlier answers, and nothing that the other cells compute. The grader
-# plays your controller's decisions a second time, in a process where your code never ran, and counts the
-# success of that game.
+# plays the games, and asks your controller for one decision after the other, in a process without robots.
 #
 # ## Further reading
 #

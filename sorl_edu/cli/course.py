@@ -98,23 +98,37 @@ class Build(Command):
 
 @dataclass(frozen=True)
 class Grade(Command):
-    """Grade a submission: its answers run in a process of their own, with limits.
+    """Grade a submission, or a folder of them: answers run behind a fence, and are judged outside.
 
     Students know the checks, but not the cases, which are made from a secret: the environment
-    variable SORL_EDU_SECRET. The exit code is 0 if the submission could be graded, whatever its
+    variable SORL_EDU_SECRET. The exit code is 0 if the submissions could be graded, whatever their
     points.
+
+    The fence is bubblewrap's, on Linux, or a container's. Without one, --trusted runs the answers
+    with all that you may do: they could read the solutions and the secret, and write your files.
+
+    A folder is an export of Canvas, Gradescope, Moodle or nbgrader, unpacked. Its table is written
+    to --csv, and each student's feedback beside it. What is graded already is not graded again.
     """
 
-    submission: Positional[Annotated[Path, arg(metavar="SUBMISSION.ipynb")]]
-    """The student's notebook."""
+    submission: Positional[Annotated[Path, arg(metavar="SUBMISSION.ipynb|FOLDER")]]
+    """The student's notebook, or a folder of many."""
     assignment: int | None = None
-    """The number of its assignment."""
+    """The number of the assignment."""
     notebook: str | None = None
     """The lesson instead, by number or name."""
+    csv: Path | None = None
+    """Of a folder: the table to write."""
+    jobs: int | None = None
+    """Of a folder: how many submissions are graded at once; one per core by default."""
     json: bool = False
-    """Print Gradescope's results.json."""
+    """Of a notebook: print Gradescope's results.json."""
+    container: Literal["docker", "podman"] | None = None
+    """Run answers in a container of the image that `sorl-edu course image` builds."""
+    trusted: bool = False
+    """Run answers without a fence."""
     seconds: float = 600.0
-    """Time limit for all answers together."""
+    """Limit of processor time for all answers of a submission together."""
     memory: float = 4.0
     """Memory limit in GiB."""
     root: Path = ROOT
@@ -123,30 +137,44 @@ class Grade(Command):
     examples = """
     sorl-edu course grade ada.ipynb --assignment 2
     sorl-edu course grade ada.ipynb --assignment 2 --json
-    sorl-edu course grade ada.ipynb --notebook 5
+    sorl-edu course grade submissions --assignment 2 --csv grades.csv
     """
 
     def run(self) -> int:
         import json
 
         from sorl_edu.course import notebooks
+        from sorl_edu.course.grading import fence
+        from sorl_edu.course.grading.classroom import grade_folder
         from sorl_edu.course.grading.grade import grade
 
-        secret = _secret()
+        secret, submission = _secret(), self.submission.expanduser()
         check(self.seconds > 0 and self.memory > 0, "--seconds and --memory must be positive")
+        check(self.jobs is None or self.jobs > 0, "--jobs must be positive")
         one = (self.assignment is None) != (self.notebook is None)
         check(one, "say what is submitted: --assignment N or --notebook N")
+        many = submission.is_dir()
+        check(not many or self.csv is not None, "a folder's points go to a table: --csv FILE.csv")
+        check(not many or not self.json, "--json is for one notebook; a folder has --csv")
+        check(many or (self.csv or self.jobs) is None, "--csv and --jobs are for a folder")
         name = self.notebook if self.assignment is None else f"A{self.assignment}"
         (source,) = notebooks.find(self.root.expanduser(), [name])
-        report = grade(
-            self.submission.expanduser(),
-            source.text(),
-            secret=secret,
-            name=source.name,
-            seconds=self.seconds,
-            memory=int(self.memory * 2**30),
-            unread=[self.root.expanduser().resolve() / "notebooks"],
-        )
+        settings = {
+            "source": source.text(),
+            "secret": secret,
+            "fence": fence.chosen(self.container, self.trusted),
+            "name": source.name,
+            "limits": fence.Limits(self.seconds, int(self.memory * 2**30)),
+        }
+        if self.csv:
+            csv, jobs = self.csv.expanduser(), self.jobs or os.cpu_count() or 1
+            rows = grade_folder(submission, csv=csv, jobs=jobs, **settings)
+            by_hand = [row.student for row in rows if row.undecided]
+            print(f"wrote {csv}: {len(rows)} students, and their feedback to {csv.with_suffix('')}")
+            if by_hand:
+                print(f"to be graded by hand: {', '.join(by_hand)}")
+            return 0
+        report = grade(submission, **settings)
         print(json.dumps(report.as_gradescope(), indent=2) if self.json else report.as_text())
         return 0
 

@@ -11,6 +11,7 @@ from helpers import TINY
 from scipy import stats
 
 from sorl_edu.agents import SORL
+from sorl_edu.course.exercises import agent_training
 from sorl_edu.course.exercises import assignment2 as exercises
 from sorl_edu.evaluation import paired_difference
 from sorl_edu.inference import best_of_n, score
@@ -132,7 +133,9 @@ class Unchanged(SORL):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    monkeypatch.setattr(exercises, "train_seeds", lambda *a, **k: pytest.fail("it was trained"))
+    monkeypatch.setattr(
+        agent_training, "train_seeds", lambda *a, **k: pytest.fail("it was trained")
+    )
 
 
 USUAL = (
@@ -170,24 +173,30 @@ def test_sorl_itself_earns_nothing(answer, said, no_training):
     assert feedback.status == "wrong" and said in feedback.text
 
 
+def handing_back(targets, arrays=()):
+    """What a grader gets from another process: it sees what an answer produced, and no answer."""
+    chosen = np.array([3, 0.5], np.float32)
+    return lambda *case, probe, **_: (
+        (chosen, targets) if probe is agent_training.rehearse else arrays
+    )
+
+
 def test_the_grader_compares_the_targets_too():
-    """It sees what an answer produced, and not the answer."""
     targets = exercises._known_targets(exercises.TARGET_MISCONCEPTIONS[2].answer, 3, 0.5)
-    product = [np.array([3, 0.5], np.float32), targets, np.zeros(2)]
-    feedback = exercises.learned.grade([product] * exercises.learned.runs, 0)
+    feedback = exercises.learned.examine(handing_back(targets), 0)
     assert feedback.status == "wrong" and "after the task has ended" in feedback.text
 
 
 def test_networks_of_another_size_are_not_evaluated():
     targets = exercises._known_targets(exercises.best_of_n_target.solution, 3, 0.5)
-    product = [np.array([3, 0.5], np.float32), targets, np.zeros((2, 2)), np.zeros(2)]
-    feedback = exercises.learned.grade([product] * exercises.learned.runs, 0)
+    feedback = exercises.learned.examine(handing_back(targets, [np.zeros((2, 2))]), 0)
     assert feedback.status == "wrong" and "other shapes" in feedback.text
 
 
 @pytest.mark.slow
 def test_a_short_training_is_measured_in_the_maze(monkeypatch):
-    monkeypatch.setattr(exercises, "hyperparameters", lambda: dict(vars(TINY)))
+    for module in (exercises, agent_training):
+        monkeypatch.setattr(module, "hyperparameters", lambda: dict(vars(TINY)))
     right = agent_with(exercises.best_of_n_target.solution)
     feedback = replace(exercises.learned, size=20, runs=2)(right)
     assert len(feedback.values) == 2 and "over 2 seeds" in feedback.text, feedback

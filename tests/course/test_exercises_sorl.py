@@ -46,11 +46,11 @@ def test_a_right_answer_passes_however_it_is_written(exercise, answer, seed):
 
 def test_the_gradient_crosses_the_steps():
     theta, obs, noise, m = exercises.policy_action.cases(jax.random.key(3))[-1]
-    through = exercises._action_and_gradient(
-        exercises.policy_action.solution, theta, obs, noise, m
-    )[1]
+    through = exercises.action_and_gradient(exercises.policy_action.solution, theta, obs, noise, m)[
+        1
+    ]
     stopped = exercises.policy_action.misconceptions[0].answer
-    last_only = exercises._action_and_gradient(stopped, theta, obs, noise, m)[1]
+    last_only = exercises.action_and_gradient(stopped, theta, obs, noise, m)[1]
     assert not jnp.allclose(through, last_only, rtol=0.05)
 
 

@@ -7,23 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sorl_edu.course.exercises.exercise import Misconception
+from sorl_edu.course.exercises.attempt import Stopped
+from sorl_edu.course.exercises.exercise import Misconception, named
 from sorl_edu.course.exercises.measured import Measured, tree_like
+from sorl_edu.course.grading.messages import Other
 from sorl_edu.errors import DataError
 from sorl_edu.evaluation import t_interval
 
 
-def produce(answer, seeds, size):
-    return [{"x": jnp.asarray(answer(jax.random.key(seed)))} for seed in seeds]
-
-
-def measure(products, seeds, size):
-    return [float(tree_like(product, {"x": jnp.zeros(2)})["x"].mean()) for product in products]
+def measure(ask, seeds, size):
+    return [tree_like(ask(jax.random.key(seed)), jnp.zeros(2)).mean() for seed in seeds]
 
 
 def measured(**settings):
-    common = dict(number="9.9", produce=produce, measure=measure, quantity="mean", size=1)
-    return Measured(**common, **settings)
+    return Measured(number="9.9", measure=measure, quantity="mean", size=1, **settings)
 
 
 HIGHER = measured(goal=1.0, baseline=0.5, runs=4)
@@ -60,8 +57,8 @@ def test_the_mean_reaches_the_goal_or_the_interval_excludes_the_baseline(
 def test_a_mean_that_is_the_goal_but_for_rounding_reaches_it():
     check = measured(goal=0.8, baseline=0.5)
     assert np.mean([1, 0.4, 1]) < 0.8
-    made = [{"x": np.full(2, value)} for value in (1, 0.4, 1)]
-    assert check.grade(made, 0).status == "right"
+    made = iter((1, 0.4, 1))
+    assert check(lambda key: np.full(2, next(made))).status == "right"
 
 
 def test_the_runs_seeds_follow_from_the_checks_seed():
@@ -78,18 +75,15 @@ def test_the_description_for_instructors_has_the_goal_and_the_baseline():
 KNOWN = Misconception("no noise", "your answer ignores its key.", lambda key: jnp.ones(2))
 
 
-def test_a_usual_mistake_is_named_whether_it_is_found_before_a_run_or_after():
-    def objects(*given):
-        raise DataError(f"it can't be right: {KNOWN.message}")
+def test_a_usual_mistake_that_is_found_on_the_way_is_named():
+    def objects(ask, seeds, size):
+        raise Stopped(named(KNOWN))
 
-    for stage in ("produce", "measure"):
-        check = replace(HIGHER, **{stage: objects}, misconceptions=(KNOWN,))
-        feedback = check(around(1.2, 0.01))
-        assert (feedback.status, feedback.misconception) == ("wrong", "no noise"), stage
-        assert feedback.text == "A usual mistake (no noise): your answer ignores its key."
-        unknown = replace(check, misconceptions=())(around(1.2, 0.01))
-        assert unknown.misconception is None and "it can't be right" in unknown.text
-        assert check.describe().endswith("- *no noise*: your answer ignores its key.")
+    check = replace(HIGHER, measure=objects, misconceptions=(KNOWN,))
+    feedback = check(around(1.2, 0.01))
+    assert (feedback.status, feedback.misconception) == ("wrong", "no noise")
+    assert feedback.text == "A usual mistake (no noise): your answer ignores its key."
+    assert check.describe().endswith("- *no noise*: your answer ignores its key.")
 
 
 def test_a_blank_is_reported_and_an_error_is_explained():
@@ -101,16 +95,17 @@ def test_a_blank_is_reported_and_an_error_is_explained():
 @pytest.mark.parametrize(
     "given, said",
     [
-        ([], "there are 0 runs, not 4"),
-        ([{"x": np.zeros(2)}] * 3, "there are 3 runs, not 4"),
-        ([{"x": np.zeros(3)}] * 4, "other shapes"),
-        ([[np.zeros(2), np.zeros(2)]] * 4, "other shapes"),
-        ([{"x": np.array(["a", "b"])}] * 4, "can't be measured"),
-        ([{"x": np.array([1.0, np.nan])}] * 4, "NaN or infinite"),
+        (np.zeros(3), "other shapes"),
+        ([], "other shapes"),
+        ([np.zeros(2), np.zeros(2)], "other shapes"),
+        (np.array(["a", "b"]), "can't be measured"),
+        (Other("Thing"), "can't be measured"),
+        ({1: np.zeros(2), "one": np.zeros(2)}, "can't be measured"),
+        (np.array([1.0, np.nan]), "NaN or infinite"),
     ],
 )
 def test_outputs_may_be_anything(given, said):
-    feedback = HIGHER.grade(given, 0)
+    feedback = HIGHER.examine(lambda *case: given, 0)
     assert feedback.status == "wrong" and said in feedback.text and not feedback.values
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu.course.exercises import shortcut_training
-from sorl_edu.course.exercises.exercise import Draws, Exercise, Feedback, Misconception, is_blank
+from sorl_edu.course.exercises.attempt import Ask, Feedback, Stopped, attempt
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, named
 from sorl_edu.course.exercises.flow_matching import path_cases
+from sorl_edu.course.exercises.given import bent_field, bent_flow, column, target_and_gradient
 from sorl_edu.course.exercises.measured import Measured, means_differ, tree_like
-from sorl_edu.course.exercises.shortcut import bent_field, column, target_and_gradient
-from sorl_edu.course.exercises.shortcut_training import BATCH, M, unseen
-from sorl_edu.errors import DataError, check
+from sorl_edu.course.exercises.shortcut_training import PROBES, REHEARSALS, M
 from sorl_edu.flow_matching import Field, flow_matching_loss
 from sorl_edu.shortcut import Shortcut, at_step_size
-from sorl_edu.training import seed_state
+from sorl_edu.training import seed_keys
 
 # -------------------------------------------------------------------------- A1.1 the cosine path
 
@@ -170,16 +170,11 @@ cosine_path = Exercise(
 # -------------------------------------------------------------------------- A1.2 Heun's method
 
 
-def _bent_flow(obs: Array, a_t: Array, t: ArrayLike) -> Array:
-    """A velocity field that depends on all of its arguments."""
-    return bent_field(obs, a_t, t, column(a_t, 0.25))
-
-
 def _heun_cases(key: PRNGKeyArray) -> list[tuple]:
     """(field, obs, noise, steps); 1 step comes last, where few mistakes show."""
     draw = Draws(key)
     return [
-        (_bent_flow, draw.normal(5, 1), draw.normal(5, 2, scale=0.5), steps) for steps in (3, 5, 1)
+        (bent_flow, draw.normal(5, 1), draw.normal(5, 2, scale=0.5), steps) for steps in (3, 5, 1)
     ]
 
 
@@ -322,7 +317,7 @@ heun = Exercise(
 
 
 def _target_cases(key: PRNGKeyArray) -> list[tuple]:
-    """(obs, a_t, t, h1, h2): jumps of k/6 whose parts, j/6 and (k - j)/6, differ in each row."""
+    """(shortcut, obs, a_t, t, h1, h2): jumps of k/6 whose parts, j/6 and (k - j)/6, differ."""
     cases, draw = [], Draws(key)
     for j, k in (
         ((1, 1, 2, 4, 1, 5), (3, 4, 6, 6, 6, 6)),
@@ -331,7 +326,7 @@ def _target_cases(key: PRNGKeyArray) -> list[tuple]:
         part, whole = (np.array(number)[:, None] for number in (j, k))
         times = draw.rng.integers(0, 7 - whole) / 6, part / 6, (whole - part) / 6
         columns = (jnp.asarray(column, jnp.float32) for column in times)
-        cases.append((draw.normal(6, 1), draw.normal(6, 2), *columns))
+        cases.append((bent_field, draw.normal(6, 1), draw.normal(6, 2), *columns))
     return cases
 
 
@@ -494,36 +489,6 @@ target = Exercise(
 # ------------------------------------------------------------ A1.4 a shortcut for three steps
 
 
-def _watched(obs: Array, a_t: Array, t: Array | float, h: Array | float) -> Array:
-    """A shortcut that checks its arguments.
-
-    Raises:
-        ValueError: t or h is no column; a jump is no multiple of 1/M, or leads past t = 1.
-    """
-    for name, values in (("t", t), ("h", h)):
-        if jnp.shape(values) != (len(a_t), 1):
-            raise ValueError(
-                f"the shortcut takes {name} as a column, (batch, 1) = ({len(a_t)}, 1), and got the "
-                f"shape {jnp.shape(values)}"
-            )
-    if not isinstance(t, jax.core.Tracer) and not isinstance(h, jax.core.Tracer):
-        start, length = np.asarray(t), np.asarray(h)
-        count = np.round(length * M)
-        off_grid = (np.abs(length * M - count) > 1e-3) | (count < 1) | (count > M)
-        if off_grid.any():
-            raise ValueError(
-                f"the shortcut is evaluated for a jump of {length[off_grid][0]:.3g}, which is none "
-                f"of 1/{M}, 2/{M}, ..., {M}/{M}"
-            )
-        late = (count > 1) & (start + length > 1 + 1e-3)
-        if late.any():
-            raise ValueError(
-                f"a jump of {length[late][0]:.3g} starts at t = {start[late][0]:.3g} and leads "
-                "past t = 1"
-            )
-    return bent_field(obs, a_t, t, h)
-
-
 def _loss_with(
     *,
     source: Callable = lambda shortcut, target_shortcut: target_shortcut,
@@ -655,134 +620,70 @@ LOSS_MISCONCEPTIONS = (
 )
 """Losses that train well enough to pass a measurement, and what is wrong with them."""
 
-# Of a shortcut, and of a target shortcut: factors of 1, h, t, h t, a_t and h a_t in the velocity.
-PROBES = np.array(
-    [
-        [[3, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
-        [[0, 0, 0, 0, 0, 0], [0, 3, 0, 0, 0, 0]],
-        [[0, 3, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
-        [[0, 0, 3, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
-        [[0, 0, 0, 0, 3, 0], [0, 0, 0, 0, 0, 0]],
-        [[0, 0, 0, 0, 0, 0], [0, 0, 2, 0, 0, 0]],
-        [[0, 0, 0, 0, 0, 0], [0, 0, 0, 4, 0, 0]],
-        [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 2]],
-        [[0, 0, 0, 0, 0, 3], [0, 1, 1, 0, 0, 0]],
-    ],
-    np.float32,
-)
-REHEARSALS = 384  # batches over which a loss is averaged for each probe
-
-
-def _features(a_t: Array, t: Array, h: Array) -> Array:
-    one = jnp.ones_like(a_t)
-    return jnp.stack([one, h * one, t * one, h * t * one, a_t, h * a_t])
-
-
-def _rehearsals(answer: Callable, seed: int = 0) -> Float[Array, "probe batch"]:
-    """The loss of every probe on many batches. At h = 1/M a probe's shortcut is 0, so that flow
-    matching is the same for all, whatever the times that it draws."""
-    obs, actions = jnp.zeros((BATCH, 1)), jnp.asarray(unseen(0, BATCH))
-
-    def once(probe: Array, key: PRNGKeyArray) -> Array:
-        def shortcut(obs, a_t, t, h):
-            return (h - 1 / M) * jnp.tensordot(probe[0], _features(a_t, t, h), 1)
-
-        def target_shortcut(obs, a_t, t, h):
-            return jnp.tensordot(probe[1], _features(a_t, t, h), 1)
-
-        return answer(shortcut, target_shortcut, obs, actions, key)
-
-    keys = jax.random.split(jax.random.key(seed), REHEARSALS)
-    batches = jax.vmap(once, (None, 0))  # of one probe
-    run = jax.jit(lambda keys: jax.lax.map(lambda probe: batches(probe, keys), jnp.asarray(PROBES)))
-    return run(keys)
-
 
 @cache
-def _rehearsals_of(number: int) -> Array:
-    """Those of a misconception, by its number; -1 is the solution. Other keys than an answer's."""
-    known = _loss_with() if number < 0 else LOSS_MISCONCEPTIONS[number].answer
-    return _rehearsals(known, seed=1)
+def _rehearsals_of(known: Callable) -> Array:
+    """Those of the solution or of a misconception. Other keys than an answer's."""
+    return shortcut_training.rehearsals(known, seed=1)
 
 
-def _objection(rehearsals: Array | np.ndarray) -> str | None:
+_SOLUTION = _loss_with()
+
+
+def _objection(ask: Ask) -> Feedback | None:
     """What is wrong with a loss, by its means over many batches; None if nothing is."""
-    if not means_differ(rehearsals, _rehearsals_of(-1)):
+    like = np.zeros((len(PROBES), REHEARSALS), np.float32)
+    found = tree_like(ask(probe=shortcut_training.rehearse), like)
+    if not means_differ(found, _rehearsals_of(_SOLUTION)):
         return None
-    for number, known in enumerate(LOSS_MISCONCEPTIONS):
-        if not means_differ(rehearsals, _rehearsals_of(number)):
-            return known.message
-    return (
-        "your loss has another mean than the assignment's, for some shortcut and target_shortcut. "
+    for known in LOSS_MISCONCEPTIONS:
+        if not means_differ(found, _rehearsals_of(known.answer)):
+            return named(known)
+    return Feedback(
+        "wrong",
+        "Your loss has another mean than the assignment's, for some shortcut and target_shortcut. "
         "Compare: the draws of k, j, t and noise, each with a key of its own; which of the two "
-        "makes the whole jump, and which the parts; the lengths that weight the parts."
+        "makes the whole jump, and which the parts; the lengths that weight the parts.",
     )
-
-
-def _rehearse(answer: Callable) -> Array | None:
-    """The losses of the probes, after a batch of a shortcut that checks its arguments.
-
-    None if the answer is a blank.
-
-    Raises:
-        ValueError: see `_watched`; the loss is no scalar; or it is not the assignment's.
-    """
-    obs, actions = jnp.zeros((BATCH, 1)), jnp.asarray(unseen(0, BATCH))
-    value = answer(_watched, _watched, obs, actions, jax.random.key(0))
-    if isinstance(value, tuple):
-        raise ValueError("the loss should be one number; it is a tuple, perhaps with metrics")
-    if is_blank(value):
-        return None
-    if jnp.shape(value) != ():
-        raise ValueError(f"the loss should be one number, and has the shape {jnp.shape(value)}")
-    found = _rehearsals(answer)
-    objection = _objection(found)
-    if objection:
-        raise ValueError(objection)
-    return found
 
 
 def ready(answer: Callable) -> Feedback:
     """Whether a loss is that of A1.4, on average over many batches; takes seconds."""
     try:
-        value = _rehearse(answer)
-    except Exception as error:
-        return loss.explain(loss.stopped(answer, error), seed=0)
-    if value is None:
-        return loss.unfinished(answer)
+        objection = _objection(partial(attempt, answer, number=loss.number))
+    except Stopped as stop:
+        return stop.feedback
     text = (
         f"Ready to train: on {REHEARSALS} batches, your loss has the mean that it should have, and "
         f"jumps are multiples of 1/{M}, of which none leads past t = 1."
     )
-    return Feedback("right", text)
+    return Feedback("right", text) if objection is None else objection
 
 
-def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTree]:
-    """For each seed, the losses of the probes, and the parameters of a shortcut that the answer
-    trained."""
-    rehearsals = _rehearse(answer)
-    if rehearsals is None:
-        return [None]
-    params = shortcut_training.train(answer, seeds, updates=updates)
-    return [[rehearsals, *jax.tree.leaves(seed_state(params, i))] for i in range(len(seeds))]
+def _distances(ask: Ask, seeds: Sequence[int], updates: int) -> np.ndarray:
+    """Each seed's energy distance, averaged over the numbers of steps.
 
-
-def _measure(products: Sequence[PyTree], seeds: Sequence[int], updates: int) -> np.ndarray:
-    """Each seed's energy distance, averaged over the numbers of steps."""
-    like = jax.eval_shape(shortcut_training.init, jax.random.key(0))
-    leaves = [jax.tree.leaves(product) for product in products]
-    rehearsals = tree_like(leaves[0][:1], [np.zeros((len(PROBES), REHEARSALS), np.float32)])[0]
-    objection = _objection(rehearsals)
-    check(not objection, objection or "", DataError)
-    params = [tree_like(after, like) for _, *after in leaves]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
-    return shortcut_training.distances(stacked, seeds).mean(1)
+    The answer gets points and keys, from which nobody can tell the seeds of what is measured.
+    """
+    if (objection := _objection(ask)) is not None:
+        raise Stopped(objection)
+    like = jax.eval_shape(
+        jax.vmap(shortcut_training.init), jax.eval_shape(lambda: seed_keys(range(len(seeds))))
+    )
+    keys = jax.vmap(partial(jax.random.fold_in, data=1))(seed_keys(seeds))
+    params = ask(
+        shortcut_training.points_of(seeds),
+        keys,
+        updates,
+        probe=shortcut_training.trained,
+        parts=len(jax.tree.leaves(like)),
+    )
+    return shortcut_training.distances(tree_like(params, like), seeds).mean(1)
 
 
 loss = Measured(
     number="A1.4",
-    produce=_produce,
-    measure=_measure,
+    measure=_distances,
     quantity="energy distance",
     goal=0.11,
     baseline=0.25,

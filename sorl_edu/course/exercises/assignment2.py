@@ -7,35 +7,35 @@ evaluated in the maze, by a grader in another process than the one in which the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import stats
 
 from sorl_edu.agents import SORL
-from sorl_edu.agents.agent import encode, without
-from sorl_edu.agents.presets import preset
-from sorl_edu.course.exercises.exercise import (
-    Draws,
-    Exercise,
-    Misconception,
-    is_blank,
-    with_gradient,
+from sorl_edu.course.exercises import agent_training
+from sorl_edu.course.exercises.agent_training import (
+    REHEARSALS,
+    REHEARSED_STEPS,
+    ROWS,
+    dataset,
+    hyperparameters,
+    rehearsal,
+    targets_of,
+    to_act,
 )
+from sorl_edu.course.exercises.attempt import Ask, Feedback, Stopped
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, named
+from sorl_edu.course.exercises.given import quarrelling_critics, target_and_gradient
 from sorl_edu.course.exercises.measured import Measured, means_differ, tree_like
-from sorl_edu.course.exercises.shortcut import scaled
 from sorl_edu.course.shipped import ENVIRONMENT
-from sorl_edu.datasets.ogbench import OfflineDataset, load
-from sorl_edu.errors import DataError, check
 from sorl_edu.evaluation import bounded_interval, evaluate
 from sorl_edu.inference import score
 from sorl_edu.temporal_difference import Batch, Critic
-from sorl_edu.training import init_seeds, seed_keys, seed_state, train_seeds
+from sorl_edu.training import init_seeds, seed_keys, seed_state
 
 # ---------------------------------------------------------------------------------- A2.1 pessimism
 
@@ -132,7 +132,7 @@ def _best_of_n_target_with(
 
 
 def _best_of_n_target_cases(key: PRNGKeyArray) -> list[tuple]:
-    """(batch, candidates, discount, kappa), with tasks that end and returns of several steps.
+    """(critic, batch, candidates, discount, kappa), tasks that end, returns of several steps.
 
     In many rows, and for a large kappa, the best mean is not the best pessimistic value.
     """
@@ -146,23 +146,8 @@ def _best_of_n_target_cases(key: PRNGKeyArray) -> list[tuple]:
             horizons=jnp.asarray(1 + rows % 4, jnp.float32),
             next_observations=draw.normal(12, 3),
         )
-        cases.append((batch, draw.normal(n, 12, 2), discount, kappa))
+        cases.append((quarrelling_critics, batch, draw.normal(n, 12, 2), discount, kappa))
     return cases
-
-
-def _critics(obs: Array, actions: Array) -> Float[Array, "3 batch"]:
-    """Three critics in closed form that disagree."""
-    base = (obs[:, :2] * actions).sum(-1) + jnp.sin(3 * actions[:, 0]) / 2
-    return jnp.stack([base, base + 3 * jnp.cos(4 * actions[:, 1]), 1.5 * base - obs[:, 2]])
-
-
-def _target_and_gradient(answer: Callable, *case: Any) -> tuple:
-    """The target, and its gradient by a parameter of the critics: 0 if the target is stopped."""
-
-    def with_scale(scale: Array) -> PyTree:
-        return answer(scaled(_critics, scale), *case)
-
-    return with_gradient(with_scale, jnp.ones(()))
 
 
 def _values_of_mixed_rows(critic: Critic, obs: Array, candidates: Array, kappa: float) -> Array:
@@ -195,7 +180,7 @@ best_of_n_target = Exercise(
     parts=("the target", "its gradient by the critics' parameters"),
     solution=_best_of_n_target_with(),
     cases=_best_of_n_target_cases,
-    probe=_target_and_gradient,
+    probe=target_and_gradient,
     right="Right: the best candidate by its pessimistic value, nothing after the end, no gradient.",
     misconceptions=(
         Misconception(
@@ -279,40 +264,6 @@ UPDATES, STARTS = 6000, 20
 SETTING = {"steps": 4, "candidates": 8}
 
 
-@lru_cache(maxsize=1)
-def dataset() -> OfflineDataset:
-    """The shipped PointMaze data, with the rewards of OGBench's environment."""
-    return load(ENVIRONMENT)
-
-
-def hyperparameters() -> dict[str, Any]:
-    """The arguments of the student's class: the preset, changed to learn faster."""
-    changes = {"optimizer.learning_rate": 1e-3, "tau": 0.02, "q_weight": 5000.0}
-    return dict(vars(preset("pointmaze", **changes)))
-
-
-REHEARSALS, ROWS = 256, 48  # draws of the target, and transitions, before anything is trained
-
-
-@lru_cache(maxsize=2)
-def _rehearsal(agent: SORL) -> tuple[PyTree, Batch]:
-    """A state of SORL itself, whose critics give large and different values, and rows with every
-    mask and horizon."""
-    data = agent.prepare(dataset().train)
-    state = agent.init(jax.random.key(0), dataset().train)
-    loud = jax.tree.map(lambda leaf: 3 * leaf + 0.3, state.critic.target)
-    state = state.replace(critic=state.critic.replace(target=loud))
-    batch, row = encode(state.encoder, data.sample(jax.random.key(1), ROWS)), np.arange(ROWS)
-    masks, horizons = jnp.asarray(row % 2 * 1.0), jnp.asarray(1.0 + row // 2 % 5)
-    return state, replace(batch, masks=masks, horizons=horizons)
-
-
-def _targets(target: Callable, seed: int) -> Float[Array, "rows draws"]:
-    """The TD targets `target(key)` of the rehearsal's rows, for many keys."""
-    keys = jax.random.split(jax.random.key(seed), REHEARSALS)
-    return jax.jit(jax.vmap(target, out_axes=1))(keys)
-
-
 def _known_targets(method: Callable, candidates: int, kappa: float) -> Array:
     """Those of a function with the arguments of A2.2's, with other keys than an answer's."""
     return _targets_of(SORL(**hyperparameters()), method, candidates, kappa)
@@ -320,7 +271,7 @@ def _known_targets(method: Callable, candidates: int, kappa: float) -> Array:
 
 @lru_cache(maxsize=64)
 def _targets_of(agent: SORL, method: Callable, candidates: int, kappa: float) -> Array:
-    state, batch = _rehearsal(agent)
+    state, batch = rehearsal(agent)
 
     def target(key: PRNGKeyArray) -> Array:
         obs, params, steps = batch.next_observations, state.field.params, REHEARSED_STEPS
@@ -329,27 +280,31 @@ def _targets_of(agent: SORL, method: Callable, candidates: int, kappa: float) ->
         critic = agent.q(state.critic.target, steps)
         return method(critic, batch, drawn, agent.discount, kappa)
 
-    return _targets(target, seed=1)
+    return targets_of(target, seed=1)
 
 
-def _objection(targets: Array | np.ndarray, candidates: int, kappa: float) -> str | None:
+def _objection(ask: Ask) -> Feedback | None:
     """What is wrong with an agent's targets, by their means over many draws; None if nothing is."""
+    like = (np.zeros(2, np.float32), np.zeros((ROWS, REHEARSALS), np.float32))
+    chosen, targets = tree_like(ask(probe=agent_training.rehearse, parts=2), like)
+    candidates, kappa = int(chosen[0]), float(chosen[1])
     if not 2 <= candidates <= 64:
-        return f"backup_candidates must be from 2 to 64, to choose among; it is {candidates}"
+        text = f"backup_candidates must be from 2 to 64, to choose among; it is {candidates}"
+        return Feedback("wrong", text)
     known = partial(_known_targets, candidates=candidates, kappa=kappa)
     if not means_differ(targets, known(_best_of_n_target_with())):
         return None
     for mistake in TARGET_MISCONCEPTIONS:
         if not means_differ(targets, known(mistake.answer)):
-            return mistake.message
-    return (
+            return named(mistake)
+    return Feedback(
+        "wrong",
         "td_target is not the best-of-N target of A2.2 with your backup_candidates and kappa: its "
         "mean over many draws is another. Draw every candidate with a key of its own, at the next "
-        "observations, and value them with the critic's moving average."
+        "observations, and value them with the critic's moving average.",
     )
 
 
-REHEARSED_STEPS = 1
 TARGET_MISCONCEPTIONS = (
     Misconception(
         "SORL's own target",
@@ -373,57 +328,30 @@ TARGET_MISCONCEPTIONS = (
 """Targets that may train well enough; their answers have the arguments of A2.2's."""
 
 
-def _produce(answer: Callable, seeds: Sequence[int], updates: int) -> list[PyTree]:
-    """For each seed N, kappa and the targets of the rehearsal, and the trained agent's arrays."""
-    agent = answer(**hyperparameters())
-    check(isinstance(agent, SORL), f"your class should be a kind of SORL; it makes {agent!r}")
-    state, batch = _rehearsal(SORL(**hyperparameters()))
-    target = partial(agent.td_target, state, batch, steps=REHEARSED_STEPS)
-    first = target(jax.random.key(0))
-    if is_blank(first):
-        return [first]
-    for name in ("backup_candidates", "kappa"):
-        check(hasattr(agent, name), f"your class has no field {name}: its target needs it")
-    chosen = int(agent.backup_candidates), float(agent.kappa)
-    targets = _targets(target, seed=0)
-    objection = _objection(targets, *chosen)
-    check(not objection, objection or "")
-    state = train_seeds(agent, dataset().train, updates=updates, keys=seed_keys(seeds)).state
-    # as leaves: a None in the tree, for what is left out, would be taken for a blank
-    leaves = [jax.tree.leaves(seed_state(_to_act(state), i)) for i in range(len(seeds))]
-    return [[np.array(chosen, np.float32), targets, *trained] for trained in leaves]
-
-
-def _measure(products: Sequence[PyTree], seeds: Sequence[int], updates: int) -> list[float]:
-    """Success of SORL with what was learned, from the same starts for every seed."""
+def _success(ask: Ask, seeds: Sequence[int], updates: int) -> list[float]:
+    """Success of SORL with what the answer's class learned, from the same starts for every seed."""
+    if (objection := _objection(ask)) is not None:
+        raise Stopped(objection)
     agent = SORL(**hyperparameters())
-    states = _to_act(init_seeds(agent, seed_keys(seeds), dataset().train))
-    like = [np.zeros(2, np.float32), np.zeros((ROWS, REHEARSALS), np.float32)]
+    keys = jax.vmap(partial(jax.random.fold_in, data=1))(seed_keys(seeds))
+    like = to_act(init_seeds(agent, keys, dataset().train))
+    parts = len(jax.tree.leaves(like))
+    learned = tree_like(ask(keys, updates, probe=agent_training.trained, parts=parts), like)
     success = []
-    for i, product in enumerate(products):
-        leaves = jax.tree.leaves(product)
-        (candidates, kappa), targets = tree_like(leaves[:2], like)
-        objection = _objection(targets, int(candidates), float(kappa)) if i == 0 else None
-        check(not objection, objection or "", DataError)
-        state = tree_like(leaves[2:], seed_state(states, i))
+    for i in range(len(seeds)):
+        state = seed_state(learned, i)
         episodes, _ = evaluate(agent, state, ENVIRONMENT, episodes=STARTS, seed=seeds[0], **SETTING)
         success.append(float(episodes.success.mean()))
     return success
 
 
-def _to_act(state: PyTree) -> PyTree:
-    return without(state, "moments", "target")
-
-
 learned = Measured(
     number="A2.3",
-    produce=_produce,
-    measure=_measure,
+    measure=_success,
     quantity="success in the maze",
     goal=0.6,  # a training mostly succeeds or fails as a whole: two of three are enough
     baseline=0.2,
     size=UPDATES,
-    prepare=dataset,
     interval=bounded_interval,
     misconceptions=TARGET_MISCONCEPTIONS,
 )

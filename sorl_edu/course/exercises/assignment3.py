@@ -9,9 +9,8 @@ decides: the game has the agent, the environment and the account.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +20,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from sorl_edu.agents.agent import Agent, State, propose
 from sorl_edu.course import shipped
+from sorl_edu.course.exercises.attempt import Ask
 from sorl_edu.course.exercises.exercise import Exercise, Misconception
+from sorl_edu.course.exercises.given import OBSERVED, Situation
 from sorl_edu.course.exercises.measured import Measured
-from sorl_edu.environments.make import MOST_AT_ONCE, make_env
+from sorl_edu.environments.make import MOST_AT_ONCE
 from sorl_edu.environments.rollout import Moment, rollout
 from sorl_edu.errors import check
 from sorl_edu.inference import network_evaluations
@@ -146,39 +147,6 @@ STEPS, CANDIDATES = (1, 2, 4, 8), (1, 2, 4, 8, 16, 32)
 EPISODES = 12
 TASKS, UNSEEN_TASKS = (1, 2), (3, 4, 5)
 """Tasks of cube-single: students develop on the first, and are graded on the others."""
-
-# Columns of cube-single's observation. Positions are in units of 0.1 m.
-_GRIPPER, _CONTACT, _CUBE = slice(12, 15), 18, slice(19, 22)
-_OBSERVED = 28
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What a controller knows about B simultaneous episodes before their next action."""
-
-    t: int
-    """Actions taken so far."""
-    limit: int
-    """The number of actions after which an episode has failed."""
-    left: Float[np.ndarray, " batch"]
-    """Network evaluations left on the account."""
-    q: Float[np.ndarray, " batch"]
-    """Value of the last action; NaN if the critic did not evaluate it (N = 1, or t = 0)."""
-    spread: Float[np.ndarray, " batch"]
-    """Standard deviation of the last candidates' values; NaN likewise."""
-    obs: Float[np.ndarray, "batch obs"]
-    """The observations."""
-
-    @property
-    def distance(self) -> Float[np.ndarray, " batch"]:
-        """Metres from the gripper to the centre of the cube."""
-        return np.linalg.norm(self.obs[:, _GRIPPER] - self.obs[:, _CUBE], axis=1) / 10
-
-    @property
-    def contact(self) -> Float[np.ndarray, " batch"]:
-        """How firmly a finger of the gripper touches something, 0 to 1."""
-        return self.obs[:, _CONTACT]
-
 
 # From a situation to (m, N): numbers, or arrays with one for each episode.
 Controller = Callable[[Situation], tuple[int | np.ndarray, int | np.ndarray]]
@@ -315,46 +283,26 @@ def _tasks(seeds: Sequence[int]) -> tuple[int, ...]:
     return TASKS if seeds[0] == spend.seeds(0)[0] else UNSEEN_TASKS
 
 
-def _produce(controller: Callable, seeds: Sequence[int], episodes: int) -> list[list[np.ndarray]]:
-    """m and N that a controller played: for each seed, an array for each task."""
+def _measure(ask: Ask, seeds: Sequence[int], episodes: int) -> list[float]:
+    """Success of each seed's games, played here: the answer gets situations, and decides."""
+
+    def controller(situation: Situation) -> tuple:
+        return ask(situation, parts=2)
+
     account, unknown = np.full(episodes, float(BUDGET * LIMIT)), np.full(episodes, np.nan)
-    obs = np.zeros((episodes, _OBSERVED), np.float32)
+    obs = np.zeros((episodes, OBSERVED), np.float32)
     first = Situation(0, LIMIT, account, unknown, unknown, obs)
     _choice(controller(first), episodes)  # a blank or a mistake is reported before the games
-    products: list[list[np.ndarray]] = [[] for _ in seeds]
-    games = progress_bar(_games(seeds), total=len(seeds) * len(_tasks(seeds)), unit="game")
-    for i, task in games:
-        products[i].append(play(controller, task, seed=seeds[i], episodes=episodes)[1])
-    return products
-
-
-def _measure(products: Sequence, seeds: Sequence[int], episodes: int) -> list[float]:
-    """Success when the same decisions are played again, without the controller.
-
-    A game depends on its seed and on the decisions alone, so the decisions are enough.
-    """
-    decisions = [iter(jax.tree.leaves(product)) for product in products]
+    games = [(i, task) for task in _tasks(seeds) for i in range(len(seeds))]  # to reuse the robots
     success: list[list[float]] = [[] for _ in seeds]
-    for i, task in _games(seeds):
-        replay = partial(_replay, np.asarray(next(decisions[i])))
-        table, _ = play(replay, task, seed=seeds[i], episodes=episodes)
+    for i, task in progress_bar(games, unit="game"):
+        table, _ = play(controller, task, seed=seeds[i], episodes=episodes)
         success[i].append(table.success.mean())
     return [float(np.mean(of_seed)) for of_seed in success]
 
 
-def _games(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The index of a seed and a task for each game, task by task, to reuse its environments."""
-    return ((i, task) for task in _tasks(seeds) for i in range(len(seeds)))
-
-
-def _replay(played: Int[np.ndarray, "time batch 2"], situation: Situation) -> tuple:
-    """(0, 0) is the choice of an empty account, which leads to it again, whatever is chosen."""
-    return tuple(np.where(played[situation.t] == 0, 1, played[situation.t]).T)
-
-
 spend = Measured(
     number="A3.2",
-    produce=_produce,
     measure=_measure,
     quantity="success",
     goal=0.42,
@@ -362,5 +310,4 @@ spend = Measured(
     baseline_name="the best constant controller's",
     size=EPISODES,
     runs=5,
-    prepare=lambda: make_env("cube-single-singletask-v0"),
 )

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
+from sorl_edu.course.exercises.given import swirl
 from sorl_edu.flow_matching import Field, integrate, interpolate, velocity_target
 
 SIZES = ((5, 2), (3, 1))  # (batch, action) of the cases: a missing axis shows in the second
@@ -18,15 +19,6 @@ def path_cases(key: PRNGKeyArray) -> list[tuple]:
     """(noise, actions, t) in several sizes."""
     draw = Draws(key)
     return [(draw.normal(*size), draw.normal(*size), draw.uniform(size[0], 1)) for size in SIZES]
-
-
-def require_column(name: str, values: ArrayLike, a_t: Array) -> None:
-    """Raises ValueError unless a field's input is (batch, 1): others may broadcast to nonsense."""
-    if jnp.shape(values) != (len(a_t), 1):
-        raise ValueError(
-            f"the field takes {name} as a column, (batch, 1) = ({len(a_t)}, 1), and got the shape "
-            f"{jnp.shape(values)}"
-        )
 
 
 # ------------------------------------------------------------------------ 1.1 path and velocity
@@ -119,17 +111,11 @@ path = Exercise(
 # ------------------------------------------------------------------------- 1.2 the Euler sampler
 
 
-def _swirl(obs: Array, a_t: Array, t: ArrayLike) -> Array:
-    """A field that depends on all of its arguments and has no symmetry in t."""
-    require_column("t", t, a_t)
-    return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] + 0.3 * obs - 0.4
-
-
 def _euler_cases(key: PRNGKeyArray) -> list[tuple]:
     """(field, obs, noise, steps) in several sizes; 1 step is last, where few mistakes show."""
     draw = Draws(key)
     return [
-        (_swirl, draw.normal(size[0], 1), draw.normal(*size), steps)
+        (swirl, draw.normal(size[0], 1), draw.normal(*size), steps)
         for size, steps in zip((*SIZES, SIZES[0]), (4, 7, 1), strict=True)
     ]
 

@@ -1,7 +1,7 @@
 """A check by measurement: what an answer produces over several seeds, compared with a goal.
 
-    check = Measured(number="A1.4", produce=produce, measure=measure, quantity="energy distance",
-                     goal=0.1, baseline=0.3, better="lower")
+    check = Measured(number="A1.4", measure=measure, quantity="energy distance", goal=0.1,
+                     baseline=0.3, better="lower", size=3000)
     check(answer)                        # a note with the mean and its 95% interval
 
 An agent that learns has a quality, and no formula says what is right. One lucky run proves nothing,
@@ -12,20 +12,15 @@ the baseline, which is the quality without any idea of one's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from sorl_edu.course.exercises.exercise import (
-    Check,
-    Feedback,
-    Misconception,
-    listed_misconceptions,
-    named,
-)
+from sorl_edu.course.exercises.attempt import Ask, Feedback, Stopped
+from sorl_edu.course.exercises.exercise import Check, Misconception, listed_misconceptions
 from sorl_edu.errors import DataError, check
 from sorl_edu.evaluation import t_interval
 
@@ -38,10 +33,9 @@ class Measured(Check):
 
     Args:
         number: "A1.4", as in the notebook.
-        produce: `produce(answer, seeds, size)` runs the student's code and returns a tree of arrays
-            for each seed. It must not decide anything.
-        measure: `measure(products, seeds, size)` returns a number for each seed. It trusts nothing:
-            the products may be anything, as lists of leaves (`tree_like`).
+        measure: `measure(ask, seeds, size)` returns a number for each seed. It asks the answer for
+            what is measured, and trusts nothing that comes back (`tree_like`). It may raise
+            `Stopped`, with feedback of its own, or `DataError`.
         quantity: the name of these numbers.
         goal: the mean that earns all points.
         baseline: the quality without any idea; an interval that excludes it earns half the points.
@@ -51,14 +45,13 @@ class Measured(Check):
         better: whether "higher" or "lower" numbers are better.
         runs: the number of seeds.
         interval: the 95% interval of the runs' mean: `evaluation.bounded_interval` for a rate.
-        misconceptions: common mistakes, which may train well enough to reach the goal. `produce`
-            and `measure` find them, and raise an error with the message of one.
-        prepare: see `Check.prepare`.
+        misconceptions: common mistakes, which may train well enough to reach the goal. `measure`
+            finds them, and stops with the feedback of one (`exercise.named`).
+        library: see `Check.library`.
     """
 
     number: str
-    produce: Callable[[Callable, Sequence[int], int], list[PyTree]]
-    measure: Callable[[Sequence[PyTree], Sequence[int], int], Sequence[float]]
+    measure: Callable[[Ask, Sequence[int], int], Sequence[float]]
     quantity: str
     goal: float
     baseline: float
@@ -68,21 +61,15 @@ class Measured(Check):
     runs: int = 3
     interval: Callable[[Sequence[float]], tuple[float, float]] = t_interval
     misconceptions: tuple[Misconception, ...] = ()
-    prepare: Callable[[], object] = lambda: None
+    library: tuple[str, ...] = ()
 
-    def outputs(self, answer: Callable, seed: int) -> list[PyTree]:
-        return self.produce(answer, self.seeds(seed), self.size)
-
-    def grade(self, outputs: Sequence[PyTree], seed: int) -> Feedback:
-        seeds = self.seeds(seed)
+    def examine(self, ask: Ask, seed: int) -> Feedback:
         try:
-            check(len(outputs) == len(seeds), f"there are {len(outputs)} runs, not {len(seeds)}")
-            values = tuple(float(value) for value in self.measure(outputs, seeds, self.size))
-        except Exception as error:  # the outputs may be anything
-            if known := self._known(str(error)):
-                return named(known)
-            reason = f"{type(error).__name__}: {error}"
-            return Feedback("wrong", f"Your answer's results can't be measured: {reason}")
+            values = tuple(map(float, self.measure(ask, self.seeds(seed), self.size)))
+        except Stopped as stop:
+            return stop.feedback
+        except DataError as error:
+            return Feedback("wrong", f"Your answer's results can't be measured: {error}")
         if not np.isfinite(values).all():
             return Feedback("wrong", f"The {self.quantity} is NaN or infinite in some run.")
         mean, (low, high) = np.mean(values), self.interval(values)
@@ -100,14 +87,6 @@ class Measured(Check):
         if sign * nearest > sign * self.baseline:
             return Feedback("partly", f"Halfway: {result}. {rule}", None, values)
         return Feedback("wrong", f"Not yet: {result}. {rule}", None, values)
-
-    def explain(self, stopped: Feedback, seed: int) -> Feedback:
-        known = self._known(stopped.error)
-        return replace(named(known), error=stopped.error) if known else stopped
-
-    def _known(self, error: str) -> Misconception | None:
-        """The misconception whose message ends an error's."""
-        return next((one for one in self.misconceptions if error.endswith(one.message)), None)
 
     def describe(self) -> str:
         bound = "at least" if self.better == "higher" else "at most"
@@ -142,15 +121,22 @@ def tree_like(outputs: PyTree, like: PyTree) -> PyTree:
     """A tree with the structure, shapes and types of `like`, from a tree or from its leaves.
 
     Raises:
-        DataError: the shapes differ, or some numbers are NaN or infinite.
+        DataError: they are no numbers, the shapes differ, or some are NaN or infinite.
     """
-    leaves, (wanted, structure) = jax.tree.leaves(outputs), jax.tree.flatten(like)
-    check(
-        [np.shape(leaf) for leaf in leaves] == [np.shape(leaf) for leaf in wanted],
-        "its arrays have other shapes than the assignment's",
-        DataError,
-    )
-    arrays = [np.asarray(leaf, want.dtype) for leaf, want in zip(leaves, wanted, strict=True)]
+    wanted, structure = jax.tree.flatten(like)
+    try:
+        leaves = jax.tree.leaves(outputs)
+        shapes = [np.shape(leaf) for leaf in leaves]
+        check(
+            shapes == [np.shape(leaf) for leaf in wanted],
+            "its arrays have other shapes than the assignment's",
+            DataError,
+        )
+        arrays = [np.asarray(leaf, want.dtype) for leaf, want in zip(leaves, wanted, strict=True)]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError("it returns something else than numbers") from None
     finite = all(np.isfinite(array).all() for array in arrays)
     check(finite, "some of its numbers are NaN or infinite", DataError)
     return jax.tree.unflatten(structure, arrays)

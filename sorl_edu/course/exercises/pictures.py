@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from sorl_edu.course.exercises.shortcut import column
+from sorl_edu.course.exercises.given import column
 from sorl_edu.plotting import BLACK, BLUE, GREEN, ORANGE, WIDTH, new_figure, styled
 from sorl_edu.plotting.lines import course_of
 from sorl_edu.shortcut import Shortcut

@@ -7,30 +7,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, with_gradient
-from sorl_edu.course.exercises.flow_matching import require_column
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
+from sorl_edu.course.exercises.given import bent_field, column, target_and_gradient
 from sorl_edu.flow_matching import integrate
 from sorl_edu.shortcut import Shortcut, at_step_size, self_consistency_target
-
-
-def bent_field(obs: Array, a_t: Array, t: ArrayLike, h: ArrayLike) -> Array:
-    """A shortcut field that depends on all of its arguments."""
-    require_column("t", t, a_t)
-    require_column("h", h, a_t)
-    return jnp.sin(2 * a_t + 3 * t) + t**2 * a_t[:, ::-1] - 1.7 * h + 0.3 * obs
-
-
-def scaled(function: Callable[..., Array], scale: Array) -> Callable[..., Array]:
-    """The function times a number; its arguments may be named, as before."""
-    return lambda *inputs, **named: scale * function(*inputs, **named)
-
-
-def column(like: Array, value: float | Array) -> Float[Array, "batch 1"]:
-    """The same value for each row of a batch."""
-    return jnp.full((len(like), 1), value)
-
 
 # ----------------------------------------------------------------------- 2.1 the few-step sampler
 
@@ -165,12 +147,12 @@ sample = Exercise(
 
 
 def _target_cases(key: PRNGKeyArray) -> list[tuple]:
-    """(obs, a_t, t, h) for two step sizes; `target_and_gradient` adds the field in front."""
+    """(shortcut, obs, a_t, t, h) for two step sizes."""
     cases, draw = [], Draws(key)
     for h in (1 / 4, 1 / 8):
         t = jnp.asarray(draw.rng.integers(0, 2, (6, 1)) * 2 * h, jnp.float32)
         a_t = draw.normal(6, 2)
-        cases.append((draw.normal(6, 1), a_t, t, column(a_t, h)))
+        cases.append((bent_field, draw.normal(6, 1), a_t, t, column(a_t, h)))
     return cases
 
 
@@ -196,20 +178,6 @@ def _target_with(
         return stop(mean(v1, v2, h, a_t))
 
     return target
-
-
-def target_and_gradient(answer: Callable, *case: Array) -> tuple:
-    """The target, and how it changes with a parameter of the field: not at all, if it is stopped.
-
-    Args:
-        answer: `answer(field, *case)`.
-        case: (obs, a_t, t, h).
-    """
-
-    def with_scale(scale: Array) -> PyTree:
-        return answer(scaled(bent_field, scale), *case)
-
-    return with_gradient(with_scale, jnp.ones(()))
 
 
 target = Exercise(

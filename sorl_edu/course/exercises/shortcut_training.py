@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
+from sorl_edu.course.exercises.attempt import is_blank
+from sorl_edu.course.exercises.given import bent_field
 from sorl_edu.flow_matching import integrate
 from sorl_edu.networks import ShortcutField
 from sorl_edu.plotting import energy_distance
@@ -62,22 +64,38 @@ def init(key: PRNGKeyArray) -> PyTree:
 
 
 def train(loss: Loss, seeds: Sequence[int], *, updates: int = UPDATES, show: bool = True) -> PyTree:
-    """Trains a shortcut on each seed's unseen distribution, as in lesson 2.
+    """Trains a shortcut on each seed's unseen distribution (`train_on`)."""
+    return train_on(loss, points_of(seeds), seed_keys(seeds), updates=updates, show=show)
+
+
+def points_of(seeds: Sequence[int]) -> Float[Array, "seed points 2"]:
+    """The points of each seed's distribution, to train on."""
+    return jnp.stack([jnp.asarray(unseen(seed, POINTS)) for seed in seeds])
+
+
+def train_on(
+    loss: Loss,
+    data: Float[Array, "seed points 2"],
+    keys: Key[Array, " seed"],
+    *,
+    updates: int = UPDATES,
+    show: bool = True,
+) -> PyTree:
+    """Trains a shortcut on each set of points, as in lesson 2.
 
     Adam with a learning rate that decays to 0, batches of 256 fresh rows, and a target shortcut
     whose parameters are a moving average.
 
     Args:
         loss: `loss(shortcut, target_shortcut, obs, actions, key)`, a scalar.
-        seeds: one for each shortcut; they are trained together.
+        data: points for each shortcut; they are trained together.
+        keys: one for each of them, (seed,).
         updates: a multiple of `CHUNK`.
         show: a progress bar.
 
     Returns:
         the parameters, with a leading axis of seeds.
     """
-    data = jnp.stack([jnp.asarray(unseen(seed, POINTS)) for seed in seeds])
-    keys = seed_keys(seeds)
     optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, updates))
     obs = jnp.zeros((BATCH, 1))
 
@@ -106,10 +124,17 @@ def train(loss: Loss, seeds: Sequence[int], *, updates: int = UPDATES, show: boo
 
     state = jax.jit(jax.vmap(begin))(keys)
     chunks = range(1, updates // CHUNK + 1)
-    for i in progress_bar(chunks, desc=f"training {len(seeds)} shortcuts", show=show):
+    for i in progress_bar(chunks, desc=f"training {len(data)} shortcuts", show=show):
         state = train_chunk(state, jax.vmap(jax.random.fold_in, (0, None))(keys, i), data)
         jax.block_until_ready(state)
     return state[0]
+
+
+def trained(
+    loss: Loss, data: Float[Array, "seed points 2"], keys: Key[Array, " seed"], updates: int
+) -> tuple[Array, ...]:
+    """The arrays of what `train_on` returns."""
+    return tuple(jax.tree.leaves(train_on(loss, data, keys, updates=updates)))
 
 
 def distances(
@@ -127,3 +152,98 @@ def distances(
         return jnp.stack([energy_distance(made, fresh) for made in samples])
 
     return np.asarray(measure(params, fresh))
+
+
+# ------------------------------------------------------------------ before anything is trained
+
+
+def watched(obs: Array, a_t: Array, t: Array | float, h: Array | float) -> Array:
+    """A shortcut that checks its arguments.
+
+    Raises:
+        ValueError: t or h is no column; a jump is no multiple of 1/M, or leads past t = 1.
+    """
+    for name, values in (("t", t), ("h", h)):
+        if jnp.shape(values) != (len(a_t), 1):
+            raise ValueError(
+                f"the shortcut takes {name} as a column, (batch, 1) = ({len(a_t)}, 1), and got the "
+                f"shape {jnp.shape(values)}"
+            )
+    if not isinstance(t, jax.core.Tracer) and not isinstance(h, jax.core.Tracer):
+        start, length = np.asarray(t), np.asarray(h)
+        count = np.round(length * M)
+        off_grid = (np.abs(length * M - count) > 1e-3) | (count < 1) | (count > M)
+        if off_grid.any():
+            raise ValueError(
+                f"the shortcut is evaluated for a jump of {length[off_grid][0]:.3g}, which is none "
+                f"of 1/{M}, 2/{M}, ..., {M}/{M}"
+            )
+        late = (count > 1) & (start + length > 1 + 1e-3)
+        if late.any():
+            raise ValueError(
+                f"a jump of {length[late][0]:.3g} starts at t = {start[late][0]:.3g} and leads "
+                "past t = 1"
+            )
+    return bent_field(obs, a_t, t, h)
+
+
+# Of a shortcut, and of a target shortcut: factors of 1, h, t, h t, a_t and h a_t in the velocity.
+PROBES = np.array(
+    [
+        [[3, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 0, 0, 0, 0], [0, 3, 0, 0, 0, 0]],
+        [[0, 3, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 3, 0, 0, 0], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 0, 0, 3, 0], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 0, 0, 0, 0], [0, 0, 2, 0, 0, 0]],
+        [[0, 0, 0, 0, 0, 0], [0, 0, 0, 4, 0, 0]],
+        [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 2]],
+        [[0, 0, 0, 0, 0, 3], [0, 1, 1, 0, 0, 0]],
+    ],
+    np.float32,
+)
+REHEARSALS = 384  # batches over which a loss is averaged for each probe
+
+
+def _features(a_t: Array, t: Array, h: Array) -> Array:
+    one = jnp.ones_like(a_t)
+    return jnp.stack([one, h * one, t * one, h * t * one, a_t, h * a_t])
+
+
+def rehearsals(answer: Callable, seed: int = 0) -> Float[Array, "probe batch"]:
+    """The loss of every probe on many batches. At h = 1/M a probe's shortcut is 0, so that flow
+    matching is the same for all, whatever the times that it draws."""
+    obs, actions = jnp.zeros((BATCH, 1)), jnp.asarray(unseen(0, BATCH))
+
+    def once(probe: Array, key: PRNGKeyArray) -> Array:
+        def shortcut(obs, a_t, t, h):
+            return (h - 1 / M) * jnp.tensordot(probe[0], _features(a_t, t, h), 1)
+
+        def target_shortcut(obs, a_t, t, h):
+            return jnp.tensordot(probe[1], _features(a_t, t, h), 1)
+
+        return answer(shortcut, target_shortcut, obs, actions, key)
+
+    keys = jax.random.split(jax.random.key(seed), REHEARSALS)
+    batches = jax.vmap(once, (None, 0))  # of one probe
+    run = jax.jit(lambda keys: jax.lax.map(lambda probe: batches(probe, keys), jnp.asarray(PROBES)))
+    return run(keys)
+
+
+def rehearse(loss: Loss) -> Array | None:
+    """The losses of the probes, after a batch of a shortcut that checks its arguments.
+
+    None if the loss is a blank.
+
+    Raises:
+        ValueError: see `watched`; or the loss is no scalar.
+    """
+    obs, actions = jnp.zeros((BATCH, 1)), jnp.asarray(unseen(0, BATCH))
+    value = loss(watched, watched, obs, actions, jax.random.key(0))
+    if isinstance(value, tuple):
+        raise ValueError("the loss should be one number; it is a tuple, perhaps with metrics")
+    if is_blank(value):
+        return None
+    if jnp.shape(value) != ():
+        raise ValueError(f"the loss should be one number, and has the shape {jnp.shape(value)}")
+    return rehearsals(loss)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu import temporal_difference as td
-from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, with_gradient
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
+from sorl_edu.course.exercises.given import (
+    action_and_gradient,
+    linear_field,
+    loss_and_gradient,
+    signed_critics,
+)
 from sorl_edu.flow_matching import Times, flow_matching_loss, grid_times, uniform_times
 from sorl_edu.shortcut import Shortcut, at_step_size, sample_from, self_consistency_loss
 from sorl_edu.temporal_difference import Critic
@@ -26,21 +33,10 @@ def _q_loss(critic: Critic, obs: Array, actions: Array) -> Float[Array, ""]:
     return td.q_loss(critic, obs, actions)[0]
 
 
-def _critic(obs: Array, actions: Array) -> Float[Array, "2 batch"]:
-    """Two closed-form critics; their values have both signs."""
-    distance = jnp.sum((actions - 0.3 * obs) ** 2, axis=1)
-    return jnp.stack([1.0 - distance, 0.5 - 2 * distance + 0.8 * actions[:, 0]])
-
-
 def _q_loss_cases(key: PRNGKeyArray) -> list[tuple]:
     """(critic, obs, actions)."""
     draw = Draws(key)
-    return [(_critic, draw.normal(5, 2), draw.uniform(5, 2, low=-1.0)) for _ in range(3)]
-
-
-def _loss_and_gradient(answer: Callable, critic: Critic, obs: Array, actions: Array) -> tuple:
-    """L_Q, and the gradient of its square with respect to the actions."""
-    return with_gradient(lambda a: answer(critic, obs, a), actions)
+    return [(signed_critics, draw.normal(5, 2), draw.uniform(5, 2, low=-1.0)) for _ in range(3)]
 
 
 def _q_loss_with(
@@ -69,7 +65,7 @@ q_loss = Exercise(
     parts=("the loss", "its gradient by the actions"),
     solution=_q_loss,
     cases=_q_loss_cases,
-    probe=_loss_and_gradient,
+    probe=loss_and_gradient,
     right="Right: it falls when Q rises, and its scale is out of the policy's reach.",
     misconceptions=(
         Misconception(
@@ -148,15 +144,6 @@ def _policy_action(s: Shortcut, obs: Array, noise: Array, m: int) -> Array:
     return sample_from(s, obs, noise, m, M)
 
 
-def _field(theta: Float[Array, "3"]) -> Shortcut:
-    """A closed-form field that depends on all of its arguments."""
-
-    def s(obs: Array, a_t: Array, t: Array, h: Array) -> Array:
-        return theta[0] * obs - (theta[1] + t) * a_t + theta[2] * h * a_t
-
-    return s
-
-
 def _policy_action_cases(key: PRNGKeyArray) -> list[tuple]:
     """(theta, obs, noise, m); the probe makes a field of theta."""
     draw = Draws(key)
@@ -164,11 +151,6 @@ def _policy_action_cases(key: PRNGKeyArray) -> list[tuple]:
         (jnp.array([0.6, 0.4, 0.5]) + 0.1 * i, draw.normal(5, 2), draw.normal(5, 2), m)
         for i, m in enumerate((1, 2, 4))
     ]
-
-
-def _action_and_gradient(answer: Callable, theta: Array, obs: Array, noise: Array, m: int) -> tuple:
-    """a_1, and the gradient of |a_1|^2 with respect to the field's parameters."""
-    return with_gradient(lambda p: answer(_field(p), obs, noise, m), theta)
 
 
 def _policy_action_with(
@@ -198,7 +180,7 @@ policy_action = Exercise(
     parts=("the action", "its gradient by the field's parameters"),
     solution=_policy_action,
     cases=_policy_action_cases,
-    probe=_action_and_gradient,
+    probe=action_and_gradient,
     right="Right, and so is its gradient, through every step.",
     misconceptions=(
         Misconception(
@@ -261,7 +243,9 @@ def _policy_loss_cases(key: PRNGKeyArray) -> list[tuple]:
     """(l_q, s, s_average, obs, actions, flow_key, consistency_key, weights)."""
     draw = Draws(key)
     obs, actions = draw.normal(64, 2), draw.uniform(64, 2, low=-1.0)
-    online, average = _field(jnp.array([0.6, 0.4, 0.5])), _field(jnp.array([0.2, 0.9, -0.3]))
+    online, average = (
+        partial(linear_field, jnp.array(theta)) for theta in ([0.6, 0.4, 0.5], [0.2, 0.9, -0.3])
+    )
     weights = {"q": 5.0, "flow": 2.0, "consistency": 3.0}
     return [(jnp.asarray(0.7), online, average, obs, actions, draw.key(), draw.key(), weights)]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from sorl_edu import temporal_difference as td
-from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, with_gradient
-from sorl_edu.course.exercises.shortcut import scaled
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
+from sorl_edu.course.exercises.given import crossing_critics, target_and_gradient
 from sorl_edu.temporal_difference import Batch, Critic
 
 # ------------------------------------------------------------------------- 3.1 the TD target
@@ -20,18 +20,8 @@ def _td_target(critic: Critic, batch: Batch, next_actions: Array, discount: floa
     return td.td_target(critic, batch, next_actions, discount=discount)
 
 
-def _critics(obs: Array, actions: Array) -> Float[Array, "2 batch"]:
-    """Two closed-form critics, which depend on all of their arguments.
-
-    The first is the higher one where the first coordinate of an action is well above 0.
-    """
-    distance = jnp.sum((actions - 0.3 * obs) ** 2, axis=1)
-    side = actions[:, 0]
-    return jnp.stack([-2 - distance + side, -2.2 - 0.8 * distance - side])
-
-
 def _td_target_cases(key: PRNGKeyArray) -> list[tuple]:
-    """(batch, next_actions, discount) of single transitions; the probe adds the critics.
+    """(critic, batch, next_actions, discount) of single transitions.
 
     A batch has as many rows as there are critics, so that a mean over the wrong axis runs. The
     first critic is the higher one in the first row, and the lower one in the second.
@@ -49,19 +39,8 @@ def _td_target_cases(key: PRNGKeyArray) -> list[tuple]:
         )
         next_actions = draw.uniform(2, 3, low=-1.0)
         next_actions = next_actions.at[:, 0].set(jnp.array([0.7, -0.7]))
-        cases.append((batch, next_actions, discount))
+        cases.append((crossing_critics, batch, next_actions, discount))
     return cases
-
-
-def _target_and_gradient(
-    answer: Callable, batch: Batch, next_actions: Array, discount: float
-) -> tuple:
-    """y, and how it changes with a parameter of the critics: not at all, if y is a constant."""
-
-    def with_scale(scale: Array):  # returns whatever a student's answer does
-        return answer(scaled(_critics, scale), batch, next_actions, discount)
-
-    return with_gradient(with_scale, jnp.ones(()))
 
 
 def _td_target_with(
@@ -88,7 +67,7 @@ td_target = Exercise(
     parts=("the target", "its gradient by the critics' parameters"),
     solution=_td_target,
     cases=_td_target_cases,
-    probe=_target_and_gradient,
+    probe=target_and_gradient,
     right="Right: a constant that looks one transition ahead, and never past the end of the task.",
     misconceptions=(
         Misconception(

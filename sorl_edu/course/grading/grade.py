@@ -1,35 +1,37 @@
-"""Grades a submission: its answers run in a sandbox, on cases that only the grader can draw.
+"""Grades a submission: its answers run behind a fence, and are judged here, case by case.
 
-    report = grade("submission.ipynb", assignment, secret="this term's")
+    report = grade("submission.ipynb", assignment, secret="this term's", fence=BUBBLEWRAP)
     print(report.as_text())
 
-Students see the same checks, on other cases: a *secret* seeds the grader's. The answers run in a
-process of their own (`sandbox.py`, `worker.py`), which writes their outputs as numbers. They are
-compared with the solution's outputs here, so patching the check, or printing "right", is no use.
+Students see the same checks, on other cases: a *secret* seeds the grader's. An answer's process
+(`worker.py`, behind `fence.py`) gets the arguments of one case at a time and hands arrays back. The
+solutions, the misconceptions, the seeds and the secret stay in this process.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
-import os
-import sys
-import tempfile
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-import sorl_edu
 from sorl_edu.course import notebooks
-from sorl_edu.course.exercises.exercise import Check, Feedback
-from sorl_edu.course.grading import sandbox
+from sorl_edu.course.exercises.attempt import Feedback, Stopped, call
+from sorl_edu.course.exercises.exercise import Check
+from sorl_edu.course.grading.fence import Ended, Fence, Limits, Printed, Program, harmless
+from sorl_edu.course.grading.messages import MOST_BYTES, pack, unpack
 from sorl_edu.course.notebooks import ExerciseCells, WrittenPart
 from sorl_edu.errors import DataError, check
 
-SECONDS, MEMORY = 600.0, 4 * 2**30
+CELL_SECONDS = 120.0  # processor time of a cell: an experiment that takes longer is left out
+MOST_STARTS = 6  # of a process without one of the cells that ended it
+MOST_TEXT = 1000  # characters of a stranger's message
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Score:
     text: str
     values: tuple[float, ...] = ()
     """One measurement per seed if the exercise is measured, else empty."""
+    undecided: bool = False
+    """The answer was stopped by the clock, twice, with processor time left: grade it by hand."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ class Report:
     @property
     def most(self) -> float:
         return sum(score.most for score in self.scores)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The numbers of the exercises that are to be graded by hand."""
+        return tuple(score.number for score in self.scores if score.undecided)
 
     def as_text(self) -> str:
         lines = [f"{self.assignment}: {self.points:g} of {self.most:g} points"]
@@ -87,7 +96,7 @@ class Report:
                     "score": score.points,
                     "max_score": score.most,
                     "output": score.text,
-                    "extra_data": {"values": list(score.values)},
+                    "extra_data": {"values": list(score.values), "undecided": score.undecided},
                 }
                 for score in self.scores
             ],
@@ -109,10 +118,9 @@ def grade(
     source: str,
     *,
     secret: str,
+    fence: Fence,
     name: str = "assignment",
-    seconds: float = SECONDS,
-    memory: int = MEMORY,
-    unread: Sequence[Path] = (),
+    limits: Limits | None = None,
 ) -> Report:
     """Grades a notebook.
 
@@ -120,101 +128,216 @@ def grade(
         submission: the student's .ipynb.
         source: the text of the assignment's own notebook, with the exercises, points and checks.
         secret: seeds the hidden cases.
+        fence: what the answers run behind (`fence.chosen`).
         name: the assignment's name in the report.
-        seconds: time limit for all answers together.
-        memory: limit of resident memory, in bytes.
-        unread: files and folders that the submission may not read, beside the course's own.
+        limits: of the processes in which answers run, each.
 
     Raises:
-        ConfigError: this is Windows.
-        DataError: the file is no notebook.
+        DataError: the file is no notebook, or another assignment's.
     """
-    check(
-        hasattr(os, "killpg"),
-        "submissions are graded on Linux and macOS, whose processes can be limited; on Windows, "
-        "install Linux in WSL (wsl --install), and grade there",
-    )
+    start, limits = time.perf_counter(), limits or Limits()
     exercises = notebooks.exercises(source)
-    cells = read_cells(submission)
-    given = {cell.source.strip() for cell in notebooks.parsed(source).cells}
-    given -= {exercise.blank.strip() for exercise in exercises}
-    own = [  # cells that the student changed or added, and all answers
-        (index, plain)
-        for index, cell in enumerate(cells)
-        if (plain := notebooks.plain_code(cell)).strip() not in given and plain.strip()
-    ]
-    requests = [
-        {"number": e.number, "seed": hidden_seed(secret, e.number)} | parts_of_check(e.check)
-        for e in exercises
-    ]
-    scores: dict[str, Score] = {}
-    output, taken, missing = "", 0.0, list(zip(exercises, requests, strict=True))
-    while missing:  # more than once only if an answer ends the whole process
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            outcome = _run_answers(
-                folder,
-                exercises[0].imports,
-                own,
-                [request for _, request in missing],
-                unread,
-                seconds,
-                memory,
+    cells = read_cells(submission, [exercise.number for exercise in exercises])
+    checks = {exercise.number: check_of(exercise) for exercise in exercises}
+    answers = Answers(fence, limits, exercises, own_cells(cells, source, exercises))
+    scores = []
+    try:
+        for exercise in exercises:
+            seed = hidden_seed(secret, exercise.number)
+            feedback, decided = _judged(checks[exercise.number], answers, seed)
+            points = exercise.points * feedback.share
+            scores.append(
+                Score(
+                    exercise.number,
+                    exercise.title,
+                    points,
+                    exercise.points,
+                    feedback.text,
+                    feedback.values,
+                    not decided,
+                )
             )
-            output, taken = output + outcome.output, taken + outcome.seconds
-            tried = [pair for pair in missing if (folder / f"{pair[0].number}.tried").exists()]
-            # If no answer was tried, the cells before them have ended the process.
-            for exercise, request in tried or missing:
-                scores[exercise.number] = _score(exercise, request, folder, outcome)
-            missing = [pair for pair in missing if pair[0].number not in scores]
-    ordered = tuple(scores[exercise.number] for exercise in exercises)
-    return Report(name, ordered, tuple(notebooks.written_parts(source)), output, taken)
+    finally:
+        answers.close()
+    by_hand = tuple(notebooks.written_parts(source))
+    seconds = time.perf_counter() - start
+    return Report(name, tuple(scores), by_hand, str(answers.printed), seconds)
 
 
-def _run_answers(
-    folder: Path,
-    imports: str,
-    cells: Sequence[tuple[int, str]],
-    requests: Sequence[dict],
-    unread: Sequence[Path],
-    seconds: float,
-    memory: int,
-) -> sandbox.Outcome:
-    """Runs answers in the worker, in the order of the requests; their outputs are in `folder`."""
-    request = {
-        "grader": os.getpid(),
-        "imports": imports,
-        "cells": cells,
-        "exercises": requests,
-        "unread": [str(path) for path in unread],
-    }
-    (folder / "request.json").write_text(json.dumps(request))
-    command = [sys.executable, "-m", "sorl_edu.course.grading.worker"]
-    here = {"PYTHONPATH": str(Path(sorl_edu.__file__).parents[1])}  # the library that runs now
-    return sandbox.run(command, folder, seconds=seconds, memory=memory, environment=here)
+ENDED = {
+    "time": "It did not finish within {seconds:g} s of processor time. Look for an endless loop.",
+    "memory": "It exceeded the memory limit and was stopped. Look for an array that grows, or is "
+    "far too large.",
+    "processes": "It started too many processes and was stopped.",
+    "exit": "Python ended while the answer ran. Its last output: {last}",
+    "garbled": "It wrote into the grader's own pipe.",
+    "clock": "It was stopped by the clock, twice, although it had processor time left: it waits "
+    "for something, or the machine is too busy. To be graded by hand.",
+}
 
 
-def read_cells(path: str | Path) -> list[str]:
+def _judged(check: Check, answers: Answers, seed: int) -> tuple[Feedback, bool]:
+    """Feedback on an answer, and whether it is decided: false if only the clock stopped it."""
+    ask = functools.partial(answers.ask, check)
+    for attempts_left in (1, 0):
+        try:
+            return check.examine(ask, seed), True
+        except Ended as ended:
+            if ended.how != "clock" or not attempts_left:
+                return Feedback("wrong", answers.why(ended.how)), ended.how != "clock"
+        except Exception as error:  # what an answer returns may be anything
+            return Feedback("wrong", f"Its outputs can't be read: {type(error).__name__}"), True
+    raise AssertionError("the second attempt returns")
+
+
+class Answers:
+    """The answers of a submission, in a process that is started anew whenever one ended it."""
+
+    def __init__(
+        self,
+        fence: Fence,
+        limits: Limits,
+        exercises: Sequence[ExerciseCells],
+        cells: Sequence[tuple[int, str]],
+    ):
+        self.fence, self.limits = fence, limits
+        self.imports = exercises[0].imports
+        self.names = {e.number: list(parts_of_check(e.check).values()) for e in exercises}
+        self.cells, self.fatal = list(cells), dict[int, str]()
+        self.printed = Printed()
+        self._program: Program | None = None
+
+    def ask(self, check: Check, *case: Any, probe: Callable = call, parts: int = 1) -> Any:
+        """What the answer makes of a case: numbers, text, NumPy arrays and containers of them.
+
+        Raises:
+            Stopped: the answer is missing or blank, or it raised an error.
+            Ended: the process has ended.
+        """
+        request = {"number": check.number, "case": list(case), "probe": probe, "parts": parts}
+        reply = self._exchange(pack(request | {"library": list(check.library)}))
+        match reply:
+            case ["outputs", outputs]:
+                return outputs
+            case ["stopped", str(status), str(text), str(error)]:
+                text, error = harmless(text, MOST_TEXT), harmless(error, MOST_TEXT)
+                raise Stopped(
+                    Feedback("empty" if status == "empty" else "wrong", text, None, (), error)
+                )
+        raise self._end("garbled")
+
+    def _exchange(self, frame: bytes) -> Any:
+        program = self._program or self._started()
+        try:
+            return unpack(program.exchange(frame))
+        except DataError:
+            raise self._end("garbled") from None
+        except Ended:
+            self._forget()
+            raise
+
+    def _started(self) -> Program:
+        """A process that has run the cells, without those that ended an earlier one."""
+        for _ in range(MOST_STARTS):
+            self._program = program = Program(self.fence, self.limits, self.printed)
+            cells = [cell for cell in self.cells if cell[0] not in self.fatal]
+            frame = pack({"imports": self.imports, "answers": self.names, "cells": cells})
+            running = None
+            try:
+                while True:
+                    match unpack(program.exchange(frame, seconds=CELL_SECONDS)):
+                        case ["cell", int(running)]:
+                            frame = b""
+                        case ["ready"]:
+                            return program
+                        case _:
+                            raise self._end("garbled")
+            except DataError:
+                ended = self._end("garbled")
+            except Ended as error:
+                ended = error
+                self._forget()
+            if running is None:
+                raise ended
+            self.fatal[running] = ended.how
+        raise ended
+
+    def why(self, how: str) -> str:
+        """A sentence on why an answer's process ended."""
+        last = (str(self.printed).strip().splitlines() or ["nothing"])[-1]
+        text = ENDED[how].format(seconds=self.limits.seconds, last=harmless(last, 300))
+        if self.fatal:
+            cells = ", ".join(f"{index} ({how})" for index, how in self.fatal.items())
+            text += f" Cells that ended Python were left out: {cells}."
+        return text
+
+    def _end(self, how: str) -> Ended:
+        self._forget()
+        return Ended(how)
+
+    def _forget(self) -> None:
+        if self._program:
+            self._program.kill()
+        self._program = None
+
+    close = _forget
+
+
+def own_cells(
+    cells: Sequence[str], source: str, exercises: Sequence[ExerciseCells]
+) -> list[tuple[int, str]]:
+    """The numbers and code of the cells that a student changed or added, answers and checks.
+
+    The other cells of the assignment, which show pictures and train, do not run.
+    """
+    answers = {code.strip() for exercise in exercises for code in (exercise.blank, exercise.check)}
+    plain = [notebooks.plain_code(cell) for cell in cells]
+    handed_out = (notebooks.plain_code(cell.source) for cell in notebooks.parsed(source).cells)
+    given = {code.strip() for code in handed_out} - answers
+    return [(i, code) for i, code in enumerate(plain) if code.strip() and code.strip() not in given]
+
+
+_NUMBER = re.compile(r"^### Exercise (\S+) ·", re.MULTILINE)
+
+
+def read_cells(path: str | Path, numbers: Sequence[str]) -> list[str]:
     """The code cells of a notebook file.
 
+    Args:
+        path: an .ipynb.
+        numbers: of the exercises that it should have.
+
     Raises:
-        DataError: the file is too large, or no notebook.
+        DataError: the file is too large or no notebook; or it has other exercises, and none of
+            these.
     """
     path = Path(path)
+    shown = harmless(str(path), 300)
     try:
         size = path.stat().st_size
-        check(
-            size <= sandbox.MAX_BYTES,
-            f"{path} has {size:,} bytes: at most {sandbox.MAX_BYTES:,}",
-            DataError,
-        )
-        content = json.loads(path.read_bytes())
+        too_large = f"{shown} has {size:,} bytes: at most {MOST_BYTES:,}"
+        check(size <= MOST_BYTES, too_large, DataError)
         cells = [
-            "".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"
+            (str(cell["cell_type"]), "".join(cell["source"]))
+            for cell in json.loads(path.read_bytes())["cells"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path} is no notebook: {type(error).__name__}: {error}") from None
-    return cells
+    except OSError as error:
+        raise DataError(f"{shown} can't be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{shown} is no notebook: it should be the .ipynb file that JupyterLab or Colab saves"
+        ) from None
+    prose = "\n".join(source for kind, source in cells if kind == "markdown")
+    found = _NUMBER.findall(prose)
+    if found and not set(found) & set(numbers):
+        others = harmless(", ".join(found), 200)
+        raise DataError(
+            f"{shown} is another assignment: it has the exercises {others}, and none of "
+            f"{', '.join(numbers)}"
+        )
+    return [source for kind, source in cells if kind == "code"]
 
 
 def parts_of_check(source: str) -> dict[str, str]:
@@ -234,43 +357,3 @@ def check_of(exercise: ExerciseCells) -> Check:
     found = eval(parts_of_check(exercise.check)["check"], space)
     check(isinstance(found, Check), f"the check of {exercise.number} is {found!r}")
     return found
-
-
-def _score(exercise, request: dict, folder: Path, outcome: sandbox.Outcome) -> Score:
-    feedback = _feedback(exercise, request, folder, outcome)
-    points = exercise.points * feedback.share
-    number, title, most = exercise.number, exercise.title, exercise.points
-    return Score(number, title, points, most, feedback.text, feedback.values)
-
-
-ENDED = {
-    "time": "It did not finish and was stopped after {seconds:.0f} s. Look for an endless loop.",
-    "memory": "It exceeded the memory limit and was stopped. Look for an array that grows, or is "
-    "far too large.",
-    "done": "The notebook itself ended Python: remove exit() and quit().",
-    "failed": "Python stopped while the answer ran. Its last output: {last}",
-}
-
-
-def _feedback(exercise, request: dict, folder: Path, outcome: sandbox.Outcome) -> Feedback:
-    reason, outputs = folder / f"{exercise.number}.json", folder / f"{exercise.number}.npz"
-    try:
-        if reason.is_file():
-            found = json.loads(reason.read_bytes()[:100_000])
-            status = "empty" if found["status"] == "empty" else "wrong"
-            stopped = Feedback(status, str(found["text"]), error=str(found["error"]))
-            return check_of(exercise).explain(stopped, request["seed"])
-        if outputs.is_file() and outputs.stat().st_size <= sandbox.MAX_BYTES:
-            with np.load(outputs, allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
-            cases: list[list[np.ndarray]] = []
-            for key in sorted(arrays, key=lambda key: tuple(map(int, key.split("/")))):
-                case = int(key.split("/")[0])
-                cases += [[] for _ in range(case + 1 - len(cases))]
-                cases[case].append(arrays[key])
-            return check_of(exercise).grade(cases, request["seed"])
-    except Exception as error:  # a submission may replace the files of the worker by anything
-        return Feedback("wrong", f"Its outputs can't be read: {type(error).__name__}")
-    last = outcome.output.strip().splitlines()[-1:] or ["nothing"]
-    text = ENDED[outcome.ended].format(seconds=outcome.seconds, last=last[0][:300])
-    return Feedback("wrong", text)

@@ -1,115 +1,218 @@
-"""Runs a submission's answers inside the sandbox and writes their outputs to files.
+"""Runs a submission's answers behind the fence: cases come in, and arrays go out.
 
     python -m sorl_edu.course.grading.worker
 
-It reads `request.json` in its folder, runs the submission's cells, and writes for each exercise
-`NUMBER.npz`, the outputs on the hidden cases, or `NUMBER.json`, the reason why there are none. It
-grades nothing: the process that started it compares the outputs with the solution's.
+It reads and writes frames (`messages.py`). The first has the submission's cells, which run; each of
+the others puts a case to one of its answers. It grades nothing, and knows nothing to grade by: in
+place of the checks, the submission imports a `Recorder`, which keeps the answer that it gets.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import importlib
-import json
+import importlib.abc
+import importlib.machinery
+import os
 import sys
 import types
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
 
-import jax
-import numpy as np
+from sorl_edu.course.exercises import attempt as attempts
+from sorl_edu.course.exercises.attempt import Feedback, Stopped, attempt
+from sorl_edu.course.grading.messages import HEADER, pack, sizes, unpack
+from sorl_edu.errors import DataError
 
-import sorl_edu
-from sorl_edu.course.grading import sandbox
-from sorl_edu.files import atomic_write
+EXERCISES = "sorl_edu.course.exercises"
+VISIBLE = ("agent_training", "attempt", "given", "pictures", "shortcut_training")
+"""The modules of exercises that answers may use. The others are not there behind a fence."""
+LARGEST_FILE = 100 * 2**20
 
 
 def main() -> None:
-    folder = Path.cwd()
-    request = json.loads((folder / "request.json").read_text())
-    sandbox.end_with(request["grader"])
-    submission = types.ModuleType("submission")
-    sys.modules["submission"] = submission  # dataclasses look their module up
-    space = submission.__dict__
-    exec(compile(request["imports"], "imports", "exec"), space)
-    load_library([source for _, source in request["cells"]])
-    checks = {one["number"]: eval(one["check"], space) for one in request["exercises"]}
-    for check in checks.values():
-        check.prepare()
-    jax.numpy.zeros(1).block_until_ready()  # starts JAX
-    package = Path(sorl_edu.__file__).parent
-    library = [path for path in package.iterdir() if path.name != "_data"]
-    sandbox.lock(folder, [*library, package.parent / "notebooks", *map(Path, request["unread"])])
-
-    errors = []
-    for index, source in request["cells"]:
+    source, sink = _pipes()
+    _limit()
+    sys.meta_path.insert(0, _Exercises())
+    first = unpack(_read(source))
+    submission = Submission(first["imports"], first["answers"])
+    for index, code in first["cells"]:
+        sink(pack(["cell", index]))
+        submission.run(index, code)
+    sink(pack(["ready"]))
+    while frame := _read(source):
+        request = unpack(frame, library=True)
         try:
-            exec(compile(source, f"cell {index}", "exec"), space)
-        except Exception as error:
-            errors.append(f"cell {index} stopped with {type(error).__name__}: {error}")
-    for one in request["exercises"]:
-        number = one["number"]
-        (folder / f"{number}.tried").touch()
-        answer = space.get(one["answer"])
+            reply = pack(["outputs", submission.attempt(**request)])
+        except Stopped as stop:
+            feedback = stop.feedback
+            reply = pack(["stopped", feedback.status, feedback.text, feedback.error])
+        except DataError as error:
+            reply = pack(["stopped", "wrong", f"What it returns can't be handed over: {error}", ""])
+        sink(reply)
+
+
+def _pipes() -> tuple[BinaryIO, Callable[[bytes], None]]:
+    """Where frames come from, and where they go. What is printed goes to standard error instead."""
+    source, sink = os.fdopen(os.dup(0), "rb"), os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+
+    def send(frame: bytes) -> None:
+        left = memoryview(frame)
+        while left:
+            left = left[os.write(sink, left) :]
+
+    return source, send
+
+
+def _read(source: BinaryIO) -> bytes:
+    """The next frame; none at the end."""
+    header = source.read(HEADER.size)
+    return header and header + source.read(sum(sizes(header)))
+
+
+def _limit() -> None:
+    """No core dumps, and no files over 100 MB; what else is limited, the fence limits."""
+    with contextlib.suppress(ImportError):  # on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+
+
+class Submission:
+    """The namespace of a notebook, and the answers in it."""
+
+    def __init__(self, imports: str, names: dict[str, tuple[str, str]]):
+        """
+        Args:
+            imports: the code of the assignment's own cell of imports.
+            names: for each exercise the check and the answer, as code: "exercises.path", "path".
+        """
+        self.names = names
+        module = types.ModuleType("submission")
+        sys.modules["submission"] = module  # dataclasses look their module up
+        self.space = module.__dict__
+        self.space |= {"display": print, "get_ipython": lambda: Recorder()}
+        exec(compile(imports, "imports", "exec"), self.space)
+        self.checks = {n: eval(check, self.space) for n, (check, _) in names.items()}
+        self.errors: list[str] = []
+
+    def run(self, index: int, code: str) -> None:
+        """Runs a cell; an error in it is kept for the feedback on answers that are missing."""
+        try:
+            exec(compile(code, f"cell {index}", "exec"), self.space)
+        except BaseException as error:
+            self.errors.append(f"cell {index} stopped with {attempts.error_name(error)}")
+
+    def found(self, number: str) -> Any:
+        """The answer that the exercise's check got last, or else what has the answer's name."""
+        recorded = self.checks[number].answer
+        return self.space.get(self.names[number][1]) if recorded is None else recorded
+
+    def attempt(
+        self, number: str, case: Sequence, probe: Callable, parts: int, library: Sequence[str]
+    ) -> Any:
+        """What an exercise's answer makes of a case.
+
+        Raises:
+            Stopped: it is missing or blank, or it raised an error.
+        """
+        answer = self.found(number)
         if answer is None:
-            reason = f"there is no `{one['answer']}` in the notebook"
-            _say(folder, number, "wrong", ". ".join([reason, *errors]))
-            continue
-        feedback, outputs = checks[number].run(answer, one["seed"])
-        if feedback is not None:
-            _say(folder, number, feedback.status, feedback.text, feedback.error)
-            continue
-        arrays = {
-            f"{case}/{leaf}": np.asarray(value)
-            for case, output in enumerate(outputs)
-            for leaf, value in enumerate(jax.tree.leaves(output))
-        }
-        size = sum(array.nbytes for array in arrays.values())
-        if size > sandbox.MAX_BYTES:
-            text = f"It returns {size:,} bytes, far more than the exercise needs."
-            _say(folder, number, "wrong", text)
-            continue
-        with atomic_write(folder / f"{number}.npz") as beside, open(beside, "wb") as file:
-            np.savez(file, **arrays)
+            missing = f"there is no `{self.names[number][1]}` in the notebook"
+            raise Stopped(Feedback("wrong", ". ".join([missing, *self.errors])))
+        with self._without(library):
+            try:
+                return attempt(answer, *case, probe=probe, parts=parts, number=number)
+            except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+                text = f"It ended Python ({type(error).__name__}): remove exit() and quit()."
+                raise Stopped(Feedback("wrong", text)) from None
+
+    @contextlib.contextmanager
+    def _without(self, library: Sequence[str]) -> Iterator[None]:
+        """Functions of the library that would be the answer say so while the block runs."""
+        changed = []
+        for name in library:
+            module, _, attribute = name.partition(":")
+            function = getattr(importlib.import_module(module), attribute)
+            instead = _refusal(name.replace(":", "."))
+            loaded = [vars(m) for n, m in [*sys.modules.items()] if n.startswith("sorl_edu")]
+            for space in [*loaded, self.space]:
+                for key in [k for k, value in space.items() if value is function]:
+                    changed.append((space, key, function))
+                    space[key] = instead
+        for check in self.checks.values():
+            if any(check.answer is function for _, _, function in changed):
+                check.answer = instead
+        try:
+            yield
+        finally:
+            for space, key, function in changed:
+                space[key] = function
 
 
-def load_library(cells: Sequence[str]) -> None:
-    """Imports the parts of this library that cells name: nothing can read its files later.
+def _refusal(name: str) -> Callable:
+    def instead(*arguments: Any, **named: Any) -> None:
+        raise PermissionError(f"{name} is what this exercise asks you to write")
 
-    Names that don't exist are left to the cells, which then stop with an error of their own.
+    return instead
+
+
+# ------------------------------------------------------------------- in place of the exercises
+
+
+class Recorder:
+    """In place of a check, or of anything else that is not here: keeps the answer that it gets.
+
+    It is false, so that cells that wait for a right answer do nothing.
     """
-    used: set[str] = set()  # all names, to find what a lazy package would import at their first use
-    for source in cells:
-        with contextlib.suppress(SyntaxError, ValueError, RecursionError):
-            tree = ast.parse(source)
-            used |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-            used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-            used |= {node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
-            for name in _imported(tree):
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(name)
-    for module in [m for name, m in sys.modules.items() if name.split(".")[0] == "sorl_edu"]:
-        for name in used.intersection(getattr(module, "__all__", ())):
-            with contextlib.suppress(AttributeError, ImportError):
-                getattr(module, name)
+
+    def __init__(self) -> None:
+        self.answer: Any = None
+
+    def __call__(self, answer: Any = None, *more: Any, **named: Any) -> Recorder:
+        self.answer = answer
+        return Recorder()
+
+    def __getattr__(self, name: str) -> Recorder:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.__dict__[name] = Recorder()
+        return self.__dict__[name]
+
+    def __getitem__(self, key: Any) -> Recorder:
+        return Recorder()
+
+    def __bool__(self) -> bool:
+        return False
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
-    """The modules of this library that a tree imports, or may: `from A import b` may mean A.b."""
-    for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        yield from (name for name in names if name.split(".")[0] == "sorl_edu")
+class _Exercises(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Modules of exercises that are not here: what visible ones have, and else recorders."""
 
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        package, _, module = name.rpartition(".")
+        hidden = package == EXERCISES and module not in VISIBLE
+        return importlib.machinery.ModuleSpec(name, self) if hidden else None
 
-def _say(folder: Path, number: str, status: str, text: str, error: str = "") -> None:
-    with atomic_write(folder / f"{number}.json") as beside:
-        beside.write_text(json.dumps({"status": status, "text": text, "error": error}))
+    def create_module(self, spec: Any) -> types.ModuleType:
+        return types.ModuleType(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        recorders: dict[str, Recorder] = {}
+
+        def attribute(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            for visible in VISIBLE:
+                found = vars(importlib.import_module(f"{EXERCISES}.{visible}")).get(name)
+                if getattr(found, "__module__", None) == f"{EXERCISES}.{visible}":
+                    return found
+            return recorders.setdefault(name, Recorder())
+
+        module.__getattr__ = attribute
 
 
 if __name__ == "__main__":

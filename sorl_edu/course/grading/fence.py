@@ -1,0 +1,451 @@
+"""Runs a stranger's program behind a fence that the operating system holds.
+
+    with start(BUBBLEWRAP, Limits(), folder) as program:
+        reply = program.exchange(frame)
+
+Behind the fence there are the interpreter, its packages and this library without exercises,
+grading and lessons' notebooks, all read-only; a scratch folder in memory, of limited size; and
+nothing else: no network, no other process, no environment, no capability. The program is killed
+when it exceeds a limit, and with its last process when this process ends.
+
+    BUBBLEWRAP     Linux namespaces, by Debian's package bubblewrap
+    Container(...) Docker or Podman, with an image that `sorl-edu course image` builds
+    TRUSTED        a process of its own with limits, and no fence: for answers that one trusts
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import sorl_edu
+from sorl_edu.course.grading.messages import HEADER, sizes
+from sorl_edu.course.grading.worker import VISIBLE
+from sorl_edu.errors import ConfigError, DataError, check
+
+PACKAGE = Path(sorl_edu.__file__).resolve().parent
+INSIDE = (  # the files of sorl_edu/course that answers may use; the others hold what is right
+    "__init__.py",
+    "shipped.py",
+    "exercises/__init__.py",
+    *(f"exercises/{module}.py" for module in VISIBLE),
+    "grading/__init__.py",
+    "grading/messages.py",
+    "grading/worker.py",
+)
+WORKER = ("-m", "sorl_edu.course.grading.worker")
+SCRATCH = 64 * 2**20  # bytes of the scratch folder
+PROCESSES = 16
+KEPT_OUTPUT = 20_000  # characters
+POLL = 0.02  # seconds
+MOST_READS = 64  # of 64 KiB, when a program has ended
+PATIENCE, GRACE = 10, 60  # a program may take 10 times its processor time by the clock, and 60 s
+SETTINGS = ("JAX_", "XLA_")  # variables that begin so are passed on
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program may use before it is killed."""
+
+    seconds: float = 600.0
+    """Processor time of all its processes; a busy machine does not shorten it."""
+    memory: int = 4 * 2**30
+    """Bytes of all its processes in memory."""
+
+
+class Ended(Exception):
+    """The program has ended, by itself or at a limit."""
+
+    def __init__(self, how: str):
+        super().__init__(how)
+        self.how = how
+        """ "time", "memory" or "processes": killed at that limit; "clock": killed although it had
+        processor time left, because it waited or the machine was busy; "exit": it ended itself;
+        "garbled": it sent no message that can be read."""
+
+
+class Fence(Protocol):
+    """How a program is started."""
+
+    def command(self, limits: Limits, name: str) -> list[str]:
+        """The command that runs the worker; `name` is unique."""
+
+    def close(self, name: str) -> None:
+        """Ends what `command` started, if killing the command's process does not."""
+
+
+# -------------------------------------------------------------------------------- bubblewrap
+
+
+@dataclass(frozen=True)
+class Bubblewrap:
+    """Namespaces of Linux: user, process, network, mount, IPC, host name and cgroup."""
+
+    def command(self, limits: Limits, name: str) -> list[str]:
+        del limits, name
+        system = ["/usr", *(p for p in ("/bin", "/lib", "/lib64", "/sbin") if os.path.exists(p))]
+        command = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns"]
+        command += [
+            "--die-with-parent",
+            "--new-session",
+            "--cap-drop",
+            "ALL",
+            "--hostname",
+            "fence",
+        ]
+        command += _same("--ro-bind", *system)
+        command += _same("--ro-bind-try", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
+        command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+        command += ["--size", str(SCRATCH), "--tmpfs", "/tmp"]
+        command += _same("--ro-bind", *_prefixes())
+        command += _same("--ro-bind", PACKAGE, *_data_folders())
+        hidden = [PACKAGE / "course", PACKAGE / "cli"]
+        for folder in hidden:
+            command += ["--tmpfs", str(folder)]
+        command += _same("--ro-bind", *(PACKAGE / "course" / file for file in INSIDE))
+        for folder in (*hidden, Path("/")):
+            command += ["--remount-ro", str(folder)]
+        command += ["--chdir", "/tmp", "--clearenv"]
+        for variable, value in _environment().items():
+            command += ["--setenv", variable, value]
+        return [*command, "--", sys.executable, *WORKER]
+
+    def close(self, name: str) -> None:
+        """Nothing: bubblewrap's processes die with it."""
+
+
+def _same(option: str, *paths: str | Path) -> list[str]:
+    """Options that show paths at their own places."""
+    return [word for path in paths for word in (option, str(path), str(path))]
+
+
+def _prefixes() -> list[str]:
+    """The folders of the interpreter and its packages that /usr does not contain."""
+    found = {os.path.realpath(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    return sorted(path for path in found if not path.startswith("/usr/") and path != "/usr")
+
+
+def _data_folders() -> list[Path]:
+    """The shipped data of a checkout, which lie beside the package."""
+    beside = PACKAGE.parent / "data"
+    return [beside] if beside.is_dir() and (PACKAGE.parent / "pyproject.toml").is_file() else []
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
+    return kept | {
+        "HOME": "/tmp",
+        "JAX_PLATFORMS": "cpu",
+        "LANG": "C.UTF-8",
+        "MPLBACKEND": "agg",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(PACKAGE.parent),
+        "TMPDIR": "/tmp",
+        "USER": "student",
+    }
+
+
+# --------------------------------------------------------------------------------- containers
+
+
+@dataclass(frozen=True)
+class Container:
+    """Docker or Podman, with the same fence around an image that has this library's wheel."""
+
+    engine: str
+    """The command, "docker" or "podman"."""
+    image: str = "sorl-edu-grading"
+
+    def command(self, limits: Limits, name: str) -> list[str]:
+        return [
+            *(self.engine, "run", "--rm", "--interactive", "--name", name),
+            *("--network", "none", "--read-only", "--cap-drop", "ALL", "--ipc", "private"),
+            *("--security-opt", "no-new-privileges", "--user", "65534:65534"),
+            *("--tmpfs", f"/tmp:rw,size={SCRATCH}", "--workdir", "/tmp"),
+            *("--memory", str(limits.memory), "--memory-swap", str(limits.memory)),
+            *("--pids-limit", "512", "--ulimit", f"cpu={int(limits.seconds) + 1}"),
+            *(word for pair in self._environment() for word in ("--env", pair)),
+            *(self.image, "python", *WORKER),
+        ]
+
+    def _environment(self) -> list[str]:
+        kept = {n: v for n, v in _environment().items() if n not in ("PATH", "PYTHONPATH")}
+        return [f"{name}={value}" for name, value in kept.items()]
+
+    def close(self, name: str) -> None:
+        subprocess.run(
+            [self.engine, "rm", "--force", name],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """No fence: the answers can do whatever this user can, read the solutions and the secret."""
+
+    def command(self, limits: Limits, name: str) -> list[str]:
+        del limits, name
+        return [sys.executable, *WORKER]
+
+    def close(self, name: str) -> None:
+        """Nothing: the group of processes is killed."""
+
+
+BUBBLEWRAP, TRUSTED = Bubblewrap(), Trusted()
+
+
+@functools.cache
+def usable(fence: Fence) -> str:
+    """Why a fence can't be used here; "" if it can."""
+    match fence:
+        case Trusted():
+            return ""
+        case Container(engine):
+            return "" if shutil.which(engine) else f"there is no command {engine}"
+    if sys.platform != "linux":
+        return "bubblewrap is a program of Linux"
+    if not shutil.which("bwrap"):
+        return "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap)"
+    command = fence.command(Limits(), "")
+    tried = subprocess.run(
+        [*command[: command.index("--") + 1], "/bin/true"], capture_output=True, text=True
+    )
+    said = tried.stderr.strip().splitlines()[-1:] or [f"exit code {tried.returncode}"]
+    return "" if tried.returncode == 0 else f"bubblewrap does not work here: {said[0]}"
+
+
+def chosen(container: str | None, trusted: bool) -> Fence:
+    """The fence to use: the one that is asked for, or else bubblewrap.
+
+    Raises:
+        ConfigError: it can't be used; the message says what to do.
+    """
+    check(container is None or not trusted, "--container and --trusted exclude each other")
+    fence = TRUSTED if trusted else Container(container) if container else BUBBLEWRAP
+    if not (reason := usable(fence)):
+        return fence
+    others = "install it" if container else "grade with --container docker (or podman)"
+    raise ConfigError(
+        f"answers are strangers' code, and there is no fence to run them behind: {reason}. Mend "
+        f"that, or {others}, or trust them: --trusted runs them with all that you may do"
+    )
+
+
+# ------------------------------------------------------------------------- a running program
+
+
+@contextlib.contextmanager
+def start(fence: Fence, limits: Limits) -> Iterator[Program]:
+    """Starts the worker behind a fence; kills it at the end of the block."""
+    program = Program(fence, limits)
+    try:
+        yield program
+    finally:
+        program.kill()
+
+
+class Program:
+    """The worker behind a fence, which answers frames with frames (`messages.py`)."""
+
+    def __init__(self, fence: Fence, limits: Limits, printed: Printed | None = None):
+        self.fence, self.limits, self.printed = fence, limits, printed or Printed()
+        self.name = f"sorl-edu-{uuid.uuid4().hex[:12]}"
+        outside = isinstance(fence, Trusted)  # its environment: bubblewrap clears its own
+        environment = _environment() | {"PATH": os.environ.get("PATH", "")} if outside else None
+        self.process = subprocess.Popen(
+            fence.command(limits, self.name),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            os.set_blocking(pipe.fileno(), False)
+        self._received = b""
+        self._deadline = time.monotonic() + PATIENCE * limits.seconds + GRACE
+
+    def exchange(self, frame: bytes = b"", *, seconds: float = math.inf) -> bytes:
+        """Sends a frame, if there is one, and waits for the next one.
+
+        Args:
+            frame: from `messages.pack`.
+            seconds: processor time until the reply.
+
+        Raises:
+            Ended: the program has ended.
+        """
+        unsent, least = memoryview(frame), usage(self.process.pid).seconds
+        most = min(least + seconds, self.limits.seconds)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            selector.register(self.process.stderr, selectors.EVENT_READ)
+            if unsent:
+                selector.register(self.process.stdin, selectors.EVENT_WRITE)
+            while (reply := self._whole_frame()) is None:
+                ready = {key.fileobj for key, _ in selector.select(POLL)}
+                if self.process.stdin in ready:
+                    unsent = unsent[self._write(unsent) :]
+                    if not unsent:
+                        selector.unregister(self.process.stdin)
+                if self.process.stderr in ready and not self._read_printed():
+                    selector.unregister(self.process.stderr)
+                if self.process.stdout in ready and not self._read():
+                    raise self._ended("exit")
+                self._check_limits(most)
+        return reply
+
+    def _write(self, frame: memoryview) -> int:
+        try:
+            return os.write(self.process.stdin.fileno(), frame[: 1 << 16])
+        except (BlockingIOError, BrokenPipeError):
+            return 0
+
+    def _read(self) -> bool:
+        """Whether the program's end of the pipe is still open."""
+        with contextlib.suppress(BlockingIOError):
+            chunk = os.read(self.process.stdout.fileno(), 1 << 20)
+            self._received += chunk
+            return bool(chunk)
+        return True
+
+    def _read_printed(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            chunk = os.read(self.process.stderr.fileno(), 1 << 16)
+            self.printed.add(chunk)
+            return bool(chunk)
+        return True
+
+    def _whole_frame(self) -> bytes | None:
+        if len(self._received) < HEADER.size:
+            return None
+        try:
+            length = HEADER.size + sum(sizes(self._received[: HEADER.size]))
+        except DataError:
+            raise self._ended("garbled") from None
+        if len(self._received) < length:
+            return None
+        frame, self._received = self._received[:length], self._received[length:]
+        return frame
+
+    def _check_limits(self, most: float) -> None:
+        used = usage(self.process.pid)
+        if used.seconds > most:
+            raise self._ended("time")
+        if used.memory > self.limits.memory:
+            raise self._ended("memory")
+        if used.processes > PROCESSES:
+            raise self._ended("processes")
+        if time.monotonic() > self._deadline:
+            raise self._ended("clock")
+
+    def _ended(self, how: str) -> Ended:
+        self.kill()
+        if how == "exit" and isinstance(self.fence, Container):
+            how = {137: "memory", 152: "time"}.get(self.process.returncode, how)
+        return Ended(how)
+
+    def kill(self) -> None:
+        """Ends the program, to its last process, and keeps what it printed last."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
+        self.process.wait()
+        self.fence.close(self.name)
+        if not self.process.stderr.closed:
+            for _ in range(MOST_READS):
+                with contextlib.suppress(BlockingIOError):
+                    if chunk := os.read(self.process.stderr.fileno(), 1 << 16):
+                        self.printed.add(chunk)
+                        continue
+                break
+            for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process and its descendants use."""
+
+    seconds: float
+    memory: int
+    processes: int
+
+
+def usage(pid: int) -> Usage:
+    """The processor time, bytes in memory and number of a process and its descendants.
+
+    On systems without /proc, all are 0: there only the clock limits a program.
+    """
+    seconds, pages, processes, todo = 0.0, 0, 0, [pid]
+    while todo:
+        here = Path(f"/proc/{todo.pop()}")
+        try:
+            stat = (here / "stat").read_text().rpartition(")")[2].split()
+            pages += int((here / "statm").read_text().split()[1])
+            for children in here.glob("task/*/children"):
+                todo += children.read_text().split()
+        except (OSError, IndexError, ValueError):
+            continue
+        seconds += sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK")
+        processes += 1
+    return Usage(seconds, pages * os.sysconf("SC_PAGE_SIZE") if pages else 0, processes)
+
+
+class Printed:
+    """The beginning and the end of what a program prints."""
+
+    def __init__(self) -> None:
+        self.head, self.tail, self.left_out = b"", b"", 0
+
+    def add(self, chunk: bytes) -> None:
+        half = KEPT_OUTPUT // 2
+        room = max(half - len(self.head), 0)
+        self.head += chunk[:room]
+        tail = self.tail + chunk[room:]
+        self.left_out += max(len(tail) - half, 0)
+        self.tail = tail[-half:]
+
+    def __str__(self) -> str:
+        gap = f"\n... {self.left_out:,} bytes left out ...\n" if self.left_out else ""
+        head, tail = (harmless(part.decode(errors="replace")) for part in (self.head, self.tail))
+        return head + gap + tail
+
+
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def harmless(text: str, most: int | None = None) -> str:
+    """Text without control characters, marks that turn its direction, and lone surrogates.
+
+    Args:
+        text: a stranger's.
+        most: the number of characters to keep; of longer text, the lines become one, too.
+    """
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    if most is None:
+        return text
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[:most] + " ..."

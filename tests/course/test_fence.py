@@ -1,0 +1,248 @@
+"""Answers run behind the system's fence: what they try is refused, and nothing of them is left."""
+
+import hashlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
+
+from attacks import ENDS, REFUSED
+from tiny_course import HALF, SECRET, TWICE, make_coursework, submission
+
+import sorl_edu
+from sorl_edu.course.grading import fence
+from sorl_edu.course.grading.fence import BUBBLEWRAP, TRUSTED, Container, Limits
+from sorl_edu.course.grading.grade import grade
+from sorl_edu.errors import ConfigError
+
+LIBRARY = Path(sorl_edu.__file__).parent
+fenced = pytest.mark.skipif(bool(fence.usable(BUBBLEWRAP)), reason=fence.usable(BUBBLEWRAP))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return make_coursework(tmp_path_factory.mktemp("repository"))
+
+
+def graded(folder, source, *answers, before="", **limits):
+    file = submission(folder, source.with_suffix(".ipynb"), *answers, before=before)
+    limits = Limits(**{"seconds": 60.0, "memory": 2**31} | limits)
+    return grade(file, source.read_text(), secret=SECRET, fence=BUBBLEWRAP, limits=limits)
+
+
+def indented(code, by=4):
+    return "".join(f"{' ' * by}{line}\n" for line in code.splitlines())
+
+
+def hash_of(folder):
+    """Of the names and the content of all files of a folder, but for compiled Python."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+@fenced
+def test_every_attack_is_refused(tmp_path, source, monkeypatch):
+    """One answer tries them all, and is right only if each is refused."""
+    monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
+    before = hash_of(LIBRARY)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as named:
+        abstract = f"\0sorl-edu-{os.getpid()}"
+        named.bind(abstract)
+        named.listen()
+        knows = {
+            "LIBRARY": str(LIBRARY),
+            "NOTEBOOK": str(source),
+            "HOME": os.path.expanduser("~"),
+            "OUT": str(tmp_path),
+            "SECRET": SECRET,
+            "PORT": server.getsockname()[1],
+            "PID": os.getpid(),
+            "ABSTRACT": abstract,
+        }
+        spy = "ATTACKS = {}\nKNOWS = {}\n\n\ndef answer(x):\n    worked = {{}}\n"
+        spy = spy.format(repr(REFUSED), repr(knows))
+        spy += indented(
+            "for name, code in ATTACKS.items():\n"
+            "    space = dict(KNOWS, got=None)\n"
+            "    try:\n        exec(code, space)\n"
+            "    except Exception:\n        continue\n"
+            "    if space['got']:\n        worked[name] = str(space['got'])[:80]\n"
+            "assert not worked, worked\n"
+            "return x / 2"
+        )
+        report = graded(tmp_path, source, spy, TWICE)
+    assert report.points == 3, report.as_text()
+    assert hash_of(LIBRARY) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.ipynb"]
+
+
+@fenced
+@pytest.mark.parametrize("case", ENDS)
+def test_an_answer_that_ends_its_process_costs_its_own_points_alone(case, tmp_path, source):
+    code, said = ENDS[case]
+    limits = {"seconds": 12.0} if case in ("loops", "forks for ever") else {"memory": 2**30}
+    report = graded(tmp_path, source, f"def answer(x):\n{indented(code)}", TWICE, **limits)
+    assert [score.points for score in report.scores] == [0, 2], report.as_text()
+    assert said in report.scores[0].text, report.as_text()
+
+
+@fenced
+def test_nothing_outlives_its_grading(tmp_path, source):
+    """A daemon, detached from everything, ends with the fence; the next submission is graded."""
+    mark = f"sorl-edu-daemon-{os.getpid()}"
+    code = (
+        "import os, sys, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        code = 'import time; time.sleep(600)'\n"
+        f"        os.execv(sys.executable, [sys.executable, '-c', code, {mark!r}])\n"
+        "    os._exit(0)\n"
+        "time.sleep(0.5)\n"
+        "return x / 2"
+    )
+    report = graded(tmp_path, source, f"def answer(x):\n{indented(code)}", TWICE)
+    assert report.points == 3, report.as_text()
+    assert not alive(mark)
+    assert graded(tmp_path, source, HALF, TWICE).points == 3
+
+
+def alive(mark):
+    """Whether a process has a mark in its command line."""
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if mark.encode() in command.read_bytes() and int(command.parent.name) != os.getpid():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+GRADES = """
+import sys
+from pathlib import Path
+from sorl_edu.course.grading.fence import BUBBLEWRAP, Limits
+from sorl_edu.course.grading.grade import grade
+if __name__ == "__main__":
+    grade("submission.ipynb", Path({source!r}).read_text(), secret="", fence=BUBBLEWRAP)
+"""
+
+
+@fenced
+def test_a_grader_that_is_killed_takes_its_submission_with_it(tmp_path, source):
+    mark = f"sorl-edu-loop-{os.getpid()}"
+    code = "import subprocess, sys\n"
+    code += f"subprocess.run([sys.executable, '-c', 'while True: pass', {mark!r}])"
+    submission(tmp_path, source.with_suffix(".ipynb"), f"def answer(x):\n{indented(code)}", None)
+    script = GRADES.format(source=str(source))
+    grader = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(LIBRARY.parent)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: alive(mark))
+    finally:
+        grader.kill()
+        grader.wait()
+    wait_for(lambda: not alive(mark), seconds=20)
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+
+
+@fenced
+def test_what_comes_out_is_made_harmless(tmp_path, source):
+    evil = "2 of 2\\n\\x1b[2J\\x1b[1;1Hassignment: 3 of 3 points\\u202e\\ud800"
+    raises = f'def answer(x):\n    raise ValueError("{evil}" + "x" * 100_000)'
+    prints = f'def twice(x):\n    print("{evil}".encode("utf-8", "replace").decode())\n'
+    prints += "    for i in range(300_000):\n        print(i)\n    return 2 * x"
+    report = graded(tmp_path, source, raises, prints)
+    assert [score.points for score in report.scores] == [0, 2], report.as_text()
+    text = report.as_text()
+    assert text.count("assignment: ") == 1 and len(text) < 3000, text[:500]
+    for told in (text, report.output):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800]", told)
+    assert len(report.output) < 2 * fence.KEPT_OUTPUT and "left out" in report.output
+
+
+@fenced
+def test_what_waits_for_ever_is_tried_again_and_then_left_to_a_person(
+    tmp_path, source, monkeypatch
+):
+    monkeypatch.setattr(fence, "PATIENCE", 0.05)
+    monkeypatch.setattr(fence, "GRACE", 20)
+    waits = "def answer(x):\n    import time\n    time.sleep(1000)"
+    report = graded(tmp_path, source, waits, TWICE)
+    assert report.undecided == ("1.1",) and report.points == 2, report.as_text()
+    assert "by hand" in report.scores[0].text
+
+
+def test_without_a_fence_nothing_is_graded_and_one_hears_why(monkeypatch):
+    monkeypatch.setattr(fence, "usable", lambda one: "" if one == TRUSTED else "it is missing")
+    with pytest.raises(ConfigError, match="it is missing.*--container.*--trusted"):
+        fence.chosen(None, trusted=False)
+    with pytest.raises(ConfigError, match="install it"):
+        fence.chosen("podman", trusted=False)
+    with pytest.raises(ConfigError, match="exclude"):
+        fence.chosen("docker", trusted=True)
+    assert fence.chosen(None, trusted=True) == TRUSTED
+
+
+def test_a_container_has_the_same_fence(tmp_path, source, monkeypatch):
+    """A stub in the place of Docker notes its command, and runs the worker without a container."""
+    stub = tmp_path / "bin" / "docker"
+    stub.parent.mkdir()
+    noted = tmp_path / "noted.txt"
+    stub.write_text(
+        f'#!/bin/sh\necho "$@" >> {noted}\n'
+        f'[ "$1" = run ] && PYTHONPATH={LIBRARY.parent} exec {sys.executable} '
+        "-m sorl_edu.course.grading.worker\nexit 0\n"
+    )
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stub.parent}:{os.environ['PATH']}")
+    fence.usable.cache_clear()
+    chosen = fence.chosen("docker", trusted=False)
+    assert isinstance(chosen, Container)
+    file = submission(tmp_path, source.with_suffix(".ipynb"), HALF, TWICE)
+    limits = Limits(100.0, 2**30)
+    report = grade(file, source.read_text(), secret=SECRET, fence=chosen, limits=limits)
+    assert report.points == 3, report.as_text()
+    run, removed = noted.read_text().splitlines()[:2]
+    for word in (
+        "--network none",
+        "--read-only",
+        "--cap-drop ALL",
+        "no-new-privileges",
+        "--user 65534:65534",
+        f"--memory {2**30}",
+        "--pids-limit",
+        "--ulimit cpu=101",
+    ):
+        assert word in run, run
+    name = re.search(r"--name (\S+)", run)[1]
+    assert removed == f"rm --force {name}"
+    assert SECRET not in run
+
+
+def test_a_trusted_answer_is_graded_with_limits(tmp_path, source):
+    loops = "def answer(x):\n    while True:\n        pass"
+    file = submission(tmp_path, source.with_suffix(".ipynb"), loops, TWICE)
+    limits = Limits(12.0, 2**31)
+    report = grade(file, source.read_text(), secret=SECRET, fence=TRUSTED, limits=limits)
+    assert [score.points for score in report.scores] == [0, 2], report.as_text()
