@@ -34,7 +34,7 @@ def graded(folder, source, answers):
     handout, _ = build(root, "student", folder / "handout", [source.stem])
     exercises = notebooks.exercises(source.read_text())
     file = submission(folder, handout, *(answers.get(exercise.number) for exercise in exercises))
-    return grade(file, source.read_text(), secret=SECRET, name=source.stem)
+    return grade(file, source.read_text(), secret=SECRET, name=source.stem, fence=FENCE)
 
 
 def solutions(text):

@@ -30,7 +30,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import sorl_edu
 from sorl_edu.course.grading.messages import HEADER, sizes
@@ -78,11 +77,12 @@ class Ended(Exception):
         "garbled": it sent no message that can be read."""
 
 
-class Fence(Protocol):
-    """How a program is started."""
+class Fence:
+    """How the worker is started."""
 
     def command(self, limits: Limits, name: str) -> list[str]:
         """The command that runs the worker; `name` is unique."""
+        raise NotImplementedError
 
     def close(self, name: str) -> None:
         """Ends what `command` started, if killing the command's process does not."""
@@ -92,8 +92,11 @@ class Fence(Protocol):
 
 
 @dataclass(frozen=True)
-class Bubblewrap:
-    """Namespaces of Linux: user, process, network, mount, IPC, host name and cgroup."""
+class Bubblewrap(Fence):
+    """Namespaces of Linux: user, process, network, mount, IPC, host name and cgroup.
+
+    Its processes die with it.
+    """
 
     def command(self, limits: Limits, name: str) -> list[str]:
         del limits, name
@@ -123,9 +126,6 @@ class Bubblewrap:
         for variable, value in _environment().items():
             command += ["--setenv", variable, value]
         return [*command, "--", sys.executable, *WORKER]
-
-    def close(self, name: str) -> None:
-        """Nothing: bubblewrap's processes die with it."""
 
 
 def _same(option: str, *paths: str | Path) -> list[str]:
@@ -164,7 +164,7 @@ def _environment() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Container:
+class Container(Fence):
     """Docker or Podman, with the same fence around an image that has this library's wheel."""
 
     engine: str
@@ -197,15 +197,12 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Trusted:
+class Trusted(Fence):
     """No fence: the answers can do whatever this user can, read the solutions and the secret."""
 
     def command(self, limits: Limits, name: str) -> list[str]:
         del limits, name
         return [sys.executable, *WORKER]
-
-    def close(self, name: str) -> None:
-        """Nothing: the group of processes is killed."""
 
 
 BUBBLEWRAP, TRUSTED = Bubblewrap(), Trusted()
@@ -280,7 +277,6 @@ class Program:
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             os.set_blocking(pipe.fileno(), False)
         self._received = b""
-        self._deadline = time.monotonic() + PATIENCE * limits.seconds + GRACE
 
     def exchange(self, frame: bytes = b"", *, seconds: float = math.inf) -> bytes:
         """Sends a frame, if there is one, and waits for the next one.
@@ -294,6 +290,7 @@ class Program:
         """
         unsent, least = memoryview(frame), usage(self.process.pid).seconds
         most = min(least + seconds, self.limits.seconds)
+        deadline = time.monotonic() + PATIENCE * min(seconds, self.limits.seconds) + GRACE
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             selector.register(self.process.stderr, selectors.EVENT_READ)
@@ -310,6 +307,8 @@ class Program:
                 if self.process.stdout in ready and not self._read():
                     raise self._ended("exit")
                 self._check_limits(most)
+                if time.monotonic() > deadline:
+                    raise self._ended("clock")
         return reply
 
     def _write(self, frame: memoryview) -> int:
@@ -353,8 +352,6 @@ class Program:
             raise self._ended("memory")
         if used.processes > PROCESSES:
             raise self._ended("processes")
-        if time.monotonic() > self._deadline:
-            raise self._ended("clock")
 
     def _ended(self, how: str) -> Ended:
         self.kill()

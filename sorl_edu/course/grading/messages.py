@@ -28,7 +28,7 @@ import numpy as np
 from sorl_edu.errors import DataError, check
 
 HEADER = struct.Struct(">II")
-MOST_JSON, MOST_BYTES = 2**20, 20 * 2**20
+MOST_JSON, MOST_BYTES = 4 * 2**20, 20 * 2**20
 DTYPES = {
     name: np.dtype(name)
     for name in (
@@ -37,7 +37,7 @@ DTYPES = {
     )
 }
 MOST_AXES = 8
-MOST_TEXT = 2000  # characters
+MOST_TEXT = 2000  # characters of a text from an answer
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _described(value: Any, arrays: list[np.ndarray]) -> list:
         case bool() | int() | float():
             return ["number", value if math.isfinite(value) else str(value)]
         case str():
-            return ["text", value[:MOST_TEXT].encode("utf-8", "replace").decode()]
+            return ["text", value.encode("utf-8", "replace").decode()]
         case list() | tuple():
             kind = "list" if isinstance(value, list) else "tuple"
             return [kind, [inside(entry) for entry in value]]
@@ -162,7 +162,7 @@ class _Reader:
 
     def text(self, value: str) -> str:
         check(isinstance(value, str), "no text")
-        return value[:MOST_TEXT]
+        return value if self.library else value[:MOST_TEXT]
 
     def list(self, entries: Sequence) -> Any:
         return [self.read(entry) for entry in entries]

@@ -34,7 +34,7 @@ def main() -> None:
     source, sink = _pipes()
     _limit()
     sys.meta_path.insert(0, _Exercises())
-    first = unpack(_read(source))
+    first = unpack(_read(source), library=True)
     submission = Submission(first["imports"], first["answers"])
     for index, code in first["cells"]:
         sink(pack(["cell", index]))
