@@ -16,7 +16,7 @@ import tyro
 from sorl_edu import programs
 from sorl_edu.cli.agents import Benchmark, Evaluate, Sweep, Train, Video
 from sorl_edu.cli.command import Command
-from sorl_edu.cli.course import Build, Course, Grade, Leaderboard
+from sorl_edu.cli.course import Build, Course, Grade, Gradescope, Image, Leaderboard
 from sorl_edu.cli.data import Collect
 from sorl_edu.cli.doctor import Doctor
 from sorl_edu.errors import UnknownName
@@ -49,6 +49,8 @@ COMMANDS: dict[str, type[Command]] = {
     "course": Course,
     "course build": Build,
     "course grade": Grade,
+    "course gradescope": Gradescope,
+    "course image": Image,
     "course leaderboard": Leaderboard,
     "doctor": Doctor,
 }

@@ -104,8 +104,9 @@ class Grade(Command):
     variable SORL_EDU_SECRET. The exit code is 0 if the submissions could be graded, whatever their
     points.
 
-    The fence is bubblewrap's, on Linux, or a container's. Without one, --trusted runs the answers
-    with all that you may do: they could read the solutions and the secret, and write your files.
+    The fence is bubblewrap's, on Linux; or a container's; or another user's. Without one, --trusted
+    runs the answers with all that you may do: they could read the solutions and the secret, and
+    write your files.
 
     A folder is an export of Canvas, Gradescope, Moodle or nbgrader, unpacked. Its table is written
     to --csv, and each student's feedback beside it. What is graded already is not graded again.
@@ -125,6 +126,8 @@ class Grade(Command):
     """Of a notebook: print Gradescope's results.json."""
     container: Literal["docker", "podman"] | None = None
     """Run answers in a container of the image that `sorl-edu course image` builds."""
+    account: str | None = None
+    """Run answers as this user, where root grades in a container, as on Gradescope."""
     trusted: bool = False
     """Run answers without a fence."""
     seconds: float = 600.0
@@ -162,7 +165,7 @@ class Grade(Command):
         settings = {
             "source": source.text(),
             "secret": secret,
-            "fence": fence.chosen(self.container, self.trusted),
+            "fence": fence.chosen(self.container, self.trusted, self.account),
             "name": source.name,
             "limits": fence.Limits(self.seconds, int(self.memory * 2**30)),
         }
@@ -176,6 +179,57 @@ class Grade(Command):
             return 0
         report = grade(submission, **settings)
         print(json.dumps(report.as_gradescope(), indent=2) if self.json else report.as_text())
+        return 0
+
+
+@dataclass(frozen=True)
+class Gradescope(Command):
+    """Write an autograder for Gradescope: the archive to upload as it is.
+
+    It has a wheel of this library, the versions installed here, the assignment's notebook, and your
+    secret, the environment variable SORL_EDU_SECRET. Keep it to yourself.
+    """
+
+    assignment: int
+    """The number of the assignment."""
+    out: Path = Path("autograder.zip")
+    """The archive to write."""
+    root: Path = ROOT
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course gradescope --assignment 2 --out autograder.zip
+    """
+
+    def run(self) -> int:
+        from sorl_edu.course.grading import gradescope
+
+        out = self.out.expanduser()
+        gradescope.build(self.root.expanduser(), f"A{self.assignment}", out, secret=_secret())
+        print(f"wrote {out}: upload it under Configure Autograder. {gradescope.RESOURCES}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Image(Command):
+    """Build the image that `course grade --container` runs answers in.
+
+    It has Python and a wheel of this library, without the exercises and the grader.
+    """
+
+    engine: Annotated[Literal["docker", "podman"], arg(name="container")] = "docker"
+    """The command that builds it."""
+    root: Path = ROOT
+    """The repository's folder."""
+
+    examples = """
+    sorl-edu course image --container podman
+    """
+
+    def run(self) -> int:
+        from sorl_edu.course.grading import gradescope
+
+        gradescope.build_image(self.root.expanduser(), self.engine)
         return 0
 
 

@@ -7,13 +7,8 @@ import pytest
 from legibility import contrast
 from matplotlib.colors import to_rgb
 
-from sorl_edu.course.exercises.exercise import (
-    COLORS,
-    SIGNS,
-    Exercise,
-    Feedback,
-    Misconception,
-)
+from sorl_edu.course.exercises.attempt import COLORS, SIGNS, Feedback
+from sorl_edu.course.exercises.exercise import Exercise, Misconception
 
 
 def solution(a, b):

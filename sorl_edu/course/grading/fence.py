@@ -10,6 +10,7 @@ when it exceeds a limit, and with its last process when this process ends.
 
     BUBBLEWRAP     Linux namespaces, by Debian's package bubblewrap
     Container(...) Docker or Podman, with an image that `sorl-edu course image` builds
+    Account(...)   another user, for root on a machine that is thrown away, such as Gradescope's
     TRUSTED        a process of its own with limits, and no fence: for answers that one trusts
 """
 
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,6 +197,41 @@ class Container(Fence):
         )
 
 
+# ------------------------------------------------------------------------- another account
+
+
+@dataclass(frozen=True)
+class Account(Fence):
+    """Another user of this machine, for root in a container that permits no namespaces.
+
+    It cannot read what only root can, nor send signals to root's processes. It has the network and
+    the temporary folder: use it where the machine is thrown away after a submission, as on
+    Gradescope.
+    """
+
+    user: str
+
+    def command(self, limits: Limits, name: str) -> list[str]:
+        del limits, name
+        command = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
+        command += ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
+        command += ["--pdeathsig=KILL", "env", "--chdir=/tmp", "--ignore-environment"]
+        command += [f"{variable}={value}" for variable, value in _environment().items()]
+        return [*command, sys.executable, *WORKER]
+
+    def close(self, name: str) -> None:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(["pkill", "-KILL", "-u", self.user], check=False, **quiet)
+
+    def readable(self, files: Sequence[Path]) -> str:
+        """The first of the files that the account can read; "" if there is none."""
+        for file in files:
+            test = [*self.command(Limits(), "")[: -len(WORKER) - 1], "test", "-r", str(file)]
+            if subprocess.run(test, check=False).returncode == 0:
+                return str(file)
+        return ""
+
+
 @dataclass(frozen=True)
 class Trusted(Fence):
     """No fence: the answers can do whatever this user can, read the solutions and the secret."""
@@ -216,6 +252,8 @@ def usable(fence: Fence) -> str:
             return ""
         case Container(engine):
             return "" if shutil.which(engine) else f"there is no command {engine}"
+        case Account():
+            return _why_not_account(fence)
     if sys.platform != "linux":
         return "bubblewrap is a program of Linux"
     if not shutil.which("bwrap"):
@@ -228,17 +266,31 @@ def usable(fence: Fence) -> str:
     return "" if tried.returncode == 0 else f"bubblewrap does not work here: {said[0]}"
 
 
-def chosen(container: str | None, trusted: bool) -> Fence:
+def _why_not_account(fence: Account) -> str:
+    if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("setpriv")):
+        return "only root can run answers as another user, by setpriv (Debian's util-linux)"
+    if subprocess.run(["id", fence.user], capture_output=True).returncode:
+        return f"there is no user {fence.user}"
+    course = PACKAGE / "course"
+    hidden = [file for file in course.rglob("*.py") if str(file.relative_to(course)) not in INSIDE]
+    if readable := fence.readable(sorted(hidden)):
+        return f"{fence.user} can read {readable}: chmod go-r it, and what else holds solutions"
+    return ""
+
+
+def chosen(container: str | None, trusted: bool, account: str | None = None) -> Fence:
     """The fence to use: the one that is asked for, or else bubblewrap.
 
     Raises:
         ConfigError: it can't be used; the message says what to do.
     """
-    check(container is None or not trusted, "--container and --trusted exclude each other")
+    asked = [flag for flag in (container, trusted, account) if flag]
+    check(len(asked) <= 1, "--container, --account and --trusted exclude each other")
     fence = TRUSTED if trusted else Container(container) if container else BUBBLEWRAP
+    fence = Account(account) if account else fence
     if not (reason := usable(fence)):
         return fence
-    others = "install it" if container else "grade with --container docker (or podman)"
+    others = "install it" if asked else "grade with --container docker (or podman)"
     raise ConfigError(
         f"answers are strangers' code, and there is no fence to run them behind: {reason}. Mend "
         f"that, or {others}, or trust them: --trusted runs them with all that you may do"

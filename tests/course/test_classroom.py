@@ -1,0 +1,196 @@
+"""A folder of submissions, in each export's layout: all are graded, once, after kills, too."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
+
+from tiny_course import HALF, SECRET, TWICE, make_coursework, submission
+
+import sorl_edu
+from sorl_edu import cli
+from sorl_edu.course.grading import classroom, fence
+from sorl_edu.course.grading.classroom import find_submissions, grade_folder
+from sorl_edu.course.grading.fence import BUBBLEWRAP, TRUSTED, Limits
+from sorl_edu.errors import ConfigError, DataError
+
+FENCE = TRUSTED if fence.usable(BUBBLEWRAP) else BUBBLEWRAP
+NUMBERS = ["1.1", "1.2"]
+LOOPS = "def answer(x):\n    while True:\n        pass"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return make_coursework(tmp_path_factory.mktemp("repository"))
+
+
+def put(source, path, *answers):
+    """A student's notebook at a path; without answers, the blanks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    submission(path.parent, source.with_suffix(".ipynb"), *(answers or (None, None))).rename(path)
+
+
+def of_students(folder):
+    found = find_submissions(folder, NUMBERS)
+    return {one.student: one.notebook and one.notebook.name for one in found}
+
+
+def test_each_layout_is_known(tmp_path, source):
+    canvas = tmp_path / "canvas"
+    put(source, canvas / "lovelaceada_LATE_123_456_A1-1.ipynb", HALF, TWICE)
+    put(source, canvas / "hopper_124_457_A1.ipynb", HALF, TWICE)
+    put(source, canvas / "loose.ipynb", HALF, TWICE)
+    assert of_students(canvas) == {
+        "lovelaceada 123": "lovelaceada_LATE_123_456_A1-1.ipynb",
+        "hopper 124": "hopper_124_457_A1.ipynb",
+        "loose": "loose.ipynb",
+    }
+    moodle = tmp_path / "moodle"
+    put(source, moodle / "Ada Lovelace_99_assignsubmission_file_" / "A1.ipynb", HALF, TWICE)
+    assert of_students(moodle) == {"Ada Lovelace": "A1.ipynb"}
+    gradescope = tmp_path / "gradescope"
+    put(source, gradescope / "submission_7" / "A1.ipynb", HALF, TWICE)
+    put(source, gradescope / "submission_8" / "A1.ipynb", HALF, TWICE)
+    metadata = "submission_7:\n  :submitters:\n  - :name: Ada Lovelace\n    :sid: '1'\n"
+    (gradescope / "submission_metadata.yml").write_text(metadata)
+    assert of_students(gradescope) == {"Ada Lovelace": "A1.ipynb", "submission_8": "A1.ipynb"}
+    nbgrader = tmp_path / "nbgrader"
+    put(source, nbgrader / "submitted" / "ada" / "assignment1" / "A1.ipynb", HALF, TWICE)
+    put(source, nbgrader / "submitted" / "ada" / "assignment1" / ".ipynb_checkpoints" / "A1.ipynb")
+    assert of_students(nbgrader) == {"ada": "A1.ipynb"}
+
+
+def test_a_student_without_one_notebook_of_the_assignment_is_told_of(tmp_path, source):
+    put(source, tmp_path / "ada" / "A1.ipynb", HALF, TWICE)
+    put(source, tmp_path / "ada" / "old" / "A1.ipynb", HALF, TWICE)
+    (tmp_path / "ben").mkdir()
+    (tmp_path / "ben" / "answers.py").write_text("print(1)")
+    (tmp_path / "cy").mkdir()
+    put(source, tmp_path / "dot" / "A1.ipynb", HALF, TWICE)
+    (tmp_path / "dot" / "notes.ipynb").write_text("no notebook")
+    found = {one.student: one for one in find_submissions(tmp_path, NUMBERS)}
+    assert "more than one notebook" in found["ada"].problem
+    assert "but answers.py" in found["ben"].problem and "but nothing" in found["cy"].problem
+    assert found["dot"].notebook.name == "A1.ipynb"
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="no submissions"):
+        find_submissions(tmp_path / "none", NUMBERS)
+
+
+def common(source):
+    limits = Limits(10.0, 2**31)
+    return {"source": source.read_text(), "secret": SECRET, "fence": FENCE, "limits": limits}
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def test_a_folder_becomes_a_table_and_feedback(tmp_path, source, monkeypatch, capsys):
+    folder, grades = tmp_path / "all", tmp_path / "grades.csv"
+    put(source, folder / "ada" / "A1.ipynb", HALF, TWICE)
+    put(source, folder / "ben" / "A1.ipynb", HALF, None)
+    put(source, folder / "=cmd()" / "A1.ipynb", "def answer(x):\n    return x", TWICE)
+    put(source, folder / "Ben" / "A1.ipynb", LOOPS, TWICE)
+    (folder / "cy").mkdir()
+    (folder / "cy" / "A1.ipynb").write_text("{")
+    other = (source.with_suffix(".ipynb")).read_text().replace("Exercise 1.", "Exercise 9.")
+    (folder / "dot").mkdir()
+    (folder / "dot" / "A2.ipynb").write_text(other)
+
+    monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
+    words = ["course", "grade", str(folder), "--notebook", "1", "--root", str(source.parents[1])]
+    words += ["--csv", str(grades), "--jobs", "2", "--seconds", "10"]
+    words += ["--trusted"] if FENCE is TRUSTED else []
+    assert cli.main(words) == 0
+    assert "6 students" in (told := capsys.readouterr().out) and "by hand: cy, dot" in told
+    rows = table(grades)
+    points = {name: (row["points"], row["1.1"], row["1.2"]) for name, row in rows.items()}
+    assert points == {
+        "ada": ("3", "1", "2"),
+        "ben": ("1", "1", "0"),
+        "'=cmd()": ("2", "0", "2"),
+        "Ben": ("2", "0", "2"),
+        "cy": ("0", "0", "0"),
+        "dot": ("0", "0", "0"),
+    }
+    assert "is no notebook" in rows["cy"]["note"] and "another assignment" in rows["dot"]["note"]
+    results = [json.loads(file.read_bytes()) for file in (tmp_path / "grades").glob("*.json")]
+    assert len(results) == 6 and {one["score"] for one in results} == {3, 2, 1, 0}
+    feedback = (tmp_path / "grades" / "ben.txt").read_text()
+    assert "1.1 Halves: 1 of 1" in feedback and "waits for you" in feedback
+
+    def graded_again(*given, **named):
+        pytest.fail("it was graded again")
+
+    before = grades.read_text()
+    monkeypatch.setattr(classroom, "_graded", lambda run, todo, jobs: [graded_again()] * len(todo))
+    for name in ("cy", "dot"):
+        shutil.rmtree(folder / name)
+    grade_folder(folder, csv=grades, show=False, **common(source))
+    assert [line for line in before.splitlines() if line[:2] not in ("cy", "do")] == (
+        grades.read_text().splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ([], "--csv FILE.csv"),
+        (["--csv", "x.csv", "--json"], "--json is for one"),
+        (["--csv", "x.csv", "--jobs", "0"], "--jobs"),
+    ],
+)
+def test_a_folder_needs_a_table(tmp_path, source, monkeypatch, capsys, words, said):
+    monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
+    start = ["course", "grade", str(tmp_path), "--notebook", "1", "--root", str(source.parents[1])]
+    assert cli.main([*start, *words]) == 2
+    assert said in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"end in \.csv"):
+        grade_folder(tmp_path, csv=tmp_path / "grades", **common(source))
+
+
+KILLED = """
+from pathlib import Path
+from sorl_edu.course.grading.classroom import grade_folder
+from sorl_edu.course.grading.fence import {fence}, Limits
+if __name__ == "__main__":
+    source = Path({source!r}).read_text()
+    grade_folder(Path("all"), source, secret={secret!r}, fence={fence}, csv=Path("grades.csv"),
+                 limits=Limits(10.0, 2**31))
+"""
+
+
+def test_a_run_that_is_killed_goes_on_where_it_stopped(tmp_path, source, monkeypatch):
+    for name in ("ada", "ben", "cy"):
+        put(source, tmp_path / "all" / name / "A1.ipynb", HALF, TWICE if name == "ada" else None)
+    which = "TRUSTED" if FENCE is TRUSTED else "BUBBLEWRAP"
+    script = tmp_path / "run.py"
+    script.write_text(KILLED.format(source=str(source), secret=SECRET, fence=which))
+    run = subprocess.Popen(
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(sorl_edu.__file__).parents[1])},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    first = tmp_path / "grades" / "ada.json"
+    deadline = time.monotonic() + 120
+    while not first.exists() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    made = first.stat().st_mtime_ns
+    rows = grade_folder(tmp_path / "all", csv=tmp_path / "grades.csv", show=False, **common(source))
+    assert [(row.student, row.points) for row in rows] == [("ada", 3), ("ben", 1), ("cy", 1)]
+    assert first.stat().st_mtime_ns == made
