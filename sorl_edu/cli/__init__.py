@@ -33,7 +33,8 @@ Offline reinforcement learning with shortcut models (SORL) on OGBench.
   sorl-edu video      film two settings of an agent side by side
   sorl-edu benchmark  train and evaluate on a suite, beside the published results
   sorl-edu course     write, check and execute the notebooks; `course build` writes versions to hand
-                      out, `course grade` grades a submission, `course leaderboard` ranks them
+                      out, `course grade` grades one submission or a folder of them (`course image`
+                      and `course gradescope` for other machines), `course leaderboard` ranks them
                       (in a checkout of the repository)
   sorl-edu doctor     find what is wrong with this installation, and its remedy
 

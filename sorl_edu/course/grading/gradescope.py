@@ -67,7 +67,8 @@ SORL_EDU_SECRET=$(cat "$here/source/secret.txt")
 export SORL_EDU_SECRET JAX_PLATFORMS=cpu
 chmod go-rwx "$here/submission" 2>/dev/null
 "$here/venv/bin/sorl-edu" course grade "${{books[0]}}" --assignment {number} --json \\
-  --root "$here/source" ${{FENCE:---account {account}}} > "$results.part" 2> "$here/results/stderr.txt"
+  --root "$here/source" ${{FENCE:---account {account}}} \\
+  > "$results.part" 2> "$here/results/stderr.txt"
 if [ $? -eq 0 ]; then
   mv "$results.part" "$results"
 else
@@ -109,15 +110,16 @@ def build(root: Path, assignment: str, out: Path, *, secret: str) -> None:
         "pyproject.toml": (root / "pyproject.toml").read_text(encoding="utf-8"),
         source.address.removesuffix(".ipynb") + ".py": source.text(),
     }
-    with _wheel(root) as wheel, atomic_write(out) as beside:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in files.items():
-                entry = zipfile.ZipInfo(name)
-                entry.external_attr = (
-                    0o755 if name in ("setup.sh", "run_autograder") else 0o600
-                ) << 16
-                archive.writestr(entry, content)
-            archive.write(wheel, wheel.name)
+    with (
+        _wheel(root) as wheel,
+        atomic_write(out) as beside,
+        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = (0o755 if content.startswith("#!") else 0o600) << 16
+            archive.writestr(entry, content)
+        archive.write(wheel, wheel.name)
 
 
 def build_image(root: Path, engine: str) -> None:
