@@ -127,8 +127,8 @@ def system(name: str = sys.platform) -> list[Finding]:
     """
     if name in ("win32", "cygwin"):
         text = (
-            "Windows, which is not tested; `sorl-edu course grade` doesn't work, since its sandbox "
-            "needs POSIX"
+            "Windows, which is not tested; `sorl-edu course grade` doesn't work, since its fence "
+            "needs Linux, or containers on macOS"
         )
         return [
             Finding(

@@ -1,6 +1,8 @@
 """The grader gives the points due. tests/course/test_fence.py has what submissions try."""
 
+import importlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -198,3 +200,28 @@ def test_the_command_line_grades(root, source, tmp_path, monkeypatch, capsys):
     for which in ([], ["--assignment", "1", "--notebook", "1"]):
         assert cli.main(["course", "grade", str(file), *which, *flags[2:]]) == 2
         assert "--assignment N or --notebook N" in capsys.readouterr().err
+
+
+def test_a_function_of_the_library_that_would_be_the_answer_refuses(tmp_path):
+    """In lesson 2, both as the answer itself and called by it; an answer of one's own is right."""
+    (lesson,) = notebooks.find(Path(__file__).resolve().parents[2], ["2"])
+    target = notebooks.exercises(lesson.text())[1]
+    calls = "from sorl_edu import shortcut\n\n\ndef target(s, obs, a_t, t, h):\n"
+    calls += "    return shortcut.self_consistency_target(s, obs, a_t, t, h)"
+    handed_in = "from sorl_edu.shortcut import self_consistency_target as target"
+    points = []
+    for answer in (calls, handed_in, target.solution):
+        file = submission(tmp_path, lesson.ipynb, None, answer, None)
+        report = grade(file, lesson.text(), **COMMON)
+        points.append(report.scores[1].points)
+        if answer is not target.solution:
+            assert "is what this exercise asks you to write" in report.as_text()
+    assert points == [0, 0, target.points]
+
+
+def test_the_functions_that_refuse_are_there():
+    for lesson in notebooks.find(Path(__file__).resolve().parents[2], list("12345")):
+        for exercise in notebooks.exercises(lesson.text()):
+            for name in check_of(exercise).library:
+                module, _, function = name.partition(":")
+                assert callable(getattr(importlib.import_module(module), function))

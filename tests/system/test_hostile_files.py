@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from sorl_edu.cli import doctor
-from sorl_edu.course.grading import sandbox
+from sorl_edu.course.grading import grade as grading
 from sorl_edu.course.grading.grade import read_cells
 from sorl_edu.datasets import ogbench
 from sorl_edu.environments.mazes import maze_geometry
@@ -247,7 +247,7 @@ def test_a_submission_of_any_bytes_is_read_or_refused(tmp_path, small, damaged):
     file = tmp_path / "submission.ipynb"
     file.write_bytes(damaged(json.dumps({"cells": cells}).encode()))
     try:
-        assert all(isinstance(cell, str) for cell in read_cells(file))
+        assert all(isinstance(cell, str) for cell in read_cells(file, ["1.1"]))
     except DataError as error:
         assert str(file) in str(error)
 
@@ -256,7 +256,7 @@ def test_a_submission_as_deep_or_as_large_as_can_be_is_refused(tmp_path, monkeyp
     file = tmp_path / "submission.ipynb"
     file.write_bytes(b"[" * 1_000_000)
     with pytest.raises(DataError, match="is no notebook"):
-        read_cells(file)
-    monkeypatch.setattr(sandbox, "MAX_BYTES", 999_999)
+        read_cells(file, ["1.1"])
+    monkeypatch.setattr(grading, "MOST_BYTES", 999_999)
     with pytest.raises(DataError, match="at most 999,999"):
-        read_cells(file)
+        read_cells(file, ["1.1"])

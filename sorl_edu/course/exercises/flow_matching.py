@@ -55,6 +55,7 @@ def _reversed_velocity(noise: Array, actions: Array, t: Array) -> Array:
 
 path = Exercise(
     number="1.1",
+    library=("sorl_edu.flow_matching:interpolate", "sorl_edu.flow_matching:velocity_target"),
     parts=("the path", "the velocity"),
     solution=_path_with(),
     cases=path_cases,
@@ -145,6 +146,7 @@ def _euler_with(
 
 euler = Exercise(
     number="1.2",
+    library=("sorl_edu.flow_matching:integrate", "sorl_edu.flow_matching:integrate_path"),
     parts=("the sample",),
     solution=integrate,
     cases=_euler_cases,

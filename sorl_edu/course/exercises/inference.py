@@ -39,6 +39,7 @@ def _columns(q: Float[Array, "candidates batch"]) -> Int[Array, " batch"]:
 
 best_of_n = Exercise(
     number="5.1",
+    library=("sorl_edu.inference:best_of_n",),
     parts=("the chosen action",),
     solution=lambda actions, q: inference.best_of_n(actions, q),  # names its inputs
     cases=_best_of_n_cases,
@@ -136,6 +137,7 @@ def _cost_with(
 
 cost = Exercise(
     number="5.2",
+    library=("sorl_edu.inference:network_evaluations",),
     parts=("the number of evaluations",),
     solution=lambda steps, candidates: inference.network_evaluations(steps, candidates),
     cases=_cost_cases,

@@ -51,6 +51,7 @@ def _sample_with(
 
 sample = Exercise(
     number="2.1",
+    library=("sorl_edu.shortcut:sample_from",),
     parts=("the sample",),
     solution=_sample,
     cases=_sample_cases,
@@ -182,6 +183,7 @@ def _target_with(
 
 target = Exercise(
     number="2.2",
+    library=("sorl_edu.shortcut:self_consistency_target",),
     parts=("the target", "its gradient by the field's parameters"),
     solution=self_consistency_target,
     cases=_target_cases,

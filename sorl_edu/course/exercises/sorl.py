@@ -62,6 +62,7 @@ def _q_loss_with(
 
 q_loss = Exercise(
     number="4.1",
+    library=("sorl_edu.temporal_difference:q_loss",),
     parts=("the loss", "its gradient by the actions"),
     solution=_q_loss,
     cases=_q_loss_cases,
@@ -177,6 +178,7 @@ def _policy_action_with(
 
 policy_action = Exercise(
     number="4.2",
+    library=("sorl_edu.shortcut:sample_from",),
     parts=("the action", "its gradient by the field's parameters"),
     solution=_policy_action,
     cases=_policy_action_cases,

@@ -64,6 +64,7 @@ def _td_target_with(
 
 td_target = Exercise(
     number="3.1",
+    library=("sorl_edu.temporal_difference:td_target",),
     parts=("the target", "its gradient by the critics' parameters"),
     solution=_td_target,
     cases=_td_target_cases,
@@ -195,6 +196,7 @@ def _n_step_target_with(
 
 n_step_target = Exercise(
     number="3.2",
+    library=("sorl_edu.temporal_difference:n_step_returns",),
     parts=("the target",),
     solution=_n_step_target,
     cases=_n_step_target_cases,

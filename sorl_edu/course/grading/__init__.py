@@ -1,1 +1,1 @@
-"""Grading of submissions: a sandbox, the grader, and a leaderboard."""
+"""Grading of submissions: the fence, the grader, a class, other machines, and a leaderboard."""
