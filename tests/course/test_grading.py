@@ -126,7 +126,7 @@ def test_a_measured_answer_earns_all_or_half_and_its_values_are_kept(measured, t
         (score,) = (score for score in report.scores if score.number == "1.3")
         assert np.mean(score.values) == pytest.approx(level, abs=0.01) and len(score.values) == 3
         results = report.as_gradescope()
-        assert results["tests"][2]["extra_data"] == {"values": list(score.values)}
+        assert results["tests"][2]["extra_data"]["values"] == list(score.values)
         assert results["leaderboard"] == [{"name": "High", "value": np.mean(score.values)}]
     three_numbers = "def level(seed):\n    import numpy\n    return numpy.ones(3)"
     report = graded(tmp_path, measured, HALF, TWICE, three_numbers)

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sorl_edu.course.exercises.attempt import Stopped
+from sorl_edu.course.exercises.attempt import Other, Stopped
 from sorl_edu.course.exercises.exercise import Misconception, named
 from sorl_edu.course.exercises.measured import Measured, tree_like
-from sorl_edu.course.grading.messages import Other
 from sorl_edu.errors import DataError
 from sorl_edu.evaluation import t_interval
 

@@ -69,6 +69,14 @@ class Feedback:
         )
 
 
+@dataclass(frozen=True)
+class Other:
+    """Stands for what an answer returned in another process, and is no number, text or array."""
+
+    kind: str
+    """The name of its type."""
+
+
 class Stopped(Exception):
     """An answer could not be tried: it is blank, or it raised an error."""
 

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from sorl_edu.course.exercises.attempt import Ask, Feedback, Stopped, attempt, call
+from sorl_edu.course.exercises.attempt import Ask, Feedback, Other, Stopped, attempt, call
 
 
 @dataclass(frozen=True)
@@ -306,5 +306,7 @@ def _described(output: Any) -> str:
     array = np.asarray(leaves[0])
     if array.dtype.kind in "US":
         return "text"
-    numbers = np.issubdtype(array.dtype, np.number) or array.dtype == bool
-    return f"an array of shape {array.shape}" if numbers else type(leaves[0]).__name__
+    if np.issubdtype(array.dtype, np.number) or array.dtype == bool:
+        return f"an array of shape {array.shape}"
+    thing = array.flat[0] if array.size else None
+    return thing.kind if isinstance(thing, Other) else type(thing).__name__

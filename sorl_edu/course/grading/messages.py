@@ -19,12 +19,12 @@ import json
 import math
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
+from sorl_edu.course.exercises.attempt import Other
 from sorl_edu.errors import DataError, check
 
 HEADER = struct.Struct(">II")
@@ -38,14 +38,6 @@ DTYPES = {
 }
 MOST_AXES = 8
 MOST_TEXT = 2000  # characters of a text from an answer
-
-
-@dataclass(frozen=True)
-class Other:
-    """Stands for a value that is no number, text, array or container of them."""
-
-    kind: str
-    """The name of its type."""
 
 
 def pack(value: Any) -> bytes:
