@@ -22,7 +22,10 @@ REFUSED = {
     ),
     "read the assignment's notebook": "got = open(NOTEBOOK).read()",
     "read the repository's history": "import os\ngot = os.listdir(f'{LIBRARY}/../.git')",
-    "read the home folder": "import os\ngot = os.listdir(HOME)",
+    "read the home folder": (
+        "import os, sys\n"
+        "got = [f for f in os.listdir(HOME) if not sys.base_prefix.startswith(f'{HOME}/{f}')]"
+    ),
     "read another student's folder": "import os\ngot = os.listdir(OUT)",
     "read the kernel's memory": "got = open('/proc/kcore', 'rb').read(10)",
     "read the disk": "import os\ngot = os.open('/dev/sda', os.O_RDONLY) or os.open('/dev/vda', 0)",
@@ -37,7 +40,7 @@ REFUSED = {
         "import os\n"
         "files = [f'/proc/self/fd/{fd}' for fd in os.listdir('/proc/self/fd')]\n"
         "links = [os.readlink(file) for file in files if os.path.islink(file)]\n"
-        "known = 'pipe:', 'anon_inode:', '/dev/', '/proc/', '/usr', '/tmp'\n"
+        "known = 'pipe:', 'anon_inode:', '/dev/', '/proc/', '/usr', '/tmp', 'mnt:', LIBRARY\n"
         "got = [l for l in links if not l.startswith(known) and 'site-packages' not in l]"
     ),
     # ------------------------------------------------------------ writing
@@ -117,7 +120,7 @@ REFUSED = {
         "got = ctypes.CDLL(None).setns(fd, 0) == 0"
     ),
     "change the root folder": "import os\nos.chroot('/tmp')\ngot = True",
-    "trace another process": ("import ctypes\ngot = ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0"),
+    "trace another process": ("import ctypes\ngot = ctypes.CDLL(None).ptrace(16, PID, 0, 0) == 0"),
     "set the clock": "import time\ntime.clock_settime(time.CLOCK_REALTIME, 0)\ngot = True",
     "rename the machine": "import socket\nsocket.sethostname('mine')\ngot = True",
     "type into the terminal": (

@@ -110,7 +110,7 @@ def test_a_folder_becomes_a_table_and_feedback(tmp_path, source, monkeypatch, ca
 
     monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
     words = ["course", "grade", str(folder), "--notebook", "1", "--root", str(source.parents[1])]
-    words += ["--csv", str(grades), "--jobs", "2", "--seconds", "10"]
+    words += ["--csv", str(grades), "--jobs", "2", "--seconds", "10", "--memory", "2"]
     words += ["--trusted"] if FENCE is TRUSTED else []
     assert cli.main(words) == 0
     assert "6 students" in (told := capsys.readouterr().out) and "by hand: cy, dot" in told
@@ -135,7 +135,9 @@ def test_a_folder_becomes_a_table_and_feedback(tmp_path, source, monkeypatch, ca
         pytest.fail("it was graded again")
 
     before = grades.read_text()
-    monkeypatch.setattr(classroom, "_graded", lambda run, todo, jobs: [graded_again()] * len(todo))
+    monkeypatch.setattr(
+        classroom, "_graded", lambda run, todo, jobs: [graded_again() for _ in todo]
+    )
     for name in ("cy", "dot"):
         shutil.rmtree(folder / name)
     grade_folder(folder, csv=grades, show=False, **common(source))

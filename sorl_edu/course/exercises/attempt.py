@@ -173,17 +173,21 @@ def _has_dots(answer: Callable) -> bool:
     codes = [getattr(part, "__code__", None) for part in parts]
     for code in codes:
         constants = getattr(code, "co_consts", ())
-        if Ellipsis in constants and not all(_are_index(code)):
+        if any(map(_are_dots, constants)) and not all(_are_index(code)):
             return True
         codes.extend(constant for constant in constants if hasattr(constant, "co_consts"))
     return False
+
+
+def _are_dots(constant: object) -> bool:
+    return constant is Ellipsis or (isinstance(constant, tuple) and any(map(_are_dots, constant)))
 
 
 def _are_index(code: CodeType) -> Iterator[bool]:
     """For each place where code loads dots: whether they are an index, as in x[..., 0]."""
     steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
     for i, (_, value) in enumerate(steps):
-        if value is Ellipsis:
+        if _are_dots(value):
             then = [
                 name for name, _ in steps[i + 1 :] if not name.startswith(("LOAD", "BUILD_SLICE"))
             ]

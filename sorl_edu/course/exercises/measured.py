@@ -68,7 +68,7 @@ class Measured(Check):
             values = tuple(map(float, self.measure(ask, self.seeds(seed), self.size)))
         except Stopped as stop:
             return stop.feedback
-        except DataError as error:
+        except (TypeError, ValueError) as error:  # a DataError, or what nobody foresaw
             return Feedback("wrong", f"Your answer's results can't be measured: {error}")
         if not np.isfinite(values).all():
             return Feedback("wrong", f"The {self.quantity} is NaN or infinite in some run.")

@@ -50,6 +50,7 @@ INSIDE = (  # the files of sorl_edu/course that answers may use; the others hold
 WORKER = ("-m", "sorl_edu.course.grading.worker")
 SCRATCH = 64 * 2**20  # bytes of the scratch folder
 PROCESSES = 16
+KERNEL = ("sys", "irq", "bus", "fs", "sysrq-trigger")  # of /proc: root could write there
 KEPT_OUTPUT = 20_000  # characters
 POLL = 0.02  # seconds
 MOST_READS = 64  # of 64 KiB, when a program has ended
@@ -85,6 +86,10 @@ class Fence:
         """The command that runs the worker; `name` is unique."""
         raise NotImplementedError
 
+    def environment(self) -> dict[str, str]:
+        """The environment of the command. A process inside may read it: it has no secret."""
+        return {"PATH": os.environ.get("PATH", "")}
+
     def close(self, name: str) -> None:
         """Ends what `command` started, if killing the command's process does not."""
 
@@ -114,6 +119,7 @@ class Bubblewrap(Fence):
         command += _same("--ro-bind", *system)
         command += _same("--ro-bind-try", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
         command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+        command += _same("--ro-bind-try", *(f"/proc/{name}" for name in KERNEL))
         command += ["--size", str(SCRATCH), "--tmpfs", "/tmp"]
         command += _same("--ro-bind", *_prefixes())
         command += _same("--ro-bind", PACKAGE, *_data_folders())
@@ -184,6 +190,9 @@ class Container(Fence):
             *(self.image, "python", *WORKER),
         ]
 
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)  # of the engine's client, which answers do not see
+
     def _environment(self) -> list[str]:
         kept = {n: v for n, v in _environment().items() if n not in ("PATH", "PYTHONPATH")}
         return [f"{name}={value}" for name, value in kept.items()]
@@ -239,6 +248,9 @@ class Trusted(Fence):
     def command(self, limits: Limits, name: str) -> list[str]:
         del limits, name
         return [sys.executable, *WORKER]
+
+    def environment(self) -> dict[str, str]:
+        return _environment() | super().environment()
 
 
 BUBBLEWRAP, TRUSTED = Bubblewrap(), Trusted()
@@ -318,14 +330,12 @@ class Program:
     def __init__(self, fence: Fence, limits: Limits, printed: Printed | None = None):
         self.fence, self.limits, self.printed = fence, limits, printed or Printed()
         self.name = f"sorl-edu-{uuid.uuid4().hex[:12]}"
-        outside = isinstance(fence, Trusted)  # its environment: bubblewrap clears its own
-        environment = _environment() | {"PATH": os.environ.get("PATH", "")} if outside else None
         self.process = subprocess.Popen(
             fence.command(limits, self.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
+            env=fence.environment(),
             start_new_session=True,
         )
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
