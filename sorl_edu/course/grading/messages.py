@@ -36,7 +36,7 @@ DTYPES = {
         *("uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"),
     )
 }
-MOST_AXES = 8
+MOST_AXES, MOST_VALUES = 8, 100_000  # of an array, of a container
 MOST_TEXT = 2000  # characters of a text from an answer
 
 
@@ -103,6 +103,8 @@ def _described(value: Any, arrays: list[np.ndarray]) -> list:
             return ["number", value if math.isfinite(value) else str(value)]
         case str():
             return ["text", value.encode("utf-8", "replace").decode()]
+        case list() | tuple() | dict() if len(value) > MOST_VALUES:
+            raise DataError("it consists of too many values")
         case list() | tuple():
             kind = "list" if isinstance(value, list) else "tuple"
             return [kind, [inside(entry) for entry in value]]
@@ -132,7 +134,8 @@ def _described(value: Any, arrays: list[np.ndarray]) -> list:
 def _library_name(value: Any) -> str:
     """ "module:name" of a function or class at the top of a module of this library, or ""."""
     module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", "")
-    if not isinstance(module, str) or module.partition(".")[0] != "sorl_edu" or "." in name:
+    ours = isinstance(module, str) and module.partition(".")[0] == "sorl_edu"
+    if not ours or not isinstance(name, str) or not name.isidentifier():
         return ""
     return f"{module}:{name}"
 
