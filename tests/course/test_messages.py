@@ -1,5 +1,6 @@
 """What the grader and an answer's process send each other arrives whole, or is refused."""
 
+import contextlib
 from functools import partial
 
 import jax
@@ -25,7 +26,7 @@ def same(one, other):
     [
         {"q": np.arange(6.0).reshape(2, 3), "steps": 4, "none": None},
         [1, 2.5, True, "text", float("inf"), (np.float32(2.5), np.zeros((0, 3), bool))],
-        {1: [], "a": ((),)},
+        {1: [], 2: ((),)},
     ],
 )
 def test_data_arrive_as_they_were(value):
@@ -58,9 +59,8 @@ def test_the_grader_sends_functions_dataclasses_and_keys_and_an_answer_cannot():
     for secret in (bent_field, batch, field):
         with pytest.raises(DataError):
             unpack(pack(secret))
-    outside = pack(bent_field).replace(
-        b"sorl_edu.course.exercises.given", b"subprocess" + b" " * 21
-    )
+    ours = b"sorl_edu.course.exercises.given"
+    outside = pack(bent_field).replace(ours, b"subprocess".ljust(len(ours)))
     with pytest.raises(DataError):
         unpack(outside, library=True)
 
@@ -76,7 +76,7 @@ def test_too_much_is_refused_before_anything_is_made():
     with pytest.raises(DataError, match="more than"):
         pack(np.zeros(MOST_BYTES + 1, np.int8))
     with pytest.raises(DataError, match="too many values"):
-        pack(list(range(2_000_000)))
+        pack([0] * 100_001)
     for header in (HEADER.pack(2**31, 0), HEADER.pack(0, 2**31), b"\xff" * 8, b""):
         with pytest.raises(DataError):
             unpack(header)
@@ -93,7 +93,5 @@ def test_too_much_is_refused_before_anything_is_made():
 def test_a_damaged_frame_is_read_or_refused(at, byte, cut):
     frame = bytearray(pack(["outputs", {"a": np.arange(6), "b": (1.5, None, "x")}, [jnp.ones(2)]]))
     frame[at % len(frame)] = byte
-    try:
+    with contextlib.suppress(DataError):
         unpack(bytes(frame[: len(frame) - cut]))
-    except DataError:
-        pass
