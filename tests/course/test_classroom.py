@@ -18,6 +18,7 @@ from tiny_course import HALF, SECRET, TWICE, make_coursework, submission
 
 import sorl_edu
 from sorl_edu import cli
+from sorl_edu.course import notebooks
 from sorl_edu.course.grading import classroom, fence
 from sorl_edu.course.grading.classroom import find_submissions, grade_folder
 from sorl_edu.course.grading.fence import BUBBLEWRAP, TRUSTED, Limits
@@ -87,7 +88,7 @@ def test_a_student_without_one_notebook_of_the_assignment_is_told_of(tmp_path, s
 
 
 def common(source):
-    limits = Limits(10.0, 2**31)
+    limits = Limits(5.0, 2**31)
     return {"source": source.read_text(), "secret": SECRET, "fence": FENCE, "limits": limits}
 
 
@@ -110,7 +111,7 @@ def test_a_folder_becomes_a_table_and_feedback(tmp_path, source, monkeypatch, ca
 
     monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
     words = ["course", "grade", str(folder), "--notebook", "1", "--root", str(source.parents[1])]
-    words += ["--csv", str(grades), "--jobs", "2", "--seconds", "10", "--memory", "2"]
+    words += ["--csv", str(grades), "--jobs", "2", "--seconds", "5", "--memory", "2"]
     words += ["--trusted"] if FENCE is TRUSTED else []
     assert cli.main(words) == 0
     assert "6 students" in (told := capsys.readouterr().out) and "by hand: cy, dot" in told
@@ -197,3 +198,69 @@ def test_a_run_that_is_killed_goes_on_where_it_stopped(tmp_path, source, monkeyp
     rows = grade_folder(tmp_path / "all", csv=tmp_path / "grades.csv", show=False, **common(source))
     assert [(row.student, row.points) for row in rows] == [("ada", 3), ("ben", 1), ("cy", 1)]
     assert first.stat().st_mtime_ns == made
+
+
+A1 = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "A1_shortcut_models.py"
+HOSTILE = [
+    "import os\nos._exit(0)",
+    "while True:\n    pass",
+    "def cosine_path(*given):\n    raise ValueError('\\x1b[2J' + 'x' * 10_000)",
+    "def cosine_path(*given):\n    return object()",
+    "import sys\nsys.setrecursionlimit(10**9)\ndef cosine_path(*g):\n    return cosine_path(*g)",
+]
+
+
+def sixty(folder):
+    """Sixty submissions of assignment 1 in four layouts; the points of each student."""
+    exercises = notebooks.exercises(A1.read_text())
+    solved = [exercise.solution for exercise in exercises]
+    half = [*solved[:2], None, None]
+    points = [exercise.points for exercise in exercises]
+    kinds = {
+        "solved": (solved, sum(points)),
+        "half": (half, sum(points[:2])),
+        "empty": ([None] * 4, 0),
+        "other": (None, 0),
+        "unreadable": (None, 0),
+        "hostile": (half, sum(points[1:2])),
+    }
+    layouts = (
+        lambda name: folder / f"{name}_1_2_A1.ipynb",
+        lambda name: folder / f"submission_{name}" / "A1.ipynb",
+        lambda name: folder / f"{name}_1_assignsubmission_file_" / "A1.ipynb",
+        lambda name: folder / name / "assignment1" / "A1.ipynb",
+    )
+    known = {}
+    for number in range(60):
+        kind = list(kinds)[number % 6]
+        answers, due = kinds[kind]
+        path = layouts[number % 4](f"{kind}{number}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "other":
+            shutil.copy(A1.with_name("A2_offline_rl.ipynb"), path)
+        elif kind == "unreadable":
+            path.write_bytes(b"\x00" * number)
+        else:
+            evil = HOSTILE[number % len(HOSTILE)] if kind == "hostile" else None
+            mine = [evil, *answers[1:]] if evil else answers
+            submission(path.parent, A1.with_suffix(".ipynb"), *mine).rename(path)
+        known[f"{kind}{number}"] = due
+    return known
+
+
+@pytest.mark.goals
+def test_a_class_of_sixty_gets_exact_points_twice_and_sooner_with_two_workers(tmp_path):
+    known = sixty(tmp_path / "all")
+    settings = {"source": A1.read_text(), "secret": SECRET, "fence": FENCE}
+    found, seconds = {}, {}
+    for jobs in (1, 2):
+        start = time.perf_counter()
+        rows = grade_folder(tmp_path / "all", csv=tmp_path / f"{jobs}.csv", jobs=jobs, **settings)
+        seconds[jobs] = time.perf_counter() - start
+        found[jobs] = {row.student.split()[0].removeprefix("submission_"): row for row in rows}
+        points = {name: row.points for name, row in found[jobs].items()}
+        assert points == known
+    print(f"one worker {seconds[1]:.0f} s, two {seconds[2]:.0f} s: {seconds[2] / seconds[1]:.2f}")
+    assert seconds[2] < 0.75 * seconds[1]
+    measured = {name: row.by_exercise for name, row in found[1].items()}
+    assert measured == {name: row.by_exercise for name, row in found[2].items()}
