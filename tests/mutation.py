@@ -244,7 +244,7 @@ FAULTS = (
     Fault(
         "a measured loss that is not compared",
         "course/exercises/assignment1.py",
-        "if not means_differ(rehearsals, _rehearsals_of(-1)):",
+        "if not means_differ(found, _rehearsals_of(_SOLUTION)):",
         "if True:",
         "course/test_exercises_assignment1.py",
     ),
@@ -458,8 +458,8 @@ FAULTS = (
     Fault(
         "an answer has the network",
         "course/grading/fence.py",
-        '"bwrap", "--unshare-all", ',
-        '"bwrap", "--unshare-all", "--share-net", ',
+        '*("bwrap", "--unshare-all", ',
+        '*("bwrap", "--unshare-all", "--share-net", ',
         "course/test_fence.py::test_every_attack_is_refused",
     ),
     Fault(
@@ -472,8 +472,8 @@ FAULTS = (
     Fault(
         "an answer can write what others read",
         "course/grading/fence.py",
-        'command += _same("--ro-bind", PACKAGE, *_data_folders())',
-        'command += _same("--bind", PACKAGE, *_data_folders())',
+        '*_same("--ro-bind", PACKAGE, *_data_folders())',
+        '*_same("--bind", PACKAGE, *_data_folders())',
         "course/test_fence.py::test_every_attack_is_refused",
     ),
     Fault(

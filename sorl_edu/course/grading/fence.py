@@ -1,7 +1,8 @@
 """Runs a stranger's program behind a fence that the operating system holds.
 
-    with start(BUBBLEWRAP, Limits(), folder) as program:
-        reply = program.exchange(frame)
+    program = Program(BUBBLEWRAP, Limits())
+    reply = program.exchange(frame)
+    program.kill()
 
 Behind the fence there are the interpreter, its packages and this library without exercises,
 grading and lessons' notebooks, all read-only; a scratch folder in memory, of limited size; and
@@ -28,7 +29,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,22 +108,17 @@ class Bubblewrap(Fence):
     def command(self, limits: Limits, name: str) -> list[str]:
         del limits, name
         system = ["/usr", *(p for p in ("/bin", "/lib", "/lib64", "/sbin") if os.path.exists(p))]
-        command = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns"]
-        command += [
-            "--die-with-parent",
-            "--new-session",
-            "--cap-drop",
-            "ALL",
-            "--hostname",
-            "fence",
+        command = [
+            *("bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"),
+            *("--die-with-parent", "--new-session", "--hostname", "fence"),
+            *_same("--ro-bind", *system),
+            *_same("--ro-bind-try", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts"),
+            *("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"),
+            *_same("--ro-bind-try", *(f"/proc/{name}" for name in KERNEL)),
+            *("--size", str(SCRATCH), "--tmpfs", "/tmp"),
+            *_same("--ro-bind", *_prefixes()),
+            *_same("--ro-bind", PACKAGE, *_data_folders()),
         ]
-        command += _same("--ro-bind", *system)
-        command += _same("--ro-bind-try", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
-        command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-        command += _same("--ro-bind-try", *(f"/proc/{name}" for name in KERNEL))
-        command += ["--size", str(SCRATCH), "--tmpfs", "/tmp"]
-        command += _same("--ro-bind", *_prefixes())
-        command += _same("--ro-bind", PACKAGE, *_data_folders())
         hidden = [PACKAGE / "course", PACKAGE / "cli"]
         for folder in hidden:
             command += ["--tmpfs", str(folder)]
@@ -142,7 +138,8 @@ def _same(option: str, *paths: str | Path) -> list[str]:
 
 def _prefixes() -> list[str]:
     """The folders of the interpreter and its packages that /usr does not contain."""
-    found = {os.path.realpath(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    found = {sys.prefix, sys.base_prefix, sys.exec_prefix}
+    found |= {os.path.realpath(path) for path in found}
     return sorted(path for path in found if not path.startswith("/usr/") and path != "/usr")
 
 
@@ -314,18 +311,14 @@ def chosen(container: str | None, trusted: bool, account: str | None = None) -> 
 # ------------------------------------------------------------------------- a running program
 
 
-@contextlib.contextmanager
-def start(fence: Fence, limits: Limits) -> Iterator[Program]:
-    """Starts the worker behind a fence; kills it at the end of the block."""
-    program = Program(fence, limits)
-    try:
-        yield program
-    finally:
-        program.kill()
-
-
 class Program:
-    """The worker behind a fence, which answers frames with frames (`messages.py`)."""
+    """The worker behind a fence, which answers frames with frames (`messages.py`).
+
+    Args:
+        fence: how it is started.
+        limits: it is killed at these.
+        printed: gets what it prints, beside what others printed before it.
+    """
 
     def __init__(self, fence: Fence, limits: Limits, printed: Printed | None = None):
         self.fence, self.limits, self.printed = fence, limits, printed or Printed()
@@ -426,10 +419,7 @@ class Program:
     def kill(self) -> None:
         """Ends the program, to its last process, and keeps what it printed last."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            else:
-                self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.fence.close(self.name)
         if not self.process.stderr.closed:
