@@ -29,7 +29,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -219,23 +218,25 @@ class Account(Fence):
 
     def command(self, limits: Limits, name: str) -> list[str]:
         del limits, name
-        command = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
+        return [*self._as_user(), sys.executable, *WORKER]
+
+    def _as_user(self) -> list[str]:
+        import pwd  # POSIX only
+
+        group = pwd.getpwnam(self.user).pw_gid
+        command = ["setpriv", f"--reuid={self.user}", f"--regid={group}", "--clear-groups"]
         command += ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
         command += ["--pdeathsig=KILL", "env", "--chdir=/tmp", "--ignore-environment"]
-        command += [f"{variable}={value}" for variable, value in _environment().items()]
-        return [*command, sys.executable, *WORKER]
+        return command + [f"{variable}={value}" for variable, value in _environment().items()]
 
     def close(self, name: str) -> None:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.run(["pkill", "-KILL", "-u", self.user], check=False, **quiet)
 
-    def readable(self, files: Sequence[Path]) -> str:
-        """The first of the files that the account can read; "" if there is none."""
-        for file in files:
-            test = [*self.command(Limits(), "")[: -len(WORKER) - 1], "test", "-r", str(file)]
-            if subprocess.run(test, check=False).returncode == 0:
-                return str(file)
-        return ""
+    def can_read(self, file: Path) -> bool:
+        """Whether the account can read a file."""
+        command = [*self._as_user(), "test", "-r", str(file)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @dataclass(frozen=True)
@@ -283,9 +284,12 @@ def _why_not_account(fence: Account) -> str:
     if subprocess.run(["id", fence.user], capture_output=True).returncode:
         return f"there is no user {fence.user}"
     course = PACKAGE / "course"
-    hidden = [file for file in course.rglob("*.py") if str(file.relative_to(course)) not in INSIDE]
-    if readable := fence.readable(sorted(hidden)):
-        return f"{fence.user} can read {readable}: chmod go-r it, and what else holds solutions"
+    for file in sorted(course.rglob("*.py")):
+        shown, given = fence.can_read(file), str(file.relative_to(course)) in INSIDE
+        if shown and not given:
+            return f"{fence.user} can read {file}: chmod go-r it, and what else holds solutions"
+        if given and not shown:
+            return f"{fence.user} can't read {file}, which answers need: chmod go+r it"
     return ""
 
 
