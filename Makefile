@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
-.PHONY: help demo lab notebooks check test test-lowest test-colab test-all goals audit mutation bench claims \
+.PHONY: help demo lab notebooks check test test-lowest test-colab test-all goals audit fuzz mutation bench claims \
   course-data robots style fast-tests
 
 help: ## show this list
@@ -68,6 +68,9 @@ goals: $(VENV)/.all ## measure what assignments and studies must reach, at full 
 
 audit: $(VENV)/.all ## compute anew what lessons and pages say, sentence by sentence
 	$(BIN)/python -m pytest -v -m 'goals or not goals' tests/course/test_audit.py
+
+fuzz: $(VENV)/.all ## read FUZZ (20000) mutated files of each kind: nothing but an error may come of one
+	FUZZ=$(or $(FUZZ),20000) $(PYTEST) tests/system/test_hostile_files.py tests/course/test_messages.py -k "any or odd or damaged"
 
 mutation: $(VENV)/.all ## put faults into copies of the library, each of which a test must find (minutes)
 	$(BIN)/python tests/mutation.py

@@ -37,6 +37,12 @@ class UnknownName(ConfigError, KeyError):
         return self.args[0]
 
 
+def brief(error: object, most: int = 300) -> str:
+    """The first line of a message that may contain what a stranger wrote, cut if it is long."""
+    line = (str(error).strip().splitlines() or [""])[0]
+    return line if len(line) <= most else f"{line[:most]} ..."
+
+
 def check(condition: bool | np.bool_, message: str, error: type[Exception] = ConfigError) -> None:
     """Raise `error(message)` unless `condition` holds."""
     if not condition:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sorl_edu.errors import ConfigError, DataError, check
+from sorl_edu.errors import ConfigError, DataError, brief, check
 
 MANIFEST = "manifest.json"
 RECORDED_PACKAGES = ("sorl-edu", "jax", "numpy", "ogbench", "gymnasium", "mujoco")
@@ -79,14 +79,23 @@ def read_manifest(folder: str | os.PathLike) -> dict[str, dict]:
     try:
         entries = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"'{path}' is damaged: {error}") from None
+        raise DataError(f"'{path}' is damaged: {brief(error)}") from None
     check(
         isinstance(entries, dict)
         and all(isinstance(e, dict) and isinstance(e.get("sha256"), str) for e in entries.values()),
         f"'{path}' is damaged: it should be an object with an object for each file, and its sha256",
         DataError,
     )
+    odd = [name for name in entries if not _names_a_file(name)]
+    check(not odd, f"'{path}' is damaged: {brief(odd[:1])} names no file of its folder", DataError)
     return entries
+
+
+def _names_a_file(name: str) -> bool:
+    """Whether a name can be a file's in a folder, or in a folder of it."""
+    parts = name.split("/")
+    usual = all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts)
+    return usual and "\0" not in name and len(parts) < 10
 
 
 def add_to_manifest(folder: str | os.PathLike, file: str, command: str, **facts) -> None:

@@ -31,7 +31,7 @@ from sorl_edu.datasets.recipes import RECIPES
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.make import kind_of, make_env, numpy_seeded, parse_name
 from sorl_edu.environments.mazes import geometry_of
-from sorl_edu.errors import DataError, check
+from sorl_edu.errors import DataError, brief, check
 from sorl_edu.files import file_sha256
 
 CACHE = "~/.ogbench/data"
@@ -263,12 +263,18 @@ def _read_arrays(path: Path, keys: list[str]) -> dict[str, np.ndarray]:
         check(size <= MAX_BYTES, f"unpacked it has {size:,} bytes, over {limit:g} GiB", DataError)
         with np.load(path, allow_pickle=False) as file:
             missing = [key for key in keys if key not in file]
-            check(not missing, f"it lacks {', '.join(missing)}; it has {file.files}", DataError)
+            check(
+                not missing, f"it lacks {', '.join(missing)}; it has {brief(file.files)}", DataError
+            )
             arrays = {key: file[key] for key in keys}
     except DataError:
         raise
     except DAMAGE as error:
-        raise DataError(f"it is damaged, or holds other things than numbers ({error})") from None
+        text = f"it is damaged, or holds other things than numbers ({brief(error)})"
+        raise DataError(text) from None
     for key, array in arrays.items():
-        check(array.dtype.kind in "fiub", f"{key} holds {array.dtype}, not numbers", DataError)
+        check(isinstance(array, np.ndarray), f"{key} is no array", DataError)
+        numbers = array.dtype.kind in "fiub"
+        check(numbers, f"{key} holds {brief(array.dtype)}, not numbers", DataError)
+        check(array.ndim > 0, f"{key} is one number, where there should be rows", DataError)
     return arrays

@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from sorl_edu.agents import AGENTS, Agent, agent_class
 from sorl_edu.agents.agent import State, without
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.errors import CheckpointError, ConfigError, check
+from sorl_edu.errors import CheckpointError, ConfigError, brief, check
 from sorl_edu.files import atomic_write
 from sorl_edu.training.history import COLUMNS
 
@@ -70,15 +70,17 @@ def read_metadata(file: str | Path) -> dict:
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {file}") from None
     except (SafetensorError, ValueError, OSError) as error:
-        raise CheckpointError(f"{file} is damaged or no safetensors file: {error}") from None
+        raise CheckpointError(f"{file} is damaged or no safetensors file: {brief(error)}") from None
     if header.get("format") != FORMAT:
         raise CheckpointError(
-            f"{file} is no {FORMAT} checkpoint (its format is {header.get('format')!r})"
+            f"{file} is no {FORMAT} checkpoint (its format is {brief(header.get('format'))!r})"
         )
     try:
         metadata = json.loads(header["metadata"])
     except (ValueError, KeyError, RecursionError) as error:
-        raise CheckpointError(f"{file} is damaged: its metadata is no JSON: {error}") from None
+        raise CheckpointError(
+            f"{file} is damaged: its metadata is no JSON: {brief(error)}"
+        ) from None
     if not isinstance(metadata, dict):
         raise CheckpointError(f"{file} is damaged: its metadata is no JSON object")
     return metadata
@@ -91,8 +93,11 @@ def load_tree(file: str | Path, like: PyTree) -> PyTree:
         CheckpointError: the file is damaged, or holds something of another shape.
     """
     read_metadata(file)
-    with safe_open(file, framework="numpy") as opened:
-        stored = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            stored = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, AttributeError, TypeError, ValueError) as error:  # float8, say
+        raise CheckpointError(f"{file} has arrays that NumPy lacks: {brief(error)}") from None
     expected = _named_leaves(like)
     odd = sorted(stored.keys() ^ expected.keys())
     if odd:
@@ -169,9 +174,13 @@ def load_agent(
             check(type(width) is int and 1 <= width <= MAX_WIDTH, f"a width of {width!r}")
         like = without(blank_state(agent, *widths), "moments")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise CheckpointError(f"{file} describes no agent of this version: {error}") from None
+        raise CheckpointError(
+            f"{file} describes no agent of this version: {brief(error)}"
+        ) from None
     if environment is not None and info.environment != environment:
-        raise CheckpointError(f"{file} was trained for {info.environment}, not for {environment}")
+        raise CheckpointError(
+            f"{file} was trained for {brief(info.environment)}, not for {environment}"
+        )
     return agent, load_tree(file, like), info
 
 

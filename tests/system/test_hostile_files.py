@@ -1,8 +1,11 @@
 """Files of any bytes: what this project reads gives a clear error, and does nothing else."""
 
 import json
+import os
+import struct
 import tracemalloc
 import zipfile
+from copy import deepcopy
 
 import jax
 import numpy as np
@@ -30,10 +33,12 @@ from sorl_edu.training.checkpoints import (
 )
 
 TASK = "pointmaze-medium-navigate-singletask-v0"
+EXAMPLES = int(os.environ.get("FUZZ", "0"))  # `make fuzz` tries as many, others each time
 FUZZED = settings(
-    max_examples=60,
+    max_examples=EXAMPLES or 60,
     deadline=None,
-    derandomize=True,
+    derandomize=not EXAMPLES,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 MOST_MEMORY = 100 * 2**20
@@ -57,6 +62,62 @@ def damage(draw):
         return content
 
     return damaged
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([-1, 0, 10**6, 10**15, 10**400, 1e308, float("nan"), float("inf")]),
+    st.sampled_from(["", "a", "\0", "../a", "x" * 5000, "\ud800", "1", "F8_E4M3", "BF16", "U64"]),
+    st.sampled_from([[], {}, [[]], [1, 2], {"a": 1}, [0] * 100, [[[[[[[[]]]]]]]]]),
+)
+
+
+@st.composite
+def mutation(draw):
+    """A function from a JSON value to one with a few parts changed, removed or doubled."""
+    steps = draw(
+        st.lists(
+            st.tuples(
+                st.lists(st.integers(0, 50), max_size=5),
+                st.sampled_from(("replace", "remove", "double", "rename")),
+                ODD,
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+
+    def mutated(value):
+        for path, how, odd in steps:
+            value = changed(deepcopy(value), path, how, deepcopy(odd))
+        return value
+
+    return mutated
+
+
+def changed(value, path, how, odd):
+    """A value with its part at a path changed; numbers of the path count parts, in circles."""
+    if not path or not isinstance(value, dict | list) or not value:
+        return odd
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    key, *rest = keys[path[0] % len(keys)], *path[1:]
+    if rest:
+        value[key] = changed(value[key], rest, how, odd)
+    elif how == "replace":
+        value[key] = odd
+    elif how == "remove":
+        del value[key]
+    elif how == "double" and isinstance(value, list):
+        value.append(deepcopy(value[key]))
+    elif isinstance(value, dict):
+        value[str(odd)[:5000]] = value.pop(key) if how == "rename" else odd
+    return value
+
+
+def written(value) -> bytes:
+    """A value as JSON, whatever text is in it."""
+    return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
 @pytest.fixture
@@ -260,3 +321,113 @@ def test_a_submission_as_deep_or_as_large_as_can_be_is_refused(tmp_path, monkeyp
     monkeypatch.setattr(grading, "MOST_BYTES", 999_999)
     with pytest.raises(DataError, match="at most 999,999"):
         read_cells(file, ["1.1"])
+
+
+@FUZZED
+@given(mutation())
+def test_a_checkpoint_with_an_odd_header_is_read_or_refused(agent_file, tmp_path, small, mutated):
+    content = agent_file.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = mutated(json.loads(content[8 : 8 + length]))
+    made = written(header)
+    file = tmp_path / "agent.safetensors"
+    file.write_bytes(struct.pack("<Q", len(made)) + made + content[8 + length :])
+    refused(lambda: load_agent(file), CheckpointError, file)
+
+
+@FUZZED
+@given(mutation())
+def test_odd_metadata_are_read_or_refused(agent_file, tmp_path, small, mutated):
+    file = tmp_path / "agent.safetensors"
+    text = json.dumps(mutated(read_metadata(agent_file)))
+    save_file(load_file(agent_file), file, metadata={"format": FORMAT, "metadata": text})
+    refused(lambda: load_agent(file), CheckpointError, file)
+
+
+def refused(read, kind, file):
+    """Reads something, or gets one sentence of bounded length that names the file."""
+    try:
+        return read()
+    except kind as error:
+        assert str(file) in str(error) and len(str(error)) < 1000 + len(str(file))
+
+
+ARRAYS = st.one_of(
+    st.sampled_from([b"", b"text", b"\x93NUMPY", npy("{}"), npy("(" * 100)]),
+    st.builds(
+        lambda dtype, shape: npy(
+            f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}}}", bytes(800)
+        ),
+        st.sampled_from(["<f4", "<f8", "|S5", "|O", "<c8", "<M8[s]", "|V3", "|b1", "<f2", ">i2"]),
+        st.sampled_from(["()", "(100,)", "(100, 2)", "(2, 100)", "(0, 2)", "(100, 1)", "(-1, 2)"]),
+    ),
+)
+MEMBERS = ["observations.npy", "actions.npy", "terminals.npy", "qpos.npy", "qpos", "more.npy"]
+
+
+@FUZZED
+@given(member=st.sampled_from(MEMBERS), content=ARRAYS)
+def test_a_dataset_with_an_odd_array_is_read_or_refused(dataset, tmp_path, member, content):
+    with_member(dataset, tmp_path, member, content)
+    refused(lambda: ogbench.load(TASK, folder=tmp_path, download=False), DataError, tmp_path)
+
+
+@FUZZED
+@given(mutation())
+def test_an_odd_manifest_is_read_or_refused(tmp_path, small, mutated):
+    manifest = tmp_path / MANIFEST
+    if not (tmp_path / "original").exists():
+        (tmp_path / "a.txt").write_text("a")
+        add_to_manifest(tmp_path, "a.txt", "echo a")
+        manifest.rename(tmp_path / "original")
+    manifest.write_bytes(written(mutated(json.loads((tmp_path / "original").read_bytes()))))
+    doctor.shipped_data(tmp_path)
+    refused(lambda: read_manifest(tmp_path), DataError, manifest)
+
+
+@FUZZED
+@given(mutation())
+def test_an_odd_submission_is_read_or_refused(tmp_path, small, mutated):
+    cells = [
+        {"cell_type": "code", "source": ["a = 1\n", "b"], "metadata": {"tags": ["check-1.1"]}},
+        {"cell_type": "markdown", "source": "### Exercise 1.1 · Halves", "metadata": {}},
+    ]
+    file = tmp_path / "submission.ipynb"
+    file.write_bytes(written(mutated({"cells": cells, "nbformat": 4, "metadata": {}})))
+    found = refused(lambda: read_cells(file, ["1.1"]), DataError, file)
+    assert found is None or all(isinstance(cell, str) for cell in found)
+
+
+def test_arrays_that_numpy_lacks_are_refused(agent_file, tmp_path):
+    content = agent_file.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = {"__metadata__": json.loads(content[8 : 8 + length])["__metadata__"]}
+    made = written(header | {"x": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}})
+    file = tmp_path / "agent.safetensors"
+    file.write_bytes(struct.pack("<Q", len(made)) + made + bytes(4))
+    with pytest.raises(CheckpointError, match="arrays that NumPy lacks|damaged"):
+        load_agent(file)
+
+
+def test_what_is_no_array_of_rows_is_refused(dataset, tmp_path):
+    number = npy("{'descr': '<f4', 'fortran_order': False, 'shape': ()}", bytes(4))
+    with_member(dataset, tmp_path, "qpos.npy", number)
+    with pytest.raises(DataError, match="qpos is one number"):
+        ogbench.load(TASK, folder=tmp_path, download=False)
+    for name in (dataset.name, dataset.name.replace("-val", "")):
+        with zipfile.ZipFile(dataset) as old, zipfile.ZipFile(tmp_path / name, "w") as new:
+            for member in old.namelist():
+                text = member == "qpos.npy"  # a member that is no array is bytes
+                new.writestr("qpos" if text else member, b"text" if text else old.read(member))
+    with pytest.raises(DataError, match="qpos is no array"):
+        ogbench.load(TASK, folder=tmp_path, download=False)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "../a.txt", "/etc/passwd", "a\0b", ""])
+def test_a_manifest_names_files_of_its_folder_alone(tmp_path, name):
+    (tmp_path / MANIFEST).write_text(json.dumps({name: {"sha256": ""}}))
+    with pytest.raises(DataError, match="names no file of its folder") as error:
+        read_manifest(tmp_path)
+    assert len(str(error.value)) < 1000
+    (finding,) = doctor.shipped_data(tmp_path)
+    assert finding.status == "wrong"
