@@ -202,7 +202,8 @@ def watch(controller):
 
 def draw_games(controllers, task=1, seed=0):
     about = "A panel for each controller: the distance to the cube of eight grippers over time."
-    figure = plotting.new_figure(2.4 * len(controllers), 2.9, alt=about)
+    width = 2.4 * len(controllers)
+    figure = plotting.new_figure(width, 2.9, alt=about)
     for axes, (name, controller) in zip(
         figure.subplots(1, len(controllers), sharey=True), controllers.items(), strict=True
     ):

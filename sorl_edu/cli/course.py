@@ -198,7 +198,8 @@ class Gradescope(Command):
     """The repository's folder."""
 
     examples = """
-    sorl-edu course gradescope --assignment 2 --out autograder.zip
+    sorl-edu course gradescope --assignment 2
+    sorl-edu course gradescope --assignment 3 --out week3.zip
     """
 
     def run(self) -> int:
@@ -223,6 +224,7 @@ class Image(Command):
     """The repository's folder."""
 
     examples = """
+    sorl-edu course image
     sorl-edu course image --container podman
     """
 

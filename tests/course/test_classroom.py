@@ -88,7 +88,7 @@ def test_a_student_without_one_notebook_of_the_assignment_is_told_of(tmp_path, s
 
 
 def common(source):
-    limits = Limits(5.0, 2**31)
+    limits = Limits(3.0, 2**31)
     return {"source": source.read_text(), "secret": SECRET, "fence": FENCE, "limits": limits}
 
 
@@ -111,7 +111,7 @@ def test_a_folder_becomes_a_table_and_feedback(tmp_path, source, monkeypatch, ca
 
     monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
     words = ["course", "grade", str(folder), "--notebook", "1", "--root", str(source.parents[1])]
-    words += ["--csv", str(grades), "--jobs", "2", "--seconds", "5", "--memory", "2"]
+    words += ["--csv", str(grades), "--jobs", "2", "--seconds", "3", "--memory", "2"]
     words += ["--trusted"] if FENCE is TRUSTED else []
     assert cli.main(words) == 0
     assert "6 students" in (told := capsys.readouterr().out) and "by hand: cy, dot" in told
@@ -171,7 +171,7 @@ from sorl_edu.course.grading.fence import {fence}, Limits
 if __name__ == "__main__":
     source = Path({source!r}).read_text()
     grade_folder(Path("all"), source, secret={secret!r}, fence={fence}, csv=Path("grades.csv"),
-                 limits=Limits(10.0, 2**31))
+                 limits=Limits(3.0, 2**31))
 """
 
 

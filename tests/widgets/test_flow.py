@@ -129,7 +129,7 @@ def test_a_path_is_straight_between_its_knots():
 
 def test_the_page_needs_nothing_else(explorer):
     page = explorer.to_html(show=False, steps=(1, 4), time=1.0)
-    assert page.count('"picture"') == 2
+    assert page.count('"picture":') == 2
     assert "http" not in page
 
 

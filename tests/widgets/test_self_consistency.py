@@ -68,7 +68,7 @@ def test_the_caption_and_the_curves_say_the_same(explorer):
 def test_one_snapshot_is_enough_and_the_page_refers_to_nothing_else():
     explorer = make(updates=(5,), shortcuts=[inconsistent(0.0)])
     page = explorer.to_html(show=False)
-    assert page.count('"picture"') == 2
+    assert page.count('"picture":') == 2
     assert "http" not in page
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 import re
 import selectors
@@ -50,6 +49,7 @@ INSIDE = (  # the files of sorl_edu/course that answers may use; the others hold
 WORKER = ("-m", "sorl_edu.course.grading.worker")
 SCRATCH = 64 * 2**20  # bytes of the scratch folder
 PROCESSES = 16
+MOST_STARTING = 600  # seconds of processor time until all cells of a submission have run
 KERNEL = ("sys", "irq", "bus", "fs", "sysrq-trigger")  # of /proc: root could write there
 KEPT_OUTPUT = 20_000  # characters
 POLL = 0.02  # seconds
@@ -63,7 +63,8 @@ class Limits:
     """What a program may use before it is killed."""
 
     seconds: float = 600.0
-    """Processor time of all its processes; a busy machine does not shorten it."""
+    """Processor time of all answers of a submission together, after its cells have run; a busy
+    machine does not shorten it."""
     memory: int = 4 * 2**30
     """Bytes of all its processes in memory."""
 
@@ -181,7 +182,7 @@ class Container(Fence):
             *("--security-opt", "no-new-privileges", "--user", "65534:65534"),
             *("--tmpfs", f"/tmp:rw,size={SCRATCH}", "--workdir", "/tmp"),
             *("--memory", str(limits.memory), "--memory-swap", str(limits.memory)),
-            *("--pids-limit", "512", "--ulimit", f"cpu={int(limits.seconds) + 1}"),
+            *("--pids-limit", "512", "--ulimit", f"cpu={int(limits.seconds) + MOST_STARTING}"),
             *(word for pair in self._environment() for word in ("--env", pair)),
             *(self.image, "python", *WORKER),
         ]
@@ -339,7 +340,11 @@ class Program:
             os.set_blocking(pipe.fileno(), False)
         self._received = b""
 
-    def exchange(self, frame: bytes = b"", *, seconds: float = math.inf) -> bytes:
+    def spent(self) -> float:
+        """Seconds of processor time so far."""
+        return usage(self.process.pid).seconds
+
+    def exchange(self, frame: bytes = b"", *, seconds: float = 600.0) -> bytes:
         """Sends a frame, if there is one, and waits for the next one.
 
         Args:
@@ -349,9 +354,8 @@ class Program:
         Raises:
             Ended: the program has ended.
         """
-        unsent, least = memoryview(frame), usage(self.process.pid).seconds
-        most = min(least + seconds, self.limits.seconds)
-        deadline = time.monotonic() + PATIENCE * min(seconds, self.limits.seconds) + GRACE
+        unsent, most = memoryview(frame), self.spent() + seconds
+        deadline = time.monotonic() + PATIENCE * seconds + GRACE
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             selector.register(self.process.stderr, selectors.EVENT_READ)

@@ -24,7 +24,15 @@ from typing import Any
 from sorl_edu.course import notebooks
 from sorl_edu.course.exercises.attempt import Feedback, Stopped, call
 from sorl_edu.course.exercises.exercise import Check
-from sorl_edu.course.grading.fence import Ended, Fence, Limits, Printed, Program, harmless
+from sorl_edu.course.grading.fence import (
+    MOST_STARTING,
+    Ended,
+    Fence,
+    Limits,
+    Printed,
+    Program,
+    harmless,
+)
 from sorl_edu.course.grading.messages import MOST_BYTES, pack, unpack
 from sorl_edu.course.notebooks import ExerciseCells, WrittenPart
 from sorl_edu.errors import DataError, check
@@ -206,6 +214,7 @@ class Answers:
         self.cells, self.fatal = list(cells), dict[int, str]()
         self.printed = Printed()
         self._program: Program | None = None
+        self._left = limits.seconds  # for the answers, of the process that runs
 
     def ask(self, check: Check, *case: Any, probe: Callable = call, parts: int = 1) -> Any:
         """What the answer makes of a case: numbers, text, NumPy arrays and containers of them.
@@ -229,7 +238,10 @@ class Answers:
     def _exchange(self, frame: bytes) -> Any:
         program = self._program or self._started()
         try:
-            return unpack(program.exchange(frame))
+            before = program.spent()
+            reply = unpack(program.exchange(frame, seconds=self._left))
+            self._left -= program.spent() - before
+            return reply
         except DataError:
             raise self._end("garbled") from None
         except Ended:
@@ -245,10 +257,12 @@ class Answers:
             running = None
             try:
                 while True:
-                    match unpack(program.exchange(frame, seconds=CELL_SECONDS)):
+                    left = min(CELL_SECONDS, MOST_STARTING - program.spent())
+                    match unpack(program.exchange(frame, seconds=left)):
                         case ["cell", int(running)]:
                             frame = b""
                         case ["ready"]:
+                            self._left = self.limits.seconds
                             return program
                         case _:
                             raise self._end("garbled")
