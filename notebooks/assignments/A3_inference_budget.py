@@ -23,7 +23,7 @@
 #
 # **You should know** lessons 5 and 6.
 #
-# **Time** about 40 s to run on 2 CPU cores, 8 hours to do.
+# **Time** about 55 s to run on 2 CPU cores, 8 hours to do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
