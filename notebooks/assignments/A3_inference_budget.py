@@ -205,7 +205,9 @@ def draw_games(controllers, task=1, seed=0):
     width = 2.4 * len(controllers)
     figure = plotting.new_figure(width, 2.9, alt=about)
     for axes, (name, controller) in zip(
-        figure.subplots(1, len(controllers), sharey=True), controllers.items(), strict=True
+        figure.subplots(1, len(controllers), sharex=True, sharey=True),
+        controllers.items(),
+        strict=True,
     ):
         watched, seen = watch(controller)
         table, played = play(watched, task, seed=seed, episodes=8)
