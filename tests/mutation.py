@@ -235,18 +235,11 @@ FAULTS = (
         "evaluation/test_statistics.py",
     ),
     Fault(
-        "a measured target that is not compared",
-        "course/exercises/assignment2.py",
-        "if not means_differ(targets, known(_best_of_n_target_with())):",
-        "if True:",
+        "a measured answer that is not compared",
+        "course/exercises/measured.py",
+        "if means_differ(found, draws_of(solution)):",
+        "if False:",
         "course/test_exercises_assignment2.py",
-    ),
-    Fault(
-        "a measured loss that is not compared",
-        "course/exercises/assignment1.py",
-        "if not means_differ(found, _rehearsals_of(_SOLUTION)):",
-        "if True:",
-        "course/test_exercises_assignment1.py",
     ),
     Fault(
         "arms that differ in more than is compared",

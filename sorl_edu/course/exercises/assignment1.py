@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from sorl_edu.course.exercises import shortcut_training
 from sorl_edu.course.exercises.attempt import Ask, Feedback, Stopped, attempt
-from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, named
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
 from sorl_edu.course.exercises.flow_matching import path_cases
 from sorl_edu.course.exercises.given import bent_field, bent_flow, column, target_and_gradient
-from sorl_edu.course.exercises.measured import Measured, means_differ, tree_like
+from sorl_edu.course.exercises.measured import Measured, check_means, training_keys, tree_like
 from sorl_edu.course.exercises.shortcut_training import PROBES, REHEARSALS, M
 from sorl_edu.flow_matching import Field, flow_matching_loss
 from sorl_edu.shortcut import Shortcut, at_step_size
@@ -630,17 +630,14 @@ def _rehearsals_of(known: Callable) -> Array:
 _SOLUTION = _loss_with()
 
 
-def _objection(ask: Ask) -> Feedback | None:
-    """What is wrong with a loss, by its means over many batches; None if nothing is."""
+def _check_rehearsals(ask: Ask) -> None:
+    """Raises Stopped unless a loss is the assignment's, by its means over many batches."""
     like = np.zeros((len(PROBES), REHEARSALS), np.float32)
-    found = tree_like(ask(probe=shortcut_training.rehearse), like)
-    if not means_differ(found, _rehearsals_of(_SOLUTION)):
-        return None
-    for known in LOSS_MISCONCEPTIONS:
-        if not means_differ(found, _rehearsals_of(known.answer)):
-            return named(known)
-    return Feedback(
-        "wrong",
+    check_means(
+        tree_like(ask(probe=shortcut_training.rehearse), like),
+        _rehearsals_of,
+        _SOLUTION,
+        LOSS_MISCONCEPTIONS,
         "Your loss has another mean than the assignment's, for some shortcut and target_shortcut. "
         "Compare: the draws of k, j, t and noise, each with a key of its own; which of the two "
         "makes the whole jump, and which the parts; the lengths that weight the parts.",
@@ -650,30 +647,25 @@ def _objection(ask: Ask) -> Feedback | None:
 def ready(answer: Callable) -> Feedback:
     """Whether a loss is that of A1.4, on average over many batches; takes seconds."""
     try:
-        objection = _objection(partial(attempt, answer, number=loss.number))
+        _check_rehearsals(partial(attempt, answer, number=loss.number))
     except Stopped as stop:
         return stop.feedback
     text = (
         f"Ready to train: on {REHEARSALS} batches, your loss has the mean that it should have, and "
         f"jumps are multiples of 1/{M}, of which none leads past t = 1."
     )
-    return Feedback("right", text) if objection is None else objection
+    return Feedback("right", text)
 
 
 def _distances(ask: Ask, seeds: Sequence[int], updates: int) -> np.ndarray:
-    """Each seed's energy distance, averaged over the numbers of steps.
-
-    The answer gets points and keys, from which nobody can tell the seeds of what is measured.
-    """
-    if (objection := _objection(ask)) is not None:
-        raise Stopped(objection)
+    """Each seed's energy distance, averaged over the numbers of steps."""
+    _check_rehearsals(ask)
     like = jax.eval_shape(
         jax.vmap(shortcut_training.init), jax.eval_shape(lambda: seed_keys(range(len(seeds))))
     )
-    keys = jax.vmap(partial(jax.random.fold_in, data=1))(seed_keys(seeds))
     params = ask(
         shortcut_training.points_of(seeds),
-        keys,
+        training_keys(seeds),
         updates,
         probe=shortcut_training.trained,
         parts=len(jax.tree.leaves(like)),

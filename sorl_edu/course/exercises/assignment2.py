@@ -28,14 +28,14 @@ from sorl_edu.course.exercises.agent_training import (
     to_act,
 )
 from sorl_edu.course.exercises.attempt import Ask, Feedback, Stopped
-from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception, named
+from sorl_edu.course.exercises.exercise import Draws, Exercise, Misconception
 from sorl_edu.course.exercises.given import quarrelling_critics, target_and_gradient
-from sorl_edu.course.exercises.measured import Measured, means_differ, tree_like
+from sorl_edu.course.exercises.measured import Measured, check_means, training_keys, tree_like
 from sorl_edu.course.shipped import ENVIRONMENT
 from sorl_edu.evaluation import bounded_interval, evaluate
 from sorl_edu.inference import score
 from sorl_edu.temporal_difference import Batch, Critic
-from sorl_edu.training import init_seeds, seed_keys, seed_state
+from sorl_edu.training import init_seeds, seed_state
 
 # ---------------------------------------------------------------------------------- A2.1 pessimism
 
@@ -283,22 +283,19 @@ def _targets_of(agent: SORL, method: Callable, candidates: int, kappa: float) ->
     return targets_of(target, seed=1)
 
 
-def _objection(ask: Ask) -> Feedback | None:
-    """What is wrong with an agent's targets, by their means over many draws; None if nothing is."""
+def _check_rehearsals(ask: Ask) -> None:
+    """Raises Stopped unless an agent's targets are right, by their means over many draws."""
     like = (np.zeros(2, np.float32), np.zeros((ROWS, REHEARSALS), np.float32))
     chosen, targets = tree_like(ask(probe=agent_training.rehearse, parts=2), like)
     candidates, kappa = int(chosen[0]), float(chosen[1])
     if not 2 <= candidates <= 64:
         text = f"backup_candidates must be from 2 to 64, to choose among; it is {candidates}"
-        return Feedback("wrong", text)
-    known = partial(_known_targets, candidates=candidates, kappa=kappa)
-    if not means_differ(targets, known(_best_of_n_target_with())):
-        return None
-    for mistake in TARGET_MISCONCEPTIONS:
-        if not means_differ(targets, known(mistake.answer)):
-            return named(mistake)
-    return Feedback(
-        "wrong",
+        raise Stopped(Feedback("wrong", text))
+    check_means(
+        targets,
+        partial(_known_targets, candidates=candidates, kappa=kappa),
+        best_of_n_target.solution,  # always the same function, so that its targets are kept
+        TARGET_MISCONCEPTIONS,
         "td_target is not the best-of-N target of A2.2 with your backup_candidates and kappa: its "
         "mean over many draws is another. Draw every candidate with a key of its own, at the next "
         "observations, and value them with the critic's moving average.",
@@ -330,10 +327,9 @@ TARGET_MISCONCEPTIONS = (
 
 def _success(ask: Ask, seeds: Sequence[int], updates: int) -> list[float]:
     """Success of SORL with what the answer's class learned, from the same starts for every seed."""
-    if (objection := _objection(ask)) is not None:
-        raise Stopped(objection)
+    _check_rehearsals(ask)
     agent = SORL(**hyperparameters())
-    keys = jax.vmap(partial(jax.random.fold_in, data=1))(seed_keys(seeds))
+    keys = training_keys(seeds)
     like = to_act(init_seeds(agent, keys, dataset().train))
     parts = len(jax.tree.leaves(like))
     learned = tree_like(ask(keys, updates, probe=agent_training.trained, parts=parts), like)

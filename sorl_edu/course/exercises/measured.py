@@ -13,16 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from sorl_edu.course.exercises.attempt import Ask, Feedback, Stopped
-from sorl_edu.course.exercises.exercise import Check, Misconception, listed_misconceptions
+from sorl_edu.course.exercises.exercise import (
+    Check,
+    Misconception,
+    listed_misconceptions,
+    named,
+)
 from sorl_edu.errors import DataError, check
 from sorl_edu.evaluation import t_interval
+from sorl_edu.training import seed_keys
 
 ROUNDING = 1e-9  # the mean of 0.4, 1 and 1 is slightly below 0.8
 
@@ -115,6 +122,37 @@ def means_differ(
     gap = np.abs(one.mean(1) - other.mean(1))
     error = np.sqrt((one.var(1) + other.var(1)) / one.shape[1])
     return bool((gap > 5 * error + 1e-3).any())
+
+
+def check_means(
+    found: Float[np.ndarray, "rows draws"],
+    draws_of: Callable[[Callable], Array],
+    solution: Callable,
+    misconceptions: Sequence[Misconception],
+    otherwise: str,
+) -> None:
+    """Compares what an answer draws with the solution, and then with the usual mistakes.
+
+    Args:
+        found: draws of the answer.
+        draws_of: draws of a known function, with other keys than the answer's.
+        solution: a right function.
+        misconceptions: its usual mistakes.
+        otherwise: feedback on an answer that is none of them.
+
+    Raises:
+        Stopped: the means differ; the feedback names the mistake.
+    """
+    if means_differ(found, draws_of(solution)):
+        for known in misconceptions:
+            if not means_differ(found, draws_of(known.answer)):
+                raise Stopped(named(known))
+        raise Stopped(Feedback("wrong", otherwise))
+
+
+def training_keys(seeds: Sequence[int]) -> Key[Array, " seed"]:
+    """Keys to train with, from which nobody can tell the seeds of what is measured."""
+    return jax.vmap(partial(jax.random.fold_in, data=1))(seed_keys(seeds))
 
 
 def tree_like(outputs: PyTree, like: PyTree) -> PyTree:

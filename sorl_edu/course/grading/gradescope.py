@@ -26,7 +26,7 @@ from sorl_edu.errors import ConfigError, check
 from sorl_edu.files import atomic_write
 
 ACCOUNT = "student"
-RESOURCES = "Give its container 1 CPU and 3 GB for A1, and 2 CPUs and 6 GB for A2 and A3."
+RESOURCES = "Choose its largest container: the default, half a core and 768 MB, is too small."
 
 SETUP = """\
 #!/usr/bin/env bash
