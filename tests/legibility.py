@@ -55,7 +55,7 @@ def linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def in_the_dark(srgb: np.ndarray) -> np.ndarray:
-    """Colours as the dark theme of live views and pages shows them."""
+    """Colours as a dark theme shows those of a picture."""
     inverted = 0.9 * (1 - srgb) + 0.1 * srgb
     return np.clip(inverted @ HUE_ROTATED.T, 0, 1)
 
@@ -95,14 +95,14 @@ def texts_of(figure: Figure) -> list[Text]:
     ]
 
 
-def too_faint(figure: Figure, *, inverted: bool = False) -> list[str]:
+def too_faint(figure: Figure, *, inverted: bool = True) -> list[str]:
     """The texts that can't be read: each with its least contrast.
 
     A text is compared with what is drawn behind it; a twentieth of those pixels may be worse.
 
     Args:
-        figure: a figure with a background of its own, which looks the same in every theme.
-        inverted: also as a dark theme shows the pictures of explorers.
+        figure: a figure with a background of its own.
+        inverted: also as a dark theme shows it, unless it has photographs.
     """
     themes = (np.asarray, in_the_dark) if inverted else (np.asarray,)
     texts = texts_of(figure)

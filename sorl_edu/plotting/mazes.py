@@ -40,6 +40,7 @@ from sorl_edu.plotting.style import (
 )
 
 WALL = "0.35"
+PLACE = dict(marker="s", markersize=16, color="white", markeredgecolor=ORANGE, markeredgewidth=2.5)
 VALUE_LABEL = "V(o), expected discounted return"
 
 
@@ -280,7 +281,7 @@ def recorded_actions(
     for axes, (name, place) in zip(panels, places.items(), strict=True):
         a = actions[np.linalg.norm(observations - np.asarray(place), axis=1) < radius]
         check(len(a) > 0, f"no recorded state lies within {radius} m of {name}")
-        where.plot(*place, marker="s", markersize=16, color=ORANGE)
+        where.plot(*place, **PLACE)
         where.text(*place, name[0], ha="center", va="center", size=11, weight="bold")
         axes.scatter(*a.T, s=5, alpha=0.25, color=BLUE, linewidths=0)
         axes.plot(*a.mean(0), marker="X", markersize=12, color=RED, markeredgecolor="white")

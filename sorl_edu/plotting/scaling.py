@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -16,13 +15,13 @@ from matplotlib.image import AxesImage
 from sorl_edu.errors import check
 from sorl_edu.plotting.style import (
     COLORS,
+    LIGHT_BLUES,
     MARKERS,
     WIDTH,
     check_table,
     new_figure,
     sentence,
     styled,
-    text_color,
 )
 
 SWEEP_LABELS = {
@@ -58,12 +57,11 @@ def sweep_heatmap(
     for (i, j), value in np.ndenumerate(table.to_numpy()):
         if np.isnan(value):
             continue
-        color = text_color(image.to_rgba(value))
         interval = (low.iloc[i, j], high.iloc[i, j])
-        axes.text(j, i, f"{value:.{digits}f}", color=color, size=13, ha="center", va="bottom")
+        axes.text(j, i, f"{value:.{digits}f}", size=13, ha="center", va="bottom")
         if np.isfinite(interval).all():
             text = "{:.{d}f} to {:.{d}f}".format(*interval, d=digits)
-            axes.text(j, i + 0.08, text, color=color, size=9, ha="center", va="top")
+            axes.text(j, i + 0.08, text, size=9, ha="center", va="top")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, label=SWEEP_LABELS[metric])
@@ -76,9 +74,9 @@ def sweep_heatmap(
 
 
 def draw_surface(axes: Axes, table: pd.DataFrame, metric: str) -> AxesImage:
-    """Draws a table of candidates N x steps m as colours, brighter for better."""
+    """Draws a table of candidates N x steps m as colours, darker for better."""
     limits = (0, 1) if metric == "success" else (None, None)
-    cmap = matplotlib.colormaps["viridis" if metric == "success" else "viridis_r"]
+    cmap = LIGHT_BLUES if metric == "success" else LIGHT_BLUES.reversed()
     image = axes.imshow(table, cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto")
     axes.set_xticks(range(table.shape[1]), table.columns)
     axes.set_yticks(range(table.shape[0]), table.index)

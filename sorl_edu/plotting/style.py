@@ -48,7 +48,15 @@ STYLE = {
     "figure.constrained_layout.h_pad": 0.06,
 }
 WIDTH = 10.0  # inches, a notebook's width
+PHOTOGRAPH = "photograph"  # the gid of axes that show one
+# Selects a page whose theme is dark, of JupyterLab or Colab; and what a picture has in it in CSS.
+DARK_THEME = ':is(body[data-jp-theme-light="false"], html[theme="dark"])'
+DARK = "filter: invert(0.9) hue-rotate(180deg);"
 LIGHT_GREYS = matplotlib.colors.ListedColormap([str(g) for g in np.linspace(0.6, 0.98, 256)])
+# Black text on it can be read, in a dark theme, too.
+LIGHT_BLUES = matplotlib.colors.ListedColormap(
+    matplotlib.colormaps["Blues"](np.linspace(0, 0.48, 256))
+)
 MARKERS = "osD^vPX"
 DASHES = ("-", "--", "-.", ":")
 
@@ -73,7 +81,8 @@ class DescribedFigure(Figure):
     def _ipython_display_(self) -> None:
         """Displays HTML with the alternative text, and the picture alone for what knows no HTML.
 
-        JupyterLab and Colab show a bare picture without alternative text.
+        JupyterLab and Colab show a bare picture without alternative text. In a dark theme the
+        picture is dark, too, unless it has photographs.
         """
         from IPython.display import display
 
@@ -82,10 +91,14 @@ class DescribedFigure(Figure):
         png = io.BytesIO()
         self.savefig(png, format="png", bbox_inches="tight")  # as IPython itself draws a figure
         data = base64.b64encode(png.getvalue()).decode()
-        words = f'alt="{html.escape(self.alt)}" style="max-width:100%;height:auto"'
+        attributes = f'alt="{html.escape(self.alt)}" style="max-width:100%;height:auto"'
+        theme = ""
+        if not any(axes.get_gid() == PHOTOGRAPH for axes in self.axes):
+            attributes += ' class="sorl-figure"'
+            theme = f"<style>{DARK_THEME} .sorl-figure {{ {DARK} }}</style>"
         display(
             {
-                "text/html": f'<img src="data:image/png;base64,{data}" {words}>',
+                "text/html": f'{theme}<img src="data:image/png;base64,{data}" {attributes}>',
                 "image/png": data,
                 "text/plain": repr(self),
             },
@@ -173,14 +186,6 @@ def plural(number: int, noun: str) -> str:
 def spread(actions: np.ndarray) -> float:
     """The RMS distance of actions (n, 2) from their mean."""
     return float(np.sqrt(((actions - actions.mean(0)) ** 2).sum(1).mean()))
-
-
-def text_color(rgba: Sequence[float]) -> str:
-    """Black or white, whichever has the higher contrast with this colour (WCAG 2.2)."""
-    srgb = np.asarray(rgba[:3])
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ [0.2126, 0.7152, 0.0722]
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
 def check_table(table: pd.DataFrame, columns: Sequence[str], expected: str) -> None:

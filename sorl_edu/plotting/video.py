@@ -46,7 +46,7 @@ from sorl_edu.evaluation import check_environment
 from sorl_edu.files import atomic_write
 from sorl_edu.inference import Proposal, check_budget
 from sorl_edu.plotting.mazes import draw_maze
-from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, RED, WIDTH, plural, styled
+from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, PHOTOGRAPH, RED, WIDTH, plural, styled
 from sorl_edu.progress import progress_bar
 
 FILES = ("video.mp4", "video.gif", "contact_sheet.png")
@@ -553,7 +553,7 @@ def _draw_images(part: SubFigure, pair: Pair) -> None:
         for column, index in enumerate(chosen):
             axes = part.add_subplot(grid[row, column])
             axes.imshow(episode.images[min(index, last)], alpha=0.4 if index > last else 1)
-            axes.set(xticks=[], yticks=[])
+            axes.set(xticks=[], yticks=[], gid=PHOTOGRAPH)
             axes.spines[:].set(visible=True, color=color, linewidth=2)
             if row == 0:
                 axes.set_title(f"step {times[index]}")

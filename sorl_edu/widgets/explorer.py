@@ -26,8 +26,9 @@ from PIL import Image
 
 from sorl_edu.errors import ConfigError, UnknownName, check
 from sorl_edu.files import atomic_write
+from sorl_edu.plotting.style import PHOTOGRAPH
 from sorl_edu.progress import progress_bar
-from sorl_edu.widgets.frame import CLICKABLE, PHOTOGRAPH, Frame, Parameter, Region, still_html
+from sorl_edu.widgets.frame import CLICKABLE, Frame, Parameter, Region, still_html
 from sorl_edu.widgets.page import page
 
 if TYPE_CHECKING:

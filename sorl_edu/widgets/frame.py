@@ -14,10 +14,8 @@ from PIL import Image
 
 from sorl_edu.errors import check
 
-# The gids of axes in which a click chooses a point, and of axes that show a photograph.
-CLICKABLE, PHOTOGRAPH = "clickable", "photograph"
-# Of a picture in a dark theme, and of a photograph in it: the inverse of the first.
-DARK = "filter: invert(0.9) hue-rotate(180deg);"
+CLICKABLE = "clickable"  # the gid of axes in which a click chooses a point
+# In a dark theme, the inverse of `style.DARK`: a photograph then has its own colours.
 DARK_PHOTOGRAPH = "backdrop-filter: hue-rotate(180deg) invert(1);"
 NARROWEST = 850  # pixels: the text of a picture of 1000 is too small to read below
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 from IPython.display import Javascript
 
-from sorl_edu.widgets.frame import DARK, DARK_PHOTOGRAPH, Parameter, figure_html
+from sorl_edu.plotting.style import DARK, DARK_THEME
+from sorl_edu.widgets.frame import DARK_PHOTOGRAPH, Parameter, figure_html
 
 if TYPE_CHECKING:
     from sorl_edu.widgets.explorer import Explorer
@@ -66,8 +67,8 @@ if (!window.sorlNames) {
 
 
 STYLE = f"""<style>
-body[data-jp-theme-light="false"] .sorl-frame {{ {DARK} }}
-body[data-jp-theme-light="false"] .sorl-photograph {{ {DARK_PHOTOGRAPH} }}
+{DARK_THEME} .sorl-frame {{ {DARK} }}
+{DARK_THEME} .sorl-photograph {{ {DARK_PHOTOGRAPH} }}
 </style>"""
 
 

@@ -6,7 +6,8 @@ import html
 import json
 from collections.abc import Sequence
 
-from sorl_edu.widgets.frame import DARK, DARK_PHOTOGRAPH, Frame, Region, photograph_html
+from sorl_edu.plotting.style import DARK
+from sorl_edu.widgets.frame import DARK_PHOTOGRAPH, Frame, Region, photograph_html
 
 # Narrower than 850 pixels, a picture's text would be too small to read: it scrolls.
 STYLE = """

@@ -19,9 +19,8 @@ from matplotlib.ticker import MaxNLocator
 from sorl_edu.agents.agent import Agent, State, check_values, propose
 from sorl_edu.errors import check
 from sorl_edu.plotting.actions import best_of_first
-from sorl_edu.plotting.style import BLUE, ORANGE, WIDTH, plural, styled
+from sorl_edu.plotting.style import BLUE, ORANGE, PHOTOGRAPH, WIDTH, plural, styled
 from sorl_edu.widgets.candidates import AtState, CandidatesExplorer
-from sorl_edu.widgets.frame import PHOTOGRAPH
 
 DIMENSIONS = ("x", "y", "z", "yaw", "gripper")  # of the action of OGBench's robot arm
 BINS = np.linspace(-1, 1, 31)

@@ -21,7 +21,6 @@ COSTS = {
     "milliseconds": "time an action (ms), one observation",
 }
 # Behind a number on a colour: a dark theme inverts the picture, and made the number too faint.
-LABEL = dict(boxstyle="round,pad=0.15", facecolor="white", alpha=0.8, linewidth=0)
 
 
 class ScalingExplorer(Explorer):
@@ -87,7 +86,7 @@ class ScalingExplorer(Explorer):
         surface.invert_yaxis()
         for (i, j), value in np.ndenumerate(table.to_numpy()):
             text = f"{value:.{DIGITS[metric]}f}"
-            surface.text(j, i, text, ha="center", va="center", size=9, bbox=LABEL)
+            surface.text(j, i, text, ha="center", va="center", size=9)
         at = table.columns.get_loc(steps) - 0.5, table.index.get_loc(candidates) - 0.5
         surface.add_patch(
             Rectangle(at, 1, 1, fill=False, edgecolor=ORANGE, linewidth=3.5, clip_on=False)

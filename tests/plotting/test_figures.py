@@ -38,6 +38,7 @@ from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError
 from sorl_edu.evaluation import summarize, t_interval
 from sorl_edu.plotting.lines import course_of
+from sorl_edu.plotting.style import PHOTOGRAPH
 
 MEDIUM = "pointmaze-medium-navigate-singletask-v0"
 KEY = jax.random.key(0)
@@ -238,27 +239,28 @@ def test_every_text_can_be_read():
 
 
 def test_a_text_that_is_too_faint_is_found():
+    in_light = functools.partial(too_faint, inverted=False)
     figure = plotting.new_figure(4, 3)
     axes = figure.subplots()
     axes.set(facecolor="black", xticks=[], yticks=[])
     axes.text(0.5, 0.5, "dark on dark", color="0.2")
     axes.text(0.5, 0.2, "large", color="0.4", size=20)  # 3.7 on black
-    assert not too_faint(plotting.new_figure(4, 3))
-    (found,) = too_faint(figure)
+    assert not in_light(plotting.new_figure(4, 3))
+    (found,) = in_light(figure)
     assert found.startswith("'dark on dark': 1.")
     text = axes.text(0.5, 0.8, "small", color="0.4")
-    assert len(too_faint(figure)) == 2
+    assert len(in_light(figure)) == 2
     text.set_bbox(dict(facecolor="white"))
-    assert len(too_faint(figure)) == 1
+    assert len(in_light(figure)) == 1
     white = plotting.new_figure(4, 3)
     white.text(0.5, 0.5, "grey", color="#767676")  # the lightest grey on white that WCAG admits
-    assert not too_faint(white)
+    assert not in_light(white)
     white.text(0.5, 0.2, "lighter", color="#777777")
-    assert len(too_faint(white)) == 1
+    assert len(in_light(white)) == 1
     teal = plotting.new_figure(4, 3)
     teal.set_facecolor("#21918c")  # the middle of viridis
     teal.text(0.5, 0.5, "black")
-    assert not too_faint(teal) and too_faint(teal, inverted=True)
+    assert not in_light(teal) and too_faint(teal)
 
 
 def test_no_two_meanings_are_apart_by_colours_that_some_do_not_tell_apart():
@@ -308,11 +310,22 @@ def test_a_notebook_shows_a_figure_with_its_words_and_saves_the_picture(monkeypa
     assert html.escape(figure.alt) in data["text/html"]
     with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as image:
         assert image.format == "PNG" and image.size[0] > 100
+    theme, _, _ = data["text/html"].partition('<img class="sorl-figure"')
+    assert "invert" in theme  # a dark theme has a dark picture
     del data["text/html"]
     assert pictures_without_words([cell])
     figure.alt = ""
     with pytest.raises(NotImplementedError):  # IPython then shows it as any figure
         figure._ipython_display_()
+
+
+def test_a_photograph_is_not_inverted_in_a_dark_theme(monkeypatch):
+    figure = plotting.new_figure(2, 1, alt="A robot")
+    figure.subplots().set_gid(PHOTOGRAPH)
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
+    figure._ipython_display_()
+    assert "<style>" not in shown[0]["text/html"] and "<img" in shown[0]["text/html"]
 
 
 @pytest.mark.parametrize("draw", [lambda: landscape(), lambda: plotting.learning_curves(history())])

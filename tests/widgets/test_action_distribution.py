@@ -252,5 +252,5 @@ def test_the_house_colours_reach_both_views_unchanged(explorer, source):
 
 def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
     figure = explorer.render(steps=8, candidates=4)
-    assert not too_faint(figure, inverted=True)
+    assert not too_faint(figure)
     assert not alike(figure)

@@ -117,5 +117,5 @@ def test_an_agent_without_a_critic_raises_an_error_that_says_why(states):
 
 def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
     figure = explorer.render(update=200, steps=1)
-    assert not too_faint(figure, inverted=True)
+    assert not too_faint(figure)
     assert not alike(figure)

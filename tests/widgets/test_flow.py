@@ -170,5 +170,5 @@ def test_bad_fields_data_and_settings_raise_an_error_that_says_why(explorer):
 
 def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
     figure = explorer.render(steps=4, time=0.5)
-    assert not too_faint(figure, inverted=True)
+    assert not too_faint(figure)
     assert not alike(figure)

@@ -79,5 +79,5 @@ def test_an_incomplete_table_raises_an_error_that_says_why():
 
 def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
     figure = explorer.render(steps=2, candidates=4)
-    assert not too_faint(figure, inverted=True)
+    assert not too_faint(figure)
     assert not alike(figure)

@@ -98,5 +98,5 @@ def test_a_value_that_is_no_choice_raises_an_error_that_says_why(explorer):
 def test_its_text_can_be_read_and_its_meanings_told_apart(explorer):
     figure = explorer.render(update=100, jump=0.5)
     assert figure.get_tightbbox().y1 < figure.get_size_inches()[1] - 0.05  # above the titles
-    assert not too_faint(figure, inverted=True)
+    assert not too_faint(figure)
     assert not alike(figure)
