@@ -11,10 +11,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from quick import QUICK
+from quick import QUICK, SHARED
 
 if not any(word.startswith("--measured") for word in sys.argv):
-    os.environ |= QUICK  # before JAX reads it; programs that a test starts inherit it
+    os.environ |= QUICK | SHARED  # before JAX reads it; programs that a test starts inherit it
 
 import jax
 import jaxtyping

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 import tiny_course
 from helpers import HAS_BROWSER, checks_that_do_not_wait
 from legibility import READ, pictures_without_words
+from quick import as_users_have_it
+from shortened import shortened
 
 pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
 pytest.importorskip("nbclient", reason="notebooks are run with nbclient: make test installs it")
@@ -74,13 +77,22 @@ def test_the_notebooks_are_up_to_date():
 def test_a_notebook_runs_and_all_can_read_its_figures(notebook, measured, monkeypatch):
     if HAS_BROWSER and notebook in LESSONS:
         pytest.skip("test_browser.py runs lessons, in JupyterLab")
-    text = notebook.text()
+    text = shortened(notebook.name, notebook.text())
     monkeypatch.setattr(type(notebook), "text", lambda _: f"{text}\n# %%{READ}")
     execution = notebooks.execute(notebook)
     measured(notebook.name, execution.seconds, "s")
     assert not execution.failures, "\n".join(map(str, execution.failures))
     assert not checks_that_do_not_wait(execution.executed.cells)
     assert not pictures_without_words(execution.executed.cells)
+
+
+@pytest.mark.goals
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_a_lesson_runs_with_all_its_training(lesson, measured, monkeypatch):
+    monkeypatch.setattr(os, "environ", as_users_have_it())
+    execution = notebooks.execute(lesson)
+    measured(lesson.name, execution.seconds, "s")
+    assert not execution.failures, "\n".join(map(str, execution.failures))
 
 
 def raw_colours(text):

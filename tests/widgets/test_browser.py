@@ -22,7 +22,7 @@ import pytest
 import tiny_course
 from helpers import CHROMIUM, HAS_BROWSER, checks_that_do_not_wait
 from legibility import READ, pictures_without_words, without_words
-from quick import QUICK, as_users_have_it
+from shortened import shortened
 
 if not HAS_BROWSER:
     reason = "it takes chromium on the path, playwright, and ipywidgets 8"
@@ -79,15 +79,6 @@ FIRST_PICTURE = """
   };
   new MutationObserver(look).observe(document, {subtree: true, childList: true});
 }
-"""
-
-TRAINS = ["01_flow_matching", "02_shortcut_models", "04_sorl"]  # for longer than it compiles
-
-# Runs in a kernel before its notebook.
-STARTUP = """
-import os, pathlib
-if pathlib.Path(os.environ["JPY_SESSION_NAME"]).stem not in %r:
-    os.environ |= %r
 """
 
 # The log of a server that writes to a page while the page closes.
@@ -147,7 +138,8 @@ def lab(tmp_path_factory):
     folder, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("home")
     tiny_course.make(folder)
     for source in SOURCES:
-        shutil.copy(source, folder / "notebooks")
+        text = shortened(source.stem, source.read_text())
+        (folder / "notebooks" / source.name).write_text(text)
     (folder / "notebooks" / "01_halves.py").rename(folder / "notebooks" / "99_halves.py")
     notebooks.sync(folder)
     quiet = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
@@ -156,11 +148,7 @@ def lab(tmp_path_factory):
     # Kernels use sockets in files: another process could take a port between its choice and its
     # use. The path of such a file must be short.
     run = tempfile.mkdtemp(prefix="sorl")
-    env = as_users_have_it()
-    if QUICK.items() <= os.environ.items():  # not where lessons are measured
-        startup = home / "profile_default" / "startup"
-        startup.mkdir(parents=True)
-        (startup / "00.py").write_text(STARTUP % (TRAINS, QUICK))
+    env = dict(os.environ)
     env |= {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
     env |= {"JUPYTER_RUNTIME_DIR": run, "JUPYTER_PREFER_ENV_PATH": "1"}
     env.pop("MPLBACKEND", None)
