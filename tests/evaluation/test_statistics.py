@@ -55,7 +55,7 @@ def test_nothing_follows_from_three_agents_that_agree():
 @pytest.mark.parametrize("mean", [0.05, 0.5, 0.9])
 def test_a_bounded_interval_covers_at_least_as_often_as_it_says(mean):
     # Rates of agents that mostly arrive always or never, as trained agents do.
-    rates = np.random.default_rng(0).beta(0.3 * mean, 0.3 * (1 - mean), size=(1000, 8))
+    rates = np.random.default_rng(0).beta(0.3 * mean, 0.3 * (1 - mean), size=(150, 8))
     ends = np.array([bounded_interval(agents) for agents in rates])
     assert np.mean((ends[:, 0] <= mean) & (mean <= ends[:, 1])) >= 0.945
 
