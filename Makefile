@@ -34,7 +34,7 @@ style: $(VENV)/.all
 	$(BIN)/python -m ruff format --check
 	$(BIN)/lint-imports
 
-check: style ## check style, imports, pairing of the notebooks, lessons and agents (two minutes)
+check: style ## check style, imports, notebooks, lessons and agents (two minutes)
 	$(BIN)/sorl-edu course check
 	$(PYTEST) -m "not slow" tests/lessons tests/agents tests/datasets/test_transitions.py
 

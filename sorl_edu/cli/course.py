@@ -21,7 +21,7 @@ class Course(Command):
     """Write, check or execute the notebooks of the course, in a checkout of the repository.
 
     sync: stamp the repository's address (from pyproject.toml) into notebooks/NN_name.py, and write
-    NN_name.ipynb from it, without outputs.
+    NN_name.ipynb from it, without outputs. It overwrites no .ipynb with edited cells.
 
     check: list what is out of date or missing; the exit code is 1 if there is anything.
 
@@ -63,7 +63,7 @@ class Course(Command):
 
 @dataclass(frozen=True)
 class Build(Command):
-    """Write a version of the notebooks to hand out or to keep, as .ipynb and as text.
+    """Write a version of the notebooks to hand out or to keep, as .ipynb.
 
     student: without the solutions. solution: with the blanks filled in. instructor: the student's,
     with the solution, the points and the usual mistakes after each check. nbgrader: the student's,

@@ -33,7 +33,7 @@ HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"  # nbgrader's delimite
 def build(
     root: Path, version: str, to: Path, names: Sequence[str] = (), *, secret: str = ""
 ) -> list[Path]:
-    """Writes a version of notebooks into a folder, as .ipynb and, except for nbgrader, as .py.
+    """Writes a version of notebooks into a folder, as .ipynb without metadata for jupytext.
 
     Args:
         root: the repository's folder.
@@ -48,10 +48,9 @@ def build(
 
     Raises:
         UnknownName: no such version.
-        ConfigError: no such notebook; no secret for nbgrader; `to` is the folder of the sources.
+        ConfigError: no such notebook; no secret for nbgrader; `to` is the folder of the sources, or
+            has a notebook that was edited. Nothing is written.
     """
-    import jupytext
-
     if version not in VERSIONS:
         raise UnknownName("version of the course", version, VERSIONS)
     check(version != "nbgrader" or bool(secret), "nbgrader's hidden tests need a secret")
@@ -61,19 +60,16 @@ def build(
             source.source.parent.resolve() != to.resolve(),
             f"'{to}' is the folder of the sources, which would be overwritten: choose another one",
         )
-    files = []
-    for source in sources:
+    files = [to / source.ipynb.name for source in sources]
+    notebooks.refuse_to_overwrite(files)
+    for source, file in zip(sources, files, strict=True):
         text = source.text()
         made = notebooks.parsed(text)
+        del made.metadata["jupytext"]
         VERSIONS[version](made, text, secret)
         notebooks.name_cells(made)
-        contents = {".ipynb": notebooks.as_ipynb(made)}
-        if version != "nbgrader":  # it hands out every file of the folder
-            contents[".py"] = jupytext.writes(made, fmt="py:percent")
-        for suffix, content in contents.items():
-            files.append(to / f"{source.name}{suffix}")
-            with atomic_write(files[-1]) as beside:
-                beside.write_text(content, encoding="utf-8")
+        with atomic_write(file) as beside:
+            beside.write_text(notebooks.as_ipynb(made), encoding="utf-8")
     return files
 
 

@@ -5,6 +5,10 @@ notebooks/assignments/AN_name.py. `sync` stamps the header, the badge and the se
 source, with the repository's address from pyproject.toml, and writes the .ipynb beside it, without
 outputs. `check` lists what is out of date or missing. `run` executes the notebooks and measures
 their time.
+
+The two files are not paired for jupytext: opening or saving one of them in JupyterLab never reads
+or writes the other, so that no copy of a source can hide or overwrite a student's answers. `sync`
+refuses to overwrite an .ipynb with cells that were edited in it.
 """
 
 from __future__ import annotations
@@ -18,10 +22,10 @@ import shutil
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sorl_edu.errors import ConfigError, check
 from sorl_edu.files import atomic_write
@@ -35,7 +39,6 @@ HEADER = """\
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
 #     notebook_metadata_filter: -jupytext.text_representation
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
@@ -253,12 +256,46 @@ def parsed(text: str) -> NotebookNode:
 
 
 def name_cells(notebook: NotebookNode) -> None:
-    """Gives each cell an id that depends on its type and text alone."""
+    """Gives each cell an id that depends on its type and text alone; `as_given` compares them."""
     seen: dict[str, int] = {}
     for cell in notebook.cells:
-        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
-        seen[digest] = seen.get(digest, 0) + 1
-        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        name = _digest(cell)
+        seen[name] = seen.get(name, 0) + 1
+        cell.id = name if seen[name] == 1 else f"{name}-{seen[name]}"
+
+
+def as_given(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell of an .ipynb is as this module wrote it; not if it was edited or added."""
+    return str(cell.get("id", "")).partition("-")[0] == _digest(cell)
+
+
+def _digest(cell: Mapping[str, Any]) -> str:
+    text = f"{cell['cell_type']}\n{''.join(cell['source'])}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def refuse_to_overwrite(files: Iterable[Path]) -> None:
+    """Protects work in notebooks that would be written anew.
+
+    Raises:
+        ConfigError: a cell was edited or added in one of the files, or it can't be read.
+    """
+    edited = [str(file) for file in files if _is_edited(file)]
+    check(
+        not edited,
+        f"{', '.join(edited)} would be overwritten, with the cells that were edited or added: move "
+        "it elsewhere, or delete it to have it written anew",
+    )
+
+
+def _is_edited(ipynb: Path) -> bool:
+    try:
+        cells = json.loads(ipynb.read_bytes())["cells"]
+        return not all(map(as_given, cells))
+    except OSError:
+        return False
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True  # a conflict of git's, say, with answers in it
 
 
 def as_ipynb(notebook: NotebookNode) -> str:
@@ -279,8 +316,12 @@ def sync(root: Path) -> list[Path]:
 
     Returns:
         the files that changed.
+
+    Raises:
+        ConfigError: see `find` and `refuse_to_overwrite`; nothing is written.
     """
     sources, address = find(root), repository(root)
+    refuse_to_overwrite(notebook.ipynb for notebook in sources)
     changed = []
     for notebook in sources:
         text = stamped(notebook, address)
@@ -525,13 +566,18 @@ def _ipynb_problems(notebook: Notebook) -> Iterator[str]:
         content = json.loads(written)
         outputs = any(cell.get("outputs") for cell in content["cells"])
     except (ValueError, KeyError, AttributeError):
-        yield "the file is no notebook: run `sorl-edu course sync`"
+        yield "the file is no notebook: delete it, and run `sorl-edu course sync`"
         return
     if outputs:
         yield "it contains outputs: run `sorl-edu course sync`"
     if "widgets" in content.get("metadata", {}):
         yield "it contains widget state: run `sorl-edu course sync`"
-    if not outputs and written != as_ipynb(parsed(notebook.text())):
+    if _is_edited(notebook.ipynb):
+        yield (
+            f"cells were edited or added in it: bring them into {notebook.source.name}, delete it, "
+            "and run `sorl-edu course sync`"
+        )
+    elif not outputs and written != as_ipynb(parsed(notebook.text())):
         yield f"it differs from {notebook.source.name}: run `sorl-edu course sync`"
 
 

@@ -35,7 +35,7 @@ def BestOfNSORL(**settings):  # with a single step to backpropagate through, it 
 def graded(folder, source, answers):
     """The grader's report on a student's notebook that answers some exercises, by number."""
     root = source.parents[2]
-    handout, _ = build(root, "student", folder / "handout", [source.stem])
+    (handout,) = build(root, "student", folder / "handout", [source.stem])
     exercises = notebooks.exercises(source.read_text())
     file = submission(folder, handout, *(answers.get(exercise.number) for exercise in exercises))
     return grade(file, source.read_text(), secret=SECRET, name=source.stem, fence=FENCE)

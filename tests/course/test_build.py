@@ -32,11 +32,11 @@ def test_versions_differ_in_the_blanks_and_in_nothing_else(source, tmp_path):
     files = {}
     for version in VERSIONS:
         made = build(ROOT, version, tmp_path / version, [source.name], secret=SECRET)
-        suffixes = {".ipynb"} if version == "nbgrader" else {".ipynb", ".py"}
-        assert {file.suffix for file in made} == suffixes
-        (ipynb,) = (file for file in made if file.suffix == ".ipynb")
-        files[version] = nbformat.read(ipynb, as_version=4)
+        assert made == [tmp_path / version / source.ipynb.name]
+        assert list((tmp_path / version).iterdir()) == made
+        files[version] = nbformat.read(made[0], as_version=4)
         nbformat.validate(files[version])
+        assert set(files[version].metadata) == {"kernelspec", "language_info"}
     student, solved = files["student"].cells, files["solution"].cells
     assert len(student) == len(solved)
     exercises = {e.number: e for e in notebooks.exercises(source.text())}
@@ -93,4 +93,4 @@ def test_building_refuses_before_it_writes(root, tmp_path):
 def test_the_command_line_builds(root, tmp_path):
     flags = ["--for", "student", "--to", str(tmp_path), "--root", str(root)]
     assert cli.main(["course", "build", *flags]) == 0
-    assert {file.name for file in tmp_path.iterdir()} == {"01_halves.ipynb", "01_halves.py"}
+    assert [file.name for file in tmp_path.iterdir()] == ["01_halves.ipynb"]

@@ -24,6 +24,7 @@ import nbformat
 
 from sorl_edu import cli
 from sorl_edu.course import jupyter, notebooks
+from sorl_edu.course.build import build
 from sorl_edu.course.exercises.measured import Measured
 from sorl_edu.course.grading.grade import check_of
 from sorl_edu.errors import ConfigError
@@ -191,10 +192,9 @@ def test_syncing_stamps_and_syncing_again_changes_nothing(tmp_path):
     assert source.with_suffix(".ipynb").read_bytes() == before
 
 
-def test_the_ipynb_is_a_valid_notebook_of_the_same_cells_paired_with_its_text(source):
+def test_the_ipynb_is_a_valid_notebook_of_the_same_cells_as_its_text(source):
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     nbformat.validate(notebook)
-    assert notebook.metadata.jupytext.formats == "ipynb,py:percent"
     assert notebook.metadata.kernelspec.name == "python3"
     assert "%matplotlib inline" in notebook.cells[2].source
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
@@ -203,35 +203,86 @@ def test_the_ipynb_is_a_valid_notebook_of_the_same_cells_paired_with_its_text(so
     ]
 
 
+LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": "3.99.1",
+}
+
+
+class Lab:
+    """JupyterLab's server on a folder, with jupytext: opens and saves as a browser has it done."""
+
+    def __init__(self, folder):
+        pytest.importorskip("jupyter_server", reason="JupyterLab brings it: make test installs it")
+        from jupytext import TextFileContentsManager
+
+        self.manager = TextFileContentsManager(root_dir=str(folder))
+        jupyter._load_jupyter_server_extension(SimpleNamespace(contents_manager=self.manager))
+
+    def open(self, path):
+        content = json.loads(json.dumps(self.manager.get(path, type="notebook")["content"]))
+        kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+        content["metadata"] |= {"kernelspec": kernel, "language_info": dict(LANGUAGE)}
+        return content
+
+    def save(self, path, content):
+        self.manager.save({"type": "notebook", "format": "json", "content": content}, path)
+
+
 def test_a_lesson_that_jupyterlab_opens_and_saves_unchanged_stays_unchanged(source):
     """As its autosave does: with the kernel's name, its language, and its version of Python."""
-    pytest.importorskip("jupyter_server", reason="JupyterLab brings it: make test installs it")
-    from jupytext import TextFileContentsManager
-
-    manager = TextFileContentsManager(root_dir=str(source.parents[1]))
-    jupyter._load_jupyter_server_extension(SimpleNamespace(contents_manager=manager))
-    ipynb = source.with_suffix(".ipynb")
+    lab, ipynb = Lab(source.parents[1]), source.with_suffix(".ipynb")
     before = ipynb.read_text(), source.read_text()
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    language = {
-        "codemirror_mode": {"name": "ipython", "version": 3},
-        "file_extension": ".py",
-        "mimetype": "text/x-python",
-        "name": "python",
-        "nbconvert_exporter": "python",
-        "pygments_lexer": "ipython3",
-        "version": "3.99.1",
-    }
     for path in (f"notebooks/{ipynb.name}", f"notebooks/{source.name}"):
-        model = manager.get(path, type="notebook")
-        content = json.loads(json.dumps(model["content"]))  # as the browser sends it
-        content["metadata"] |= {"kernelspec": kernel, "language_info": dict(language)}
-        manager.save({"type": "notebook", "format": "json", "content": content}, path)
+        lab.save(path, lab.open(path))
         assert (ipynb.read_text(), source.read_text()) == before
 
-    other = {"type": "notebook", "content": {"metadata": {"language_info": dict(language)}}}
-    manager.run_pre_save_hooks(model=other, path="other.ipynb")
-    assert other["content"]["metadata"]["language_info"] == language
+    other = {"type": "notebook", "content": {"metadata": {"language_info": dict(LANGUAGE)}}}
+    lab.manager.run_pre_save_hooks(model=other, path="other.ipynb")
+    assert other["content"]["metadata"]["language_info"] == LANGUAGE
+
+
+def answered(content):
+    """A notebook with a student's line in its first answer."""
+    cell = next(c for c in content["cells"] if "exercise-1.1" in c["metadata"].get("tags", ()))
+    cell["source"] = "".join(cell["source"]) + "\nmine = 'three evenings of work'"
+    return content
+
+
+@pytest.mark.parametrize("handed_out", [False, True], ids=["clone", "handout"])
+@pytest.mark.parametrize("newer", [-100, 0, 100])  # seconds: a pull or a zip sets the text's time
+def test_no_text_beside_a_notebook_hides_or_overwrites_an_answer(source, handed_out, newer):
+    """Edited in VS Code or Colab, then opened, edited and saved in JupyterLab; and synced."""
+    folder, text = source.parent, source.read_text()
+    if handed_out:
+        build(source.parents[1], "student", folder / "handout")
+        folder = folder / "handout"
+        (folder / source.name).write_text(text)  # an older handout had one, which was paired
+    ipynb, beside = (folder / source.name).with_suffix(".ipynb"), folder / source.name
+    ipynb.write_text(json.dumps(answered(json.loads(ipynb.read_text()))))
+    now = ipynb.stat().st_mtime
+    os.utime(beside, (now + newer, now + newer))
+    lab = Lab(folder)
+    content = lab.open(ipynb.name)
+    assert "three evenings" in json.dumps(content)
+    content["cells"].append({"cell_type": "raw", "id": "x", "metadata": {}, "source": "a note"})
+    lab.save(ipynb.name, content)
+    as_text = lab.open(beside.name)  # the text itself, as a notebook
+    as_text["cells"][0]["source"] += " Mine."
+    lab.save(beside.name, as_text)
+    kept = ipynb.read_text()
+    assert "three evenings" in kept and "a note" in kept
+    assert "Mine." in beside.read_text() and "Mine." not in kept
+
+    again = ["--to", str(folder)] if handed_out else []
+    words = ["build", "--for", "student", *again] if handed_out else ["sync"]
+    assert cli.main(["course", *words, "--root", str(source.parents[1])]) == 2
+    assert ipynb.read_text() == kept
 
 
 def test_installing_the_package_enables_its_server_extension():
@@ -276,6 +327,7 @@ def leave_widget_state(content):
     "mutate, said",
     [
         (lambda s: change(s, "Return half of it", "Return a half"), "ipynb: it differs from 01"),
+        (lambda s: edit_ipynb(s, answered), "ipynb: cells were edited or added in it"),
         (lambda s: edit_ipynb(s, leave_an_output), "ipynb: it contains outputs"),
         (lambda s: edit_ipynb(s, leave_widget_state), "ipynb: it contains widget state"),
         (lambda s: s.with_suffix(".ipynb").write_text("{"), "ipynb: the file is no notebook"),
