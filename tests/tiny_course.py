@@ -225,6 +225,17 @@ def make_coursework(root: Path, more: str = "") -> Path:
     return source
 
 
+def make_assignment(root: Path) -> Path:
+    """Writes a synced repository with the same exercises in an assignment, A1; its source."""
+    lesson = make_coursework(root)
+    text = lesson.read_text().replace("Lesson 1.", "Assignment 1.").replace("Recap", "Handing in")
+    source = root / "notebooks" / "assignments" / "A1_halves.py"
+    source.parent.mkdir()
+    source.write_text(text)
+    notebooks.sync(root)
+    return source
+
+
 HALF = "def answer(x):\n    y = x / 2\n    return y"
 TWICE = "def twice(x):\n    y = 2 * x\n    return y"
 NEAR = "def level(seed):\n    return {} + (seed % 7) / 1000"

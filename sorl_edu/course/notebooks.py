@@ -19,12 +19,14 @@ import math
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sorl_edu.errors import ConfigError, check
@@ -244,7 +246,7 @@ def stamped(notebook: Notebook, repository: str) -> str:
 
 def parsed(text: str) -> NotebookNode:
     """The notebook of a text, without outputs; it depends on nothing but the text."""
-    import jupytext
+    jupytext = _jupytext()
     import nbformat
 
     notebook = jupytext.reads(text, fmt="py:percent")
@@ -253,6 +255,24 @@ def parsed(text: str) -> NotebookNode:
     notebook.metadata["language_info"] = nbformat.from_dict(LANGUAGE)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
+
+
+def _jupytext() -> ModuleType:
+    """jupytext, imported in a quarter of the time.
+
+    It imports jsonschema, which imports rfc3987_syntax if that is installed, which takes two
+    seconds to make a grammar of addresses. No notebook is checked by it.
+    """
+    slow = "rfc3987_syntax"
+    if slow in sys.modules:
+        import jupytext
+    else:
+        sys.modules[slow] = None  # type: ignore[assignment]
+        try:
+            import jupytext
+        finally:
+            del sys.modules[slow]
+    return jupytext
 
 
 def name_cells(notebook: NotebookNode) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -56,6 +55,8 @@ def learning_curves(history: pd.DataFrame, metrics: Sequence[str] | None = None)
     Raises:
         ConfigError: a table without these columns, or an unknown metric.
     """
+    import seaborn as sns
+
     check_table(history, ("split", "seed", "update", "metric", "value"), "the history of a Run")
     known = sorted(history.metric.unique(), key=[*METRIC_LABELS, *history.metric.unique()].index)
     metrics = known if metrics is None else list(metrics)

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -17,6 +16,7 @@ from sorl_edu.plotting.style import (
     COLORS,
     LIGHT_BLUES,
     MARKERS,
+    PALETTE,
     WIDTH,
     check_table,
     new_figure,
@@ -97,7 +97,6 @@ def sweep_lines(summary: pd.DataFrame) -> Figure:
     _check_summary(summary, tuple(SWEEP_LABELS))
     figure = new_figure(WIDTH, 4.0)
     counts = sorted(summary.candidates.unique())
-    palette = sns.color_palette("colorblind", len(counts))
     for axes, metric in zip(figure.subplots(1, 2), SWEEP_LABELS, strict=True):
         for k, n in enumerate(counts):
             row = summary[summary.candidates == n].sort_values("steps")
@@ -107,7 +106,7 @@ def sweep_lines(summary: pd.DataFrame) -> Figure:
                 row.steps * nudge,
                 value,
                 np.maximum([value - row[f"{metric}_low"], row[f"{metric}_high"] - value], 0),
-                color=palette[k],
+                color=PALETTE[k % len(PALETTE)],
                 marker=MARKERS[k % len(MARKERS)],
                 capsize=3,
                 elinewidth=1.2,

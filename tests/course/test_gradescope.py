@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("jupytext", reason="notebooks are made with jupytext: make test installs it")
 
-from tiny_course import SECRET
+from tiny_course import HALF, SECRET, make_assignment, submission
 
 from sorl_edu import cli
 from sorl_edu.course.grading import gradescope
@@ -35,8 +35,11 @@ def autograder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gradescope, "_wheel", wheel)
     monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
-    archive = tmp_path / "autograder.zip"
-    assert cli.main(["course", "gradescope", "--assignment", "1", "--out", str(archive)]) == 0
+    archive, root = tmp_path / "autograder.zip", tmp_path / "repository"
+    root.mkdir()
+    make_assignment(root)
+    words = ["--assignment", "1", "--out", str(archive), "--root", str(root)]
+    assert cli.main(["course", "gradescope", *words]) == 0
     here = tmp_path / "autograder"
     with zipfile.ZipFile(archive) as file:
         file.extractall(here / "source")
@@ -64,18 +67,20 @@ def results(autograder):
     return json.loads((autograder / "results" / "results.json").read_bytes())
 
 
-def test_a_submission_is_graded_and_anything_else_is_explained(autograder):
-    submission = autograder / "submission"
-    (submission / "answers.py").write_text("1")
+def test_a_submission_is_graded_and_anything_else_is_explained(autograder, tmp_path):
+    folder = autograder / "submission"
     assert "no .ipynb" in results(autograder)["output"]
-    (submission / "A1.ipynb").write_text("{")
+    (folder / "answers.py").write_text("1")
+    assert "no .ipynb" in results(autograder)["output"]
+    (folder / "A1.ipynb").write_text("{")
     assert "is no notebook" in results(autograder)["output"]
-    handout = ROOT / "notebooks" / "assignments" / "A1_shortcut_models.ipynb"
-    shutil.copy(handout, submission / "A1.ipynb")
+    handout = tmp_path / "repository" / "notebooks" / "assignments" / "A1_halves.ipynb"
+    answered = submission(tmp_path, handout, HALF, None)
+    shutil.copy(answered, folder / "A1.ipynb")
     found = results(autograder)
-    assert found["score"] == 0 and len(found["tests"]) == 4
-    assert all("waits for you" in test["output"] for test in found["tests"])
-    shutil.copy(handout, submission / "again.ipynb")
+    assert found["score"] == 1 and [test["score"] for test in found["tests"]] == [1, 0]
+    assert "waits for you" in found["tests"][1]["output"]
+    shutil.copy(answered, folder / "again.ipynb")
     assert "2 notebooks" in results(autograder)["output"]
 
 
@@ -85,7 +90,7 @@ def test_the_archive_keeps_its_secret_and_its_solutions_from_the_answers_account
     assert subprocess.run(["bash", "-n", source / "setup.sh"]).returncode == 0
     assert SECRET not in setup + (source / "run_autograder").read_text()
     assert (source / "secret.txt").read_text().strip() == SECRET
-    for file in ("secret.txt", "notebooks/assignments/A1_shortcut_models.py"):
+    for file in ("secret.txt", "notebooks/assignments/A1_halves.py"):
         assert (source / file).stat().st_mode & 0o077 == 0
     opened = setup.partition("chmod go+r ")[2].splitlines()[0].rstrip(")").split()
     assert opened == list(INSIDE) and not any("assignment" in file for file in opened)

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
-from scipy import stats
 
 from sorl_edu.agents import SORL
 from sorl_edu.course.exercises import agent_training
@@ -377,6 +376,8 @@ def _bounded(
 
 
 def _student(new: Table, old: Table, weights: Weights) -> tuple:
+    from scipy import stats  # a second to import
+
     d = (new - old).mean(1)
     half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
     return d.mean(), d.mean() - half, d.mean() + half
