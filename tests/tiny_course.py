@@ -225,13 +225,14 @@ def make_coursework(root: Path, more: str = "") -> Path:
     return source
 
 
-def make_assignment(root: Path) -> Path:
+def make_assignment(root: Path, more: str = "") -> Path:
     """Writes a synced repository with the same exercises in an assignment, A1; its source."""
-    lesson = make_coursework(root)
+    lesson = make_coursework(root, more)
     text = lesson.read_text().replace("Lesson 1.", "Assignment 1.").replace("Recap", "Handing in")
     source = root / "notebooks" / "assignments" / "A1_halves.py"
     source.parent.mkdir()
-    source.write_text(text)
+    pack = notebooks.PACK.format(name=source.stem)
+    source.write_text(f'{text}\n# %% tags=["{notebooks.HAND_IN}"]\n{pack}\n')
     notebooks.sync(root)
     return source
 

@@ -610,7 +610,9 @@ if exercises.ready(loss):
 #
 # ## Handing in
 #
-# Hand in this notebook, with your answers in it. It has 12 points: A1.1 and A1.2 are worth 2 each, A1.3
+# Save this notebook, and run the cell below. It checks all exercises, and writes the file to hand in.
+#
+# It has 12 points: A1.1 and A1.2 are worth 2 each, A1.3
 # is worth 3, and A1.4 is worth 5. The grader runs the same checks on other cases: the seeds of the checks
 # above are public, the grader's are not. It runs the imports, your answers, and cells that you have changed
 # or added, and none of the other cells. So an answer may use the imports and your earlier answers, and
@@ -620,7 +622,13 @@ if exercises.ready(loss):
 # unseen distributions, three shortcuts, and a 95% interval (Student's) for the mean. A mean at the goal or
 # below it earns 5 points; otherwise an interval that lies below the baseline earns 2.5. One good shortcut
 # among three proves nothing, hence the interval.
-#
+
+# %% tags=["hand-in"]
+from sorl_edu.course import hand_in
+
+hand_in.pack("A1_shortcut_models")
+
+# %% [markdown]
 # ## Further reading
 #
 # - Albergo and Vanden-Eijnden, *Building Normalizing Flows with Stochastic Interpolants*, 2023,

@@ -387,7 +387,9 @@ if exercises.difference(difference):
 # %% [markdown]
 # ## Handing in
 #
-# Hand in this notebook. The grader runs the same checks with other cases and other seeds, and evaluates the
+# Save this notebook, and run the cell below. It checks all exercises, and writes the file to hand in.
+#
+# The grader runs the same checks with other cases and other seeds, and evaluates the
 # learned networks in a process where your code never ran. An answer may use the imports and your earlier
 # answers, and nothing that the other cells compute.
 #
@@ -398,7 +400,13 @@ if exercises.difference(difference):
 # targets as well. So was yours worth the trouble? If both succeed always, success can't tell. Compare after 3000 updates, or on
 # fewer data, or by the length of the episodes; train N = 1 and 4 with kappa = 0 and 0.5, five seeds each; and
 # use your `difference`.
-#
+
+# %% tags=["hand-in"]
+from sorl_edu.course import hand_in
+
+hand_in.pack("A2_offline_rl")
+
+# %% [markdown]
 # ## Further reading
 #
 # - Fujimoto et al., *Addressing Function Approximation Error in Actor-Critic Methods*, 2018,

@@ -312,10 +312,18 @@ exercises.spend(controller)
 # %% [markdown]
 # ## Handing in
 #
-# Hand in this notebook. The grader runs the same checks with other cases, other starts and other tasks. An
+# Save this notebook, and run the cell below. It checks all exercises, and writes the file to hand in.
+#
+# The grader runs the same checks with other cases, other starts and other tasks. An
 # answer may use the imports and your earlier answers, and nothing that the other cells compute. The grader
 # plays the games, and asks your controller for one decision after the other, in a process without robots.
-#
+
+# %% tags=["hand-in"]
+from sorl_edu.course import hand_in
+
+hand_in.pack("A3_inference_budget")
+
+# %% [markdown]
 # ## Further reading
 #
 # - Snell et al., *Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling Model

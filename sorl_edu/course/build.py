@@ -113,9 +113,13 @@ def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
 def _nbgrader(notebook: NotebookNode, text: str, secret: str) -> None:
     """Adds nbgrader's metadata to checks and written parts, and a hidden test to each check.
 
-    The value of a test cell's last line is its points.
+    The value of a test cell's last line is its points. The cell that packs is left out: nbgrader
+    collects notebooks itself, and would check all answers a second time.
     """
     _student(notebook, text, secret)
+    notebook.cells = [
+        c for c in notebook.cells if notebooks.HAND_IN not in c.metadata.get("tags", ())
+    ]
     for exercise, _, cell in _tagged(notebook, "check", notebooks.exercises(text)):
         parts = parts_of_check(exercise.check)
         call = f"{parts['check']}({parts['answer']}, seed={hidden_seed(secret, exercise.number)})"

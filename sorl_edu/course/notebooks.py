@@ -84,6 +84,12 @@ if importlib.util.find_spec("sorl_edu") is None:
         install("--no-deps", "ogbench", "dm_control")
 """
 
+HAND_IN = "hand-in"  # the tag of an assignment's last cell
+PACK = """\
+from sorl_edu.course import hand_in
+
+hand_in.pack("{name}")"""
+
 OPENING = {
     "a title, `# Lesson N. ...`": r"^# \S",
     "**You will learn**": r"\*\*You will learn",
@@ -384,6 +390,7 @@ def execute(notebook: Notebook, *, kernel: str = "python3") -> Execution:
     failures = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "notebooks"
+        env["JPY_SESSION_NAME"] = str(folder / notebook.ipynb.name)
         shutil.copytree(notebook.source.parent, folder)
         client = NotebookClient(
             node,
@@ -438,13 +445,17 @@ def run(root: Path, names: Sequence[str] = (), *, stamp: bool = False) -> list[E
 
 
 def exercises(text: str) -> list[ExerciseCells]:
-    """The exercises of a notebook's text, in order.
+    """The exercises of a notebook's text, in order; see `exercises_in`."""
+    return exercises_in(parsed(text).cells)
+
+
+def exercises_in(cells: Sequence[Mapping[str, Any]]) -> list[ExerciseCells]:
+    """The exercises of a notebook's cells, in order. The blank of an answered one is the answer.
 
     Raises:
         ConfigError: a heading, a check or the cell of imports is missing.
     """
-    cells = parsed(text).cells
-    tagged = {tag: i for i, cell in enumerate(cells) for tag in cell.metadata.get("tags", ())}
+    tagged = {tag: i for i, cell in enumerate(cells) for tag in cell["metadata"].get("tags", ())}
     found = []
     for tag, at in tagged.items():
         if not tag.startswith("exercise-"):
@@ -453,14 +464,14 @@ def exercises(text: str) -> list[ExerciseCells]:
         check("imports" in tagged, 'no cell is tagged "imports"')
         check(f"check-{number}" in tagged, f"exercise {number} has no cell tagged check-{number}")
         end = tagged[f"check-{number}"]
-        after = (cell.source for cell in cells[end + 1 : end + 3] if cell.cell_type == "markdown")
+        after = (c["source"] for c in cells[end + 1 : end + 3] if c["cell_type"] == "markdown")
         found.append(
             ExerciseCells(
                 number,
                 *_heading(number, cells[:at]),
-                plain_code(cells[tagged["imports"]].source),
-                plain_code(cells[at].source),
-                plain_code(cells[end].source),
+                plain_code(cells[tagged["imports"]]["source"]),
+                plain_code(cells[at]["source"]),
+                plain_code(cells[end]["source"]),
                 next(filter(None, map(_solution, after)), ""),
             )
         )
@@ -468,15 +479,19 @@ def exercises(text: str) -> list[ExerciseCells]:
 
 
 def written_parts(text: str) -> list[WrittenPart]:
-    """The parts of a notebook's text that are graded by hand: cells tagged written-NUMBER.
+    """The parts of a notebook's text that are graded by hand; see `written_parts_in`."""
+    return written_parts_in(parsed(text).cells)
+
+
+def written_parts_in(cells: Sequence[Mapping[str, Any]]) -> list[WrittenPart]:
+    """The parts of a notebook's cells that are graded by hand: those tagged written-NUMBER.
 
     Raises:
         ConfigError: a heading is missing.
     """
-    cells = parsed(text).cells
     found = []
     for at, cell in enumerate(cells):
-        for tag in cell.metadata.get("tags", ()):
+        for tag in cell["metadata"].get("tags", ()):
             if tag.startswith("written-"):
                 number = tag.removeprefix("written-")
                 title, _, _, points = _heading(number, cells[:at])
@@ -508,10 +523,10 @@ _HEADING = re.compile(
 )
 
 
-def _heading(number: str, cells: Sequence[NotebookNode]) -> tuple[str, int, int, float]:
+def _heading(number: str, cells: Sequence[Mapping[str, Any]]) -> tuple[str, int, int, float]:
     """Title, stars, minutes and points, from an exercise's heading in the cells before it."""
     for cell in reversed(cells):
-        for match in _HEADING.finditer(cell.source if cell.cell_type == "markdown" else ""):
+        for match in _HEADING.finditer(cell["source"] if cell["cell_type"] == "markdown" else ""):
             if match["number"] == number:
                 stars, minutes = match["stars"].count("★"), int(match["minutes"])
                 return match["title"], stars, minutes, float(match["points"])
@@ -553,6 +568,9 @@ def _part_problems(notebook: Notebook) -> Iterator[str]:
     for part in CLOSING[notebook.folder]:
         if not re.search(rf"^(#+ |\*\*){part}", "\n\n".join(last), re.MULTILINE):
             yield f"its closing lacks {part}"
+    packs = [cell.source for cell in cells if HAND_IN in cell.metadata.get("tags", ())]
+    if notebook.folder == "assignments" and packs != [PACK.format(name=notebook.name)]:
+        yield f'it should have one cell `# %% tags=["{HAND_IN}"]`, which packs {notebook.name}'
     for source in prose:
         if source.count("<details") != source.count("</details>"):
             yield f"<details> is not closed in the cell that begins '{source.splitlines()[0]}'"

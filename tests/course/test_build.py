@@ -19,6 +19,8 @@ from sorl_edu.errors import ConfigError, UnknownName
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = [notebook for notebook in notebooks.find(ROOT) if notebooks.exercises(notebook.text())]
 
+ASSIGNMENTS = [notebook for notebook in NOTEBOOKS if notebook.folder == "assignments"]
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
@@ -48,6 +50,8 @@ def test_versions_differ_in_the_blanks_and_in_nothing_else(source, tmp_path):
             assert notebooks.drift(blank.source, filled.source) is None
             assert filled.source.strip() == exercise.solution.strip()
     assert not exercises
+    packs = {v for v, notebook in files.items() if "hand_in.pack(" in json.dumps(notebook.cells)}
+    assert packs == ({"student", "solution", "instructor"} if source in ASSIGNMENTS else set())
     for version in ("student", "nbgrader"):
         text = json.dumps(files[version].cells)
         assert "Solution</summary>" not in text and "Hint 1</summary>" in text

@@ -84,6 +84,9 @@ def test_a_notebook_runs_and_all_can_read_its_figures(notebook, measured, monkey
     measured(notebook.name, execution.seconds, "s")
     assert not execution.failures, "\n".join(map(str, execution.failures))
     assert not checks_that_do_not_wait(execution.executed.cells)
+    if notebook in ASSIGNMENTS:
+        (last,) = (c for c in execution.executed.cells if "hand-in" in c.metadata.get("tags", ()))
+        assert "there is no answer in the notebook yet" in json.dumps(last.outputs)
     assert not pictures_without_words(execution.executed.cells)
 
 
@@ -361,6 +364,14 @@ def test_a_check_reports_what_is_wrong(source, mutate, said, capsys):
     assert said in problems(source)
     assert cli.main(["course", "check", "--root", str(source.parents[1])]) == 1
     assert said in capsys.readouterr().out
+
+
+def test_an_assignment_without_its_last_cell_is_reported(tmp_path):
+    source = tiny_course.make_assignment(tmp_path)
+    assert notebooks.problems(tmp_path) == []
+    change(source, 'hand_in.pack("A1_halves")', 'hand_in.pack("A2_halves")')
+    notebooks.sync(tmp_path)
+    assert "which packs A1_halves" in "\n".join(notebooks.problems(tmp_path))
 
 
 def test_a_line_of_dots_may_become_several():
