@@ -67,7 +67,8 @@ class Build(Command):
 
     student: without the solutions. solution: with the blanks filled in. instructor: the student's,
     with the solution, the points and the usual mistakes after each check. nbgrader: the student's,
-    with nbgrader's marks and hidden tests, which `nbgrader generate_assignment` removes.
+    with nbgrader's marks and hidden tests, which `nbgrader generate_assignment` removes. Unless the
+    course has an nbgrader_config.py, one is written, with which checks may train longer than 30 s.
 
     The cases of hidden tests are made from a secret, the environment variable SORL_EDU_SECRET.
     """
@@ -87,12 +88,14 @@ class Build(Command):
     """
 
     def run(self) -> int:
-        from sorl_edu.course.build import build
+        from sorl_edu.course.build import build, nbgrader_config
 
         secret = _secret() if self.version == "nbgrader" else ""
         to = usable_folder(self.to, "--to")
         files = build(self.root.expanduser(), self.version, to, self.notebooks, secret=secret)
         print("\n".join(f"wrote {file}" for file in files))
+        if self.version == "nbgrader":
+            print(nbgrader_config(to))
         return 0
 
 

@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _SOLUTION = re.compile(r"^<details><summary>Solution</summary>\n.*?^</details>\n*", re.M | re.S)
+_TIMEOUT = re.compile(r"^[^#\n]*\b(Execute|ExecutePreprocessor)\.timeout\s*=", re.M)
+NBGRADER_CONFIG = """\
+# The formgrader reads this file if JupyterLab was started in this folder.
+c = get_config()
+
+# Seconds a cell may take. The default is 30: a right answer that trains for longer would earn 0.
+c.ExecutePreprocessor.timeout = 1800
+
+# A cell that takes longer still is an error that the formgrader shows, and not 0 points.
+c.ExecutePreprocessor.interrupt_on_timeout = False
+"""
 Part = TypeVar("Part", ExerciseCells, WrittenPart)
 HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"  # nbgrader's delimiters
 
@@ -71,6 +82,32 @@ def build(
         with atomic_write(file) as beside:
             beside.write_text(notebooks.as_ipynb(made), encoding="utf-8")
     return files
+
+
+def nbgrader_config(to: Path) -> str:
+    """Has nbgrader give checks the time that they need.
+
+    Args:
+        to: an assignment's folder, COURSE/source/ASSIGNMENT.
+
+    Returns:
+        a sentence on what was done, or on what is left to do: COURSE/nbgrader_config.py is written
+        unless it exists.
+    """
+    settings = "".join(line for line in NBGRADER_CONFIG.splitlines(True) if "Execute" in line)
+    to = to.absolute()
+    if to.parent.name != "source":
+        return f"nbgrader allows a cell 30 s. Add to your course's nbgrader_config.py:\n{settings}"
+    file = to.parent.parent / "nbgrader_config.py"
+    if not file.exists():
+        with atomic_write(file) as beside:
+            beside.write_text(NBGRADER_CONFIG, encoding="utf-8")
+        return f"wrote {file}: start JupyterLab in its folder, or nbgrader allows a cell only 30 s"
+    if _TIMEOUT.search(file.read_text(encoding="utf-8")):
+        return f"{file} sets how long nbgrader allows a cell to take"
+    return (
+        f"nbgrader allows a cell 30 s, and right answers may take more: add to {file}\n{settings}"
+    )
 
 
 def _student(notebook: NotebookNode, text: str, secret: str) -> None:

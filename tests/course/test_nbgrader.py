@@ -2,6 +2,7 @@
 
 import os
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ pytest.importorskip("nbgrader", reason="nbgrader grades: make test installs it")
 from tiny_course import HALF, LEVEL, NEAR, SECRET, TWICE, make_coursework, submission
 
 import sorl_edu
-from sorl_edu.course.build import HIDDEN, build
+from sorl_edu import cli
+from sorl_edu.course.build import HIDDEN, nbgrader_config
 
 STUDENTS = {  # answers, and points of the 7 that are not given by hand
     "solved": ((HALF, TWICE, NEAR.format(1.0)), 7),
@@ -31,7 +33,9 @@ def nbgrader(tmp_path, monkeypatch):
     root, course = tmp_path / "repository", tmp_path / "course"
     root.mkdir()
     make_coursework(root, LEVEL)
-    build(root, "nbgrader", course / "source" / "lesson1", secret=SECRET)
+    monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
+    words = ["--for", "nbgrader", "--to", str(course / "source" / "lesson1"), "--root", str(root)]
+    assert cli.main(["course", "build", *words]) == 0
     monkeypatch.chdir(course)
     return NbGraderAPI(config=FormgradeExtension().load_config())
 
@@ -59,3 +63,29 @@ def test_a_course_is_generated_and_graded(nbgrader):
         for name, (_, points) in STUDENTS.items():
             found = book.find_submission("lesson1", name)
             assert (found.score, found.max_score) == (points, 7 + 2), name
+
+
+def test_a_check_that_takes_longer_than_it_may_is_an_error_and_not_0_points(nbgrader):
+    """As nbgrader's buttons execute cells. Its default stops them after 30 s, with 0 points."""
+    from nbclient.exceptions import CellTimeoutError
+    from nbformat.v4 import new_code_cell, new_notebook
+    from nbgrader.preprocessors import Execute
+
+    assert Execute().timeout == 30 and Execute(config=nbgrader.config).timeout == 1800
+    config = deepcopy(nbgrader.config)
+    config.ExecutePreprocessor.timeout = 1
+    slow = new_notebook(cells=[new_code_cell("import time; time.sleep(20)")])
+    with pytest.raises(CellTimeoutError):
+        Execute(config=config).preprocess(slow, {})
+
+
+def test_a_courses_own_configuration_is_left_as_it_is(tmp_path):
+    file = tmp_path / "nbgrader_config.py"
+    assert "Add to your course's" in nbgrader_config(tmp_path / "elsewhere")
+    file.write_text("c = get_config()\n# c.ExecutePreprocessor.timeout = 30\n")
+    told = nbgrader_config(tmp_path / "source" / "lesson1")
+    assert f"add to {file}\nc.ExecutePreprocessor.timeout = 1800\n" in told
+    own = "c = get_config()\nc.Execute.timeout = 900\n"
+    file.write_text(own)
+    assert "sets how long" in nbgrader_config(tmp_path / "source" / "lesson1")
+    assert file.read_text() == own
