@@ -27,6 +27,7 @@ from typing import Any
 from sorl_edu.course import notebooks
 from sorl_edu.course.exercises.attempt import SIGNS, Feedback
 from sorl_edu.course.grading.grade import check_of, parts_of_check, read_cells
+from sorl_edu.course.grading.messages import MOST_BYTES
 from sorl_edu.course.notebooks import ExerciseCells
 from sorl_edu.errors import ConfigError, DataError, check
 from sorl_edu.files import atomic_write
@@ -167,9 +168,12 @@ def _write(name: str, book: _Book, numbers: Sequence[str]) -> Path:
     """Writes the file that is handed in, whole or not at all, if the grader can read it."""
     content = {**book.content, "metadata": dict(book.content.get("metadata", {}))}
     content["metadata"].pop("widgets", None)  # large, and of no use without a kernel
+    text = json.dumps(content, indent=1)
+    large = f"the notebook has {len(text):,} bytes, and the grader reads at most {MOST_BYTES:,}"
+    check(len(text) <= MOST_BYTES, f"{large}: clear the outputs of cells that show much, {SAVE}")
     path = book.folder / FOLDER / f"{name}.ipynb"
     with atomic_write(path) as beside:
-        beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        beside.write_text(text, encoding="utf-8")
         read_cells(beside, numbers)
     if "google.colab" in sys.modules:
         from google.colab import files

@@ -1,6 +1,7 @@
 """Answers run behind the system's fence: what they try is refused, and nothing of them is left."""
 
 import hashlib
+import itertools
 import os
 import re
 import socket
@@ -217,6 +218,28 @@ def test_what_waits_for_ever_is_tried_twice_and_then_left_to_a_person(
     report = grade(file, source.read_text(), secret=SECRET, fence=Sleeps())
     assert report.undecided == ("1.1", "1.2") and report.points == 0, report.as_text()
     assert len(started) == 4 and "by hand" in report.scores[0].text
+
+
+@dataclass(frozen=True)
+class Killed(fence.Fence):
+    """A program that the system kills, in the place of the worker."""
+
+    def command(self, limits, name):
+        return [sys.executable, "-S", "-c", "import os; os.kill(os.getpid(), 9)"]
+
+
+def test_a_machine_that_runs_out_of_memory_takes_no_points(tmp_path, source, monkeypatch):
+    """With Gradescope's 768 MB a right answer was killed, "Python stopped", with 0 points."""
+    assert fence.out_of_memory() >= 0
+    file = submission(tmp_path, source.with_suffix(".ipynb"), HALF, None)
+    for kills, undecided in ((itertools.count(), ("1.1", "1.2")), (itertools.repeat(7), ())):
+        monkeypatch.setattr(fence, "out_of_memory", lambda kills=kills: next(kills))
+        report = grade(file, source.read_text(), secret=SECRET, fence=Killed())
+        assert report.undecided == undecided, report.as_text()
+        told = report.scores[0].text
+        assert (
+            ("ran out of memory, twice" in told) == ("Python ended" not in told) == bool(undecided)
+        )
 
 
 def test_without_a_fence_nothing_is_graded_and_one_hears_why(monkeypatch):

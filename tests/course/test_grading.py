@@ -15,6 +15,7 @@ from tiny_course import HALF, LEVEL, NEAR, SECRET, TWICE, make_coursework, submi
 from sorl_edu import cli
 from sorl_edu.course import notebooks
 from sorl_edu.course.grading import fence, leaderboard
+from sorl_edu.course.grading import grade as grading
 from sorl_edu.course.grading.fence import BUBBLEWRAP, TRUSTED
 from sorl_edu.course.grading.grade import check_of, grade, hidden_seed
 from sorl_edu.errors import DataError
@@ -76,8 +77,9 @@ def test_outputs_that_are_no_numbers_or_far_too_many_earn_nothing(tmp_path, sour
     assert report.points == 0 and "object" in report.scores[0].text, report.as_text()
 
 
-def test_cells_beside_an_answer_neither_spoil_nor_replace_it(tmp_path, source):
-    """A cell that ends Python, one that fails, one that shows, and one that reuses a name."""
+def test_cells_beside_an_answer_neither_spoil_nor_replace_it(tmp_path, source, monkeypatch):
+    """Cells that end Python, compute for too long, fail, show something, and reuse a name."""
+    monkeypatch.setattr(grading, "CELL_SECONDS", 4.0)
     handout = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     cells = handout.cells
     cells.insert(0, nbformat.v4.new_code_cell("exit()"))
@@ -85,6 +87,8 @@ def test_cells_beside_an_answer_neither_spoil_nor_replace_it(tmp_path, source):
     cells.insert(2, nbformat.v4.new_code_cell("display(get_ipython().run_line_magic('x', 1))"))
     cells.append(nbformat.v4.new_code_cell("answer = answer(1 / 0)"))
     cells.append(nbformat.v4.new_code_cell("def answer(x):\n    return 3 * x"))
+    cells.append(nbformat.v4.new_code_cell("while True:\n    pass"))
+    cells.append(nbformat.v4.new_code_cell("print('done')\nexit()"))
     for cell in cells:
         tags = cell.metadata.get("tags", ())
         cell.source = {"exercise-1.1": HALF, "exercise-1.2": TWICE}.get("".join(tags), cell.source)

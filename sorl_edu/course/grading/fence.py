@@ -76,8 +76,9 @@ class Ended(Exception):
         super().__init__(how)
         self.how = how
         """ "time", "memory" or "processes": killed at that limit; "clock": killed although it had
-        processor time left, because it waited or the machine was busy; "exit": it ended itself;
-        "garbled": it sent no message that can be read."""
+        processor time left, because it waited or the machine was busy; "machine": killed by the
+        system, which ran out of memory; "exit": it ended itself; "garbled": it sent no message that
+        can be read."""
 
 
 class Fence:
@@ -328,6 +329,7 @@ class Program:
     def __init__(self, fence: Fence, limits: Limits, printed: Printed | None = None):
         self.fence, self.limits, self.printed = fence, limits, printed or Printed()
         self.name = f"sorl-edu-{uuid.uuid4().hex[:12]}"
+        self._killed_before = out_of_memory()
         self.process = subprocess.Popen(
             fence.command(limits, self.name),
             stdin=subprocess.PIPE,
@@ -422,6 +424,9 @@ class Program:
         self.kill()
         if how == "exit" and isinstance(self.fence, Container):
             how = {137: "memory", 152: "time"}.get(self.process.returncode, how)
+        killed = self.process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        if how == "exit" and killed and out_of_memory() > self._killed_before:
+            how = "machine"
         return Ended(how)
 
     def kill(self) -> None:
@@ -440,6 +445,15 @@ class Program:
             for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+
+
+def out_of_memory() -> int:
+    """How many processes this machine has killed since it ran out of memory, or a container did."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0  # no Linux
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class Score:
     values: tuple[float, ...] = ()
     """One measurement per seed if the exercise is measured, else empty."""
     undecided: bool = False
-    """The answer was stopped by the clock, twice, with processor time left: grade it by hand."""
+    """The answer was stopped by the clock with processor time left, or since the machine ran out of
+    memory, twice: grade it by hand."""
 
 
 @dataclass(frozen=True)
@@ -181,18 +182,22 @@ ENDED = {
     "garbled": "It wrote into the grader's own pipe.",
     "clock": "It was stopped by the clock, twice, although it had processor time left: it waits "
     "for something, or the machine is too busy. To be graded by hand.",
+    "machine": "The grader's machine ran out of memory, twice, while it ran. To be graded by hand, "
+    "or on a machine with more memory.",
 }
+UNDECIDED = ("clock", "machine")  # says little about the answer
 
 
 def _judged(check: Check, answers: Answers, seed: int) -> tuple[Feedback, bool]:
-    """Feedback on an answer, and whether it is decided: false if only the clock stopped it."""
+    """Feedback on an answer, and whether it is decided: not if the machine stopped it."""
     ask = functools.partial(answers.ask, check)
     for attempts_left in (1, 0):
         try:
             return check.examine(ask, seed), True
         except Ended as ended:
-            if ended.how != "clock" or not attempts_left:
-                return Feedback("wrong", answers.why(ended.how)), ended.how != "clock"
+            decided = ended.how not in UNDECIDED
+            if decided or not attempts_left:
+                return Feedback("wrong", answers.why(ended.how)), decided
         except Exception as error:  # what an answer returns may be anything
             return Feedback("wrong", f"Its outputs can't be read: {type(error).__name__}"), True
     raise AssertionError("the second attempt returns")
@@ -271,7 +276,7 @@ class Answers:
             except Ended as error:
                 ended = error
                 self._forget()
-            if running is None:
+            if running is None or ended.how == "machine":
                 raise ended
             self.fatal[running] = ended.how
         raise ended
