@@ -82,6 +82,9 @@ def test_a_submission_is_graded_and_anything_else_is_explained(autograder, tmp_p
     assert "waits for you" in found["tests"][1]["output"]
     shutil.copy(answered, folder / "again.ipynb")
     assert "2 notebooks" in results(autograder)["output"]
+    (folder / "again.ipynb").unlink()
+    (autograder / "venv" / "bin" / "sorl-edu").write_text("#!/bin/sh\nkill -9 $$\n")
+    assert "ran out of memory" in results(autograder)["output"]
 
 
 def test_the_archive_keeps_its_secret_and_its_solutions_from_the_answers_account(autograder):

@@ -26,7 +26,7 @@ from sorl_edu.errors import ConfigError, check
 from sorl_edu.files import atomic_write
 
 ACCOUNT = "student"
-RESOURCES = "Choose its largest container: the default, half a core and 768 MB, is too small."
+RESOURCES = "Choose a container of 4 GB or more: the default, half a core and 768 MB, is too small."
 
 SETUP = """\
 #!/usr/bin/env bash
@@ -69,8 +69,12 @@ chmod go-rwx "$here/submission" 2>/dev/null
 "$here/venv/bin/sorl-edu" course grade "${{books[0]}}" --assignment {number} --json \\
   --root "$here/source" ${{FENCE:---account {account}}} \\
   > "$results.part" 2> "$here/results/stderr.txt"
-if [ $? -eq 0 ]; then
+status=$?
+if [ $status -eq 0 ]; then
   mv "$results.part" "$results"
+elif [ $status -eq 137 ]; then
+  rm -f "$results.part"
+  say "It could not be graded: this container ran out of memory. Tell your instructor."
 else
   rm -f "$results.part"
   say "It could not be graded: $(tail -n 1 "$here/results/stderr.txt" | tr -cd 'A-Za-z0-9 .,:_/-')"
