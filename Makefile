@@ -33,6 +33,7 @@ style: $(VENV)/.all
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/lint-imports
+	$(BIN)/oxlint
 
 check: style ## check style, imports, notebooks, lessons and agents (two minutes)
 	$(BIN)/sorl-edu course check

@@ -2,8 +2,11 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,6 +16,7 @@ from packaging.version import Version
 from sorl_edu.agents.presets import preset
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NODE = shutil.which("node")
 
 
 def _has(package: str, least: str = "0") -> bool:
@@ -50,3 +54,10 @@ def pixels(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.array(canvas.buffer_rgba())
+
+
+def node(script: Path, given: Any) -> Any:
+    """What a script of node.js writes to stdout, as JSON, with something as JSON on its stdin."""
+    done = subprocess.run([NODE, script], input=json.dumps(given), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -52,6 +52,9 @@ def test_the_wheel_carries_the_package_its_types_and_its_data(wheel):
         (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
         assert "sorl-edu = sorl_edu.cli:program" in archive.read(entry_points).decode()
     assert {"sorl_edu/py.typed", "sorl_edu/agents/sorl.py"} <= names
+    playground = ROOT.glob("sorl_edu/widgets/playground/*.mjs")
+    modules = {str(path.relative_to(ROOT)) for path in playground}
+    assert {"sorl_edu/widgets/playground/agents.mjs"} <= modules <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     stem = wheel.name.removesuffix("-py3-none-any.whl")
     tops = {name.split("/")[0] for name in names}
@@ -109,7 +112,7 @@ def test_the_constraints_of_test_lowest_are_the_lower_bounds():
         name: Version(bound) for name, bound in lowest.items() if name in constraints
     }
     # They don't run with the package.
-    tools = {"ruff", "hatchling", "nbclient", "playwright", "axe-playwright-python"}
+    tools = {"ruff", "oxlint", "hatchling", "nbclient", "playwright", "axe-playwright-python"}
     assert lowest.keys() - constraints.keys() == tools
 
 
@@ -186,12 +189,13 @@ def test_make_runs_what_is_there():
 
 def test_make_checks_the_style_then_the_imports_then_the_tests():
     planned = make("--dry-run", "test").stdout
-    steps = ("ruff check", "ruff format --check", "lint-imports", "-m pytest -n 2 --durations=25")
+    steps = ("ruff check", "ruff format --check", "lint-imports", "oxlint")
+    steps += ("-m pytest -n 2 --durations=25",)
     places = [planned.index(step) for step in steps]
     assert places == sorted(places)
 
     planned = make("--dry-run", "check").stdout
-    steps = ("ruff check", "lint-imports", "course check", "-m pytest")
+    steps = ("ruff check", "lint-imports", "oxlint", "course check", "-m pytest")
     places = [planned.index(step) for step in steps]
     assert places == sorted(places) and "not slow" in planned
     for target in ("check", "test-lowest"):
@@ -243,7 +247,7 @@ def test_make_refuses_an_old_python_with_a_sentence(tmp_path):
 FAKE_PYTHON = """
 if [ "$1" = -m ] && [ "$2" = venv ]; then
   mkdir -p .venv/bin
-  for program in python lint-imports; do
+  for program in python lint-imports oxlint; do
     printf '#!/bin/sh\\necho "$@" >> asked\\n' > .venv/bin/$program
     chmod +x .venv/bin/$program
   done
