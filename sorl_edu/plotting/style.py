@@ -27,6 +27,7 @@ PALETTE = (
     *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
 )
 BLUE, ORANGE, GREEN, RED, *_ = PALETTE
+SKY = PALETTE[9]  # a blue for dark backgrounds
 BLACK = "0.15"
 COLORS = (BLUE, ORANGE, GREEN, BLACK)  # of what one pair of axes compares: told apart by all eyes
 SMALL = 10.5  # points: 12 pixels in a notebook's column on a screen of 1280

@@ -52,10 +52,14 @@ def save_tree(file: str | Path, tree: PyTree, metadata: dict) -> None:
     Raises:
         OSError: the file can't be written; an older one is untouched.
     """
-    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree).items()}
-    header = {"format": FORMAT, "metadata": _dumps(metadata)}
     with atomic_write(file) as beside:  # `save_file` would let nobody else read it
-        beside.write_bytes(save(arrays, metadata=header))
+        beside.write_bytes(tree_bytes(tree, metadata))
+
+
+def tree_bytes(tree: PyTree, metadata: dict) -> bytes:
+    """The file that `save_tree` writes."""
+    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree).items()}
+    return save(arrays, metadata={"format": FORMAT, "metadata": _dumps(metadata)})
 
 
 def read_metadata(file: str | Path) -> dict:
@@ -141,15 +145,25 @@ def save_agent(file: str | Path, agent: Agent, state: State, info: AgentInfo) ->
         CheckpointError: the agent's class is not among `sorl_edu.agents.AGENTS`.
         OSError: the file can't be written.
     """
-    metadata = {
-        "agent": _agent_name(agent),
-        "config": asdict(agent),
+    metadata = description(agent, state) | {
         "info": asdict(info),
-        "observation_dim": int(state.obs_dim),
-        "action_dim": int(state.action_dim),
         "versions": {name: version(name) for name in ("sorl-edu", "jax", "flax", "numpy")},
     }
     save_tree(file, without(state, "moments"), metadata)
+
+
+def description(agent: Agent, state: State) -> dict:
+    """What a file says of the agent itself: its class, settings and widths.
+
+    Raises:
+        CheckpointError: the agent's class is not among `sorl_edu.agents.AGENTS`.
+    """
+    return {
+        "agent": _agent_name(agent),
+        "config": asdict(agent),
+        "observation_dim": int(state.obs_dim),
+        "action_dim": int(state.action_dim),
+    }
 
 
 def load_agent(

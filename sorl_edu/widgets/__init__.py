@@ -6,6 +6,7 @@ ScalingExplorer               steps x N: success against its cost
 FlowExplorer                  samples and paths of flows and shortcuts over the number of steps
 SelfConsistencyExplorer       one jump of 2h against two of h, during training
 CriticExplorer                the Q landscape of a maze, during training
+Playground                    an agent's own networks in the browser, at a state that is dragged
 """
 
 import lazy_loader
@@ -18,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "explorer": ["Explorer"],
         "flow": ["FlowExplorer"],
         "frame": ["Parameter"],
+        "playground.playground": ["Playground"],
         "robot_actions": ["RobotActionsExplorer"],
         "scaling": ["ScalingExplorer"],
         "self_consistency": ["SelfConsistencyExplorer"],

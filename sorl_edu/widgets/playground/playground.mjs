@@ -1,0 +1,419 @@
+// The playground: what the reader moves, what is computed then, and in which order it is drawn.
+
+import { readAgent } from "./agents.mjs";
+import { THEMES, limitsOf, ramp } from "./drawing.mjs";
+import { candidateNoise, networkEvaluations, propose } from "./inference.mjs";
+import { Maze, aspect, drawMaze, mazeBackdrop } from "./maze.mjs";
+import { matrix, row } from "./networks.mjs";
+import { normal } from "./random.mjs";
+import { drawCandidates, drawDensity } from "./square.mjs";
+import { Landscape, Pool, histogram, valueSquare } from "./surveys.mjs";
+
+const POOL_SEED = 1_000_003; // of many draws: other noise than that of the draw on display
+const SQUARE_SIDE = 17; // bins of Q over the square of actions
+const DENSITY_SIDE = 33;
+const ARROW_KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+const STRIDE = 0.25; // metres that an arrow key moves the point; four times that with Shift
+const WAY = 700; // milliseconds in which new noise becomes actions
+const BREATH = 8; // milliseconds of computing between two breaths
+const QUIET = 500; // milliseconds without a change, after which a screen reader is told
+
+const MARKUP = `
+<div class="settings" role="group" aria-label="Settings">
+  <label>Steps m <input type="range" name="steps"> <span></span></label>
+  <label>Candidates N <input type="range" name="candidates"> <span></span></label>
+  <button type="button">New noise</button>
+</div>
+<div class="pictures">
+  <figure>
+    <figcaption><b>The maze.</b> Drag the point, or focus it and press arrow keys (with Shift:
+      further). Arrows are the policy’s mean actions.</figcaption>
+    <canvas class="maze" tabindex="0" role="application" aria-roledescription="point"></canvas>
+    <div class="scale">V(o) <span></span> <i></i> <span></span></div>
+  </figure>
+  <figure>
+    <figcaption><b>One draw.</b> N candidates, each with its way from noise through m steps; the
+      chosen one is circled.</figcaption>
+    <canvas class="candidates" role="img"></canvas>
+    <div class="scale">Q(o, a) <span></span> <i></i> <span></span></div>
+  </figure>
+  <figure>
+    <figcaption><b>Many draws.</b> The density of the chosen action, and its spread: the RMS
+      distance from the mean.</figcaption>
+    <canvas class="density" role="img"></canvas>
+    <p class="pool"></p>
+  </figure>
+</div>
+<dl>
+  <div><dt>State</dt> <dd class="state"></dd></div>
+  <div><dt>Chosen action</dt> <dd class="action"></dd></div>
+  <div><dt>Its value Q</dt> <dd class="q"></dd></div>
+  <div><dt>Spread</dt> <dd class="spread"></dd></div>
+  <div><dt>Network evaluations</dt> <dd class="evaluations"></dd></div>
+  <div><dt>Time per draw</dt> <dd class="milliseconds"></dd></div>
+</dl>
+<p class="told" role="status"></p>`;
+
+/**
+ * Shows the playground in an element.
+ *
+ * @param {HTMLElement} root an empty element.
+ * @param {ArrayBuffer | ArrayBufferView} file the agent's file, as the library saves it.
+ * @param {{maze, colours, sliders, start}} given the maze's geometry; the house's colours; the
+ *   values of the sliders `steps` and `candidates`; and the state (x, y), steps and candidates to
+ *   start from.
+ * @returns {Playground}
+ */
+export function mount(root, file, given) {
+  return new Playground(root, readAgent(file), new Maze(given.maze), given);
+}
+
+class Playground {
+  constructor(root, agent, maze, { colours, sliders, start }) {
+    Object.assign(this, { root, agent, maze, palette: colours, seed: 0, share: 1 });
+    this.position = start.state;
+    this.landscapes = new Map(); // by the number of steps
+    root.classList.add("sorl-playground");
+    root.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves keys to it
+    root.innerHTML = MARKUP;
+    root.playground = this;
+    this.find = (selector) => root.querySelector(selector);
+    this.ending = new AbortController();
+    this.steps = this.slider("steps", sliders.steps, start.steps);
+    this.candidates = this.slider("candidates", sliders.candidates, start.candidates);
+    this.on(this.find("button"), "click", () => this.newNoise());
+    this.makeDraggable(this.find("canvas.maze"));
+    this.watchSurroundings();
+    this.follow();
+  }
+
+  /** Ends all that goes on without the reader. */
+  end() {
+    this.ending.abort();
+    this.sizes.disconnect();
+    this.themes.disconnect();
+    cancelAnimationFrame(this.requested);
+    clearTimeout(this.working);
+    clearTimeout(this.telling);
+  }
+
+  on(target, kind, listener) {
+    target.addEventListener(kind, listener, { signal: this.ending.signal });
+  }
+
+  // ------------------------------------------------------------------ what the reader moves
+
+  /** A slider over some values; returns a function that says which one is chosen. */
+  slider(name, values, start) {
+    const input = this.find(`input[name=${name}]`);
+    Object.assign(input, { min: 0, max: values.length - 1, step: 1, value: values.indexOf(start) });
+    const chosen = () => values[input.value];
+    const say = () => {
+      input.nextElementSibling.textContent = chosen();
+      input.setAttribute("aria-valuetext", chosen());
+    };
+    this.on(input, "input", () => {
+      say();
+      this.share = 1;
+      this.follow();
+    });
+    say();
+    return chosen;
+  }
+
+  makeDraggable(canvas) {
+    canvas.style.aspectRatio = aspect(this.maze);
+    const at = (event) => {
+      const box = canvas.getBoundingClientRect();
+      return this.backdrop.to.inverse(event.clientX - box.left, event.clientY - box.top);
+    };
+    this.on(canvas, "pointerdown", (event) => {
+      if (event.button !== 0) return;
+      canvas.setPointerCapture(event.pointerId);
+      if (this.maze.isFree(...at(event))) this.moveTo(at(event));
+    });
+    this.on(canvas, "pointermove", (event) => {
+      if (canvas.hasPointerCapture(event.pointerId)) this.moveTo(at(event));
+    });
+    this.on(canvas, "keydown", (event) => {
+      const direction = ARROW_KEYS[event.key];
+      if (direction === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+      event.preventDefault(); // the page does not scroll
+      event.stopPropagation();
+      const stride = event.shiftKey ? 4 * STRIDE : STRIDE;
+      this.moveTo(this.position.map((p, k) => p + stride * direction[k]));
+    });
+  }
+
+  moveTo(position) {
+    this.position = this.maze.reach(this.position, position);
+    this.share = 1;
+    this.follow();
+  }
+
+  newNoise() {
+    this.seed += 1;
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.share = still ? 1 : 0;
+    this.started = performance.now();
+    this.follow();
+  }
+
+  /** Draws anew when the size changes, or the theme of the system, of JupyterLab or of Colab. */
+  watchSurroundings() {
+    const redraw = () => this.request("maze", "candidates", "density");
+    this.sizes = new ResizeObserver(redraw);
+    this.sizes.observe(this.root);
+    this.on(window.matchMedia("(prefers-color-scheme: dark)"), "change", redraw);
+    this.themes = new MutationObserver(redraw);
+    const attributeFilter = ["theme", "data-jp-theme-light"];
+    for (const element of [document.documentElement, document.body])
+      this.themes.observe(element, { attributes: true, attributeFilter });
+  }
+
+  // ------------------------------------------------------------------ what is computed
+
+  /** Everything follows what the reader moved: one draw at once, and the rest in portions. */
+  follow() {
+    const m = this.steps();
+    this.proposal = null;
+    this.obs = matrix(1, 2, Float64Array.from(this.position));
+    if (!this.landscapes.has(m))
+      this.landscapes.set(m, new Landscape(this.agent, this.maze.places.positions, m, 1));
+    this.renewPool();
+    if (this.poolIsCurrent()) this.survey();
+    this.request("maze", "candidates", "density");
+    clearTimeout(this.telling);
+    this.telling = setTimeout(() => this.tell(), QUIET);
+  }
+
+  /**
+   * The pool of many draws starts anew at another state or another m. At another state it first
+   * grows large enough to be seen, or a drag would show none.
+   */
+  renewPool() {
+    const [m, N] = [this.steps(), this.candidates()];
+    const isUnseen = this.pool?.m === m && this.pool.count < leastPool(N);
+    if (!this.poolIsCurrent() && !isUnseen)
+      this.pool = new Pool(this.agent, this.obs, m, POOL_SEED);
+  }
+
+  poolIsCurrent() {
+    const { pool, obs } = this;
+    return pool?.m === this.steps() && pool.obs.values.every((o, k) => o === obs.values[k]);
+  }
+
+  /** Whether everything on display is of what the reader chose. */
+  get isComputed() {
+    const jobs = [this.pool, this.landscapes.get(this.steps())];
+    return this.proposal !== null && this.poolIsCurrent() && jobs.every(({ done }) => done);
+  }
+
+  /** Computes portions, with breaths in which the browser draws and answers the reader. */
+  work() {
+    clearTimeout(this.working);
+    if (this.isComputed) return;
+    this.working = setTimeout(() => {
+      this.renewPool();
+      const job = this.pool.done ? this.landscapes.get(this.steps()) : this.pool;
+      const end = performance.now() + BREATH;
+      while (!job.done && performance.now() < end) job.advance();
+      if (job === this.pool) this.survey();
+      else if (job.done) this.request("maze");
+      if (this.isComputed) this.timeAgain();
+      this.work();
+    });
+  }
+
+  /** Computes the density of the chosen action, when the pool is large or has grown enough. */
+  survey() {
+    const N = this.candidates();
+    const { count, done } = this.pool;
+    const last = this.density;
+    const isSame = last?.pool === this.pool && last.N === N;
+    if (count < leastPool(N) || (isSame && !done && count < 2 * last.count)) return;
+    const { actions, chances, spread } = this.pool.chosen(N);
+    const grid = histogram(actions, chances, DENSITY_SIDE);
+    this.density = { pool: this.pool, N, count, grid, spread };
+    this.request("density");
+  }
+
+  /** Measures a draw's time once more: the first time, the browser has yet to compile the code. */
+  timeAgain() {
+    this.propose();
+    this.write();
+  }
+
+  /** One draw: N candidates from noise of this seed, their values and the choice, and its time. */
+  propose() {
+    const m = this.steps();
+    const { obs } = this;
+    const noise = candidateNoise(normal(this.seed), this.candidates(), this.agent.actionDim);
+    const started = performance.now();
+    this.proposal = propose(this.agent, obs, noise, m);
+    this.milliseconds = performance.now() - started;
+    this.noise = noise;
+    this.square = valueSquare(this.agent, obs, m, SQUARE_SIDE);
+  }
+
+  // ------------------------------------------------------------------ what is drawn
+
+  /** Asks for pictures to be drawn, all of them in the browser's next frame. */
+  request(...pictures) {
+    this.stale = new Set([...(this.stale ?? []), ...pictures]);
+    cancelAnimationFrame(this.requested);
+    this.requested = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    const stale = this.stale;
+    this.stale = new Set();
+    const theme = isDark() ? "dark" : "light";
+    this.root.dataset.theme = theme;
+    const colours = { ...this.palette.both, ...this.palette[theme], ...THEMES[theme] };
+    if (this.proposal === null) this.propose();
+    if (stale.has("maze")) this.drawMaze(colours);
+    if (stale.has("candidates")) this.drawCandidates(colours);
+    if (stale.has("density")) this.drawDensity(colours);
+    this.write();
+    this.work();
+    this.root.dispatchEvent(new CustomEvent("sorl-drawn", { bubbles: true }));
+  }
+
+  drawMaze(colours) {
+    const canvas = this.find("canvas.maze");
+    const current = this.landscapes.get(this.steps());
+    if (current.done) this.landscape = current; // until then, the last one stays
+    const size = [canvas.clientWidth, canvas.clientHeight];
+    const key = [...size, window.devicePixelRatio, colours.paper, this.landscape?.m].join();
+    if (this.backdrop?.key !== key)
+      this.backdrop = { key, ...mazeBackdrop(size, this.maze, this.landscape, colours) };
+    drawMaze(canvas, this.backdrop, this.position, this.chosenAction(), colours);
+    const [x, y] = this.position.map((p) => decimal(p, 2));
+    canvas.ariaLabel = `State: x ${x}, y ${y} metres; arrow keys move it`;
+    this.writeScale(canvas, this.landscape?.values, colours.landscape);
+  }
+
+  drawCandidates(colours) {
+    const canvas = this.find("canvas.candidates");
+    if (this.share < 1) {
+      this.share = Math.min((performance.now() - this.started) / WAY, 1);
+      this.request("candidates");
+    }
+    drawCandidates(canvas, this.proposal, this.square, colours, this.share);
+    canvas.ariaLabel = this.told();
+    this.writeScale(canvas, this.square, colours.shade);
+  }
+
+  drawDensity(colours) {
+    const canvas = this.find("canvas.density");
+    drawDensity(canvas, this.density?.grid ?? null, colours);
+    if (this.density === undefined) return;
+    const { count, N, spread } = this.density;
+    const pool = `${count.toLocaleString("en")} candidates`;
+    const chooses = this.agent.value !== null && N > 1;
+    this.find(".pool").textContent = chooses ? `All ways to draw ${N} of ${pool}` : pool;
+    canvas.ariaLabel = `Density of the chosen action; its spread is ${decimal(spread, 2)}`;
+  }
+
+  /** The lowest and the highest number beside a picture's colours; nothing without numbers. */
+  writeScale(canvas, values, colours) {
+    const scale = canvas.nextElementSibling;
+    scale.hidden = !values;
+    if (!values) return;
+    const [low, high] = scale.querySelectorAll("span");
+    [low.textContent, high.textContent] = limitsOf(values).map((x) => decimal(x, 1));
+    const between = ramp(colours);
+    const stops = [0, 0.25, 0.5, 0.75, 1].map((share) => `rgb(${between(share).map(Math.round)})`);
+    scale.querySelector("i").style.background = `linear-gradient(to right, ${stops})`;
+  }
+
+  /** Writes the numbers. */
+  write() {
+    const { q, chosen } = this.proposal;
+    const texts = {
+      state: `(${decimals(this.position, 2)}) m`,
+      action: `(${decimals(this.chosenAction(), 2)})`,
+      q: q === null ? "no critic" : decimal(q[chosen], 2),
+      spread: this.density === undefined ? "…" : decimal(this.density.spread, 3),
+      evaluations: String(this.evaluations()),
+      milliseconds: `${decimal(this.milliseconds, 1)} ms`,
+    };
+    for (const [name, text] of Object.entries(texts)) this.find(`dd.${name}`).textContent = text;
+  }
+
+  /** Tells a screen reader what is on display, once the reader has stopped moving things. */
+  tell() {
+    if (!this.isComputed) {
+      this.telling = setTimeout(() => this.tell(), QUIET);
+      return;
+    }
+    const spread = decimal(this.density.spread, 2);
+    this.find(".told").textContent = `${this.told()} Spread ${spread}.`;
+  }
+
+  /** One draw in words. */
+  told() {
+    const { q, chosen, actions } = this.proposal;
+    const action = decimals(this.chosenAction(), 2);
+    const how = q === null ? "no critic chooses" : `chosen with Q ${decimal(q[chosen], 1)}`;
+    const drawn = `${plural(this.steps(), "step")}, ${plural(actions.rows, "candidate")}`;
+    return `At (${decimals(this.position, 2)}) metres, ${drawn}: action (${action}), ${how}.`;
+  }
+
+  chosenAction() {
+    return [...row(this.proposal.actions, this.proposal.chosen)];
+  }
+
+  evaluations() {
+    return networkEvaluations(this.steps(), this.candidates(), this.agent.ensemble);
+  }
+
+  /** What is on display, as JSON values, for tests and for readers with a console. */
+  facts() {
+    if (this.proposal === null) this.propose();
+    const rows = (x) => Array.from({ length: x.rows }, (_, n) => [...row(x, n)]);
+    const { actions, q, chosen } = this.proposal;
+    return {
+      state: [...this.position],
+      steps: this.steps(),
+      candidates: this.candidates(),
+      noise: rows(this.noise),
+      actions: rows(actions),
+      q: q === null ? null : [...q],
+      chosen,
+      spread: this.density?.spread ?? null,
+      pool: this.pool.count,
+      evaluations: this.evaluations(),
+      milliseconds: this.milliseconds,
+      landscape: this.landscape?.m ?? null,
+    };
+  }
+}
+
+/** Whether JupyterLab's theme is dark, or Colab's, or else the system's. */
+function isDark() {
+  const lab = document.body.dataset.jpThemeLight;
+  if (lab !== undefined) return lab === "false";
+  const colab = document.documentElement.getAttribute("theme");
+  if (colab !== null) return colab === "dark";
+  return window.matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function plural(number, noun) {
+  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
+}
+
+/** The size from which on a pool's density for N is shown. */
+function leastPool(N) {
+  return Math.max(256, 2 * N);
+}
+
+/** A number with some decimals, and without the sign of a negative zero. */
+function decimal(x, digits) {
+  return x.toFixed(digits).replace(/^-(?=0\.?0*$)/, "");
+}
+
+function decimals(numbers, digits) {
+  return numbers.map((x) => decimal(x, digits)).join(", ");
+}

@@ -1,0 +1,90 @@
+"""The modules as one, and the page that needs neither a kernel nor a network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+MODULES = (
+    "random",
+    "safetensors",
+    "networks",
+    "inference",
+    "agents",
+    "surveys",
+    "drawing",
+    "maze",
+    "square",
+    "playground",
+)
+"""Each imports from those before it."""
+
+PAGE_STYLE = """
+:root { color-scheme: light dark; }
+body { margin: 0; background: #ffffff; color: #1a1a1a; font-family: system-ui, sans-serif; }
+main { max-width: 110rem; margin: 0 auto; padding: 0.8rem clamp(0.7rem, 2vw, 2rem); }
+h1 { font-size: 1.3rem; margin: 0 0 0.6rem; }
+@media (prefers-color-scheme: dark) { body { background: #121212; color: #e8e8e8; } }
+"""
+
+# An error is shown in the place of the playground.
+START = """
+const { file, given } = JSON.parse(document.getElementById("given").textContent);
+const root = document.querySelector("main > div");
+try {
+  mount(root, Uint8Array.from(atob(file), (character) => character.charCodeAt(0)), given);
+} catch (error) {
+  root.innerHTML = '<p role="alert"></p>';
+  root.firstChild.textContent = error.message;
+  throw error;
+}
+"""
+
+
+def joined(names: Sequence[str] = MODULES) -> str:
+    """One ES module, which imports nothing, of all modules in order."""
+    text = "\n".join((FOLDER / f"{name}.mjs").read_text(encoding="utf-8") for name in names)
+    text = re.sub(r'^import [^;]*? from "\./[^"]*";\n', "", text, flags=re.MULTILINE)
+    return re.sub(r"^export (?=const|class|function)", "", text, flags=re.MULTILINE)
+
+
+def style() -> str:
+    """The style sheet of the playground."""
+    return (FOLDER / "style.css").read_text(encoding="utf-8")
+
+
+def page(title: str, agent: bytes, given: dict) -> str:
+    """The page, which refers to nothing outside itself.
+
+    Args:
+        title: the page's title and heading.
+        agent: the agent's file.
+        given: what `mount` of playground.mjs is given, as JSON values.
+    """
+    content = {"file": base64.b64encode(agent).decode(), "given": given}
+    embedded = json.dumps(content).replace("<", "\\u003c")  # so that no text can close the script
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="sorl-edu">
+<title>{html.escape(title)}</title>
+<style>{PAGE_STYLE}{style()}</style>
+</head>
+<body>
+<main>
+<h1>{html.escape(title)}</h1>
+<div></div>
+</main>
+<script type="application/json" id="given">{embedded}</script>
+<script type="module">
+{joined()}{START}</script>
+</body>
+</html>
+"""
