@@ -301,8 +301,8 @@ FAULTS = (
     Fault(
         "a saved agent is private to its owner",
         "training/checkpoints.py",
-        "beside.write_bytes(save(arrays, metadata=header))",
-        "beside.write_bytes(save(arrays, metadata=header)); beside.chmod(0o600)",
+        "beside.write_bytes(tree_bytes(tree, metadata))",
+        "beside.write_bytes(tree_bytes(tree, metadata)); beside.chmod(0o600)",
         "training/test_checkpoints.py",
     ),
     Fault(

@@ -14,7 +14,7 @@ from typing import NoReturn
 import tyro
 
 from sorl_edu import programs
-from sorl_edu.cli.agents import Benchmark, Evaluate, Sweep, Train, Video
+from sorl_edu.cli.agents import Benchmark, Evaluate, Playground, Sweep, Train, Video
 from sorl_edu.cli.command import Command
 from sorl_edu.cli.course import Build, Course, Grade, Gradescope, Image, Leaderboard
 from sorl_edu.cli.data import Collect
@@ -31,6 +31,7 @@ Offline reinforcement learning with shortcut models (SORL) on OGBench.
   sorl-edu evaluate   run a trained agent in its environment
   sorl-edu sweep      evaluate a grid of inference steps x N, over training seeds
   sorl-edu video      film two settings of an agent side by side
+  sorl-edu playground write a page on which an agent's networks run: drag a state, move m and N
   sorl-edu benchmark  train and evaluate on a suite, beside the published results
   sorl-edu course     write, check and execute the notebooks; `course build` writes versions to hand
                       out, `course grade` grades one submission or a folder of them (`course image`
@@ -45,6 +46,7 @@ COMMANDS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "sweep": Sweep,
     "video": Video,
+    "playground": Playground,
     "benchmark": Benchmark,
     "collect": Collect,
     "course": Course,

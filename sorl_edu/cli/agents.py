@@ -1,4 +1,4 @@
-"""`sorl-edu train | evaluate | sweep | video | benchmark`."""
+"""`sorl-edu train | evaluate | sweep | video | playground | benchmark`."""
 
 from __future__ import annotations
 
@@ -316,6 +316,50 @@ class Video(Command):
             outcomes = "; ".join(episode.outcome() for episode in filmed)
             print(f"{filmed[0].setting()}: {outcomes}")
         print(f"{out} has {FILES[0]}, {FILES[1]} and {FILES[2]}.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Playground(Command):
+    """Write a page on which an agent's own networks run: drag a state, move steps m and N.
+
+    The page is for SORL and flow BC agents of a PointMaze. It is one file, which any browser opens
+    and any web server serves; it needs no Python and no network.
+    """
+
+    agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]
+    """The agent's file."""
+    out: Path
+    """Folder for index.html."""
+    steps: int = 8
+    """Inference steps m to start with: 1, 2, 4, 8, 16 or 32."""
+    candidates: int = 32
+    """Number N of candidate actions to start with, at most 256."""
+
+    examples = """
+    sorl-edu playground runs/demo/agent.safetensors --out runs/playground
+    sorl-edu playground runs/demo/agent.safetensors --out runs/playground --steps 1 --candidates 1
+    """
+
+    def run(self) -> int:
+        from sorl_edu.training.checkpoints import load_agent
+
+        out = usable_folder(self.out)
+        agent, state, info = load_agent(self.agent)
+
+        from sorl_edu import widgets
+
+        playground = widgets.Playground(
+            agent,
+            state,
+            info.environment,
+            steps=self.steps,
+            candidates=self.candidates,
+            title=f"Playground: {info.environment}",
+        )
+        playground.to_html(out / "index.html")
+        print(f"{self.agent}: {info.environment}, seed {info.seed}, {info.updates:,} updates")
+        print(f"{out} has index.html: open it in a browser.")
         return 0
 
 

@@ -26,6 +26,7 @@ from sorl_edu.training.checkpoints import TRAINING_STATE, load_agent, read_metad
 
 DATASET = "pointmaze-medium-navigate-v0"
 TASK = "pointmaze-medium-navigate-singletask-v0"
+CUBE = ogbench.shipped_data() / "robots" / "cube_task1.safetensors"
 TINY = [
     *("--field.hidden", 8, "--batch-size", 16, "--log-every", 10, "--checkpoint-every", 10),
 ]
@@ -166,6 +167,14 @@ def test_evaluate_prints_the_numbers_of_the_library(agent_file, capsys):
     assert "95% over 2 episodes of one seed" in output
 
 
+def test_playground_writes_a_page_for_the_agent_s_environment(agent_file, tmp_path, capsys):
+    assert run("playground", agent_file, "--out", tmp_path / "new" / "page", "--candidates", 8) == 0
+    assert files_in(tmp_path / "new" / "page") == {"index.html"}
+    text = (tmp_path / "new" / "page" / "index.html").read_text()
+    assert f"<h1>Playground: {TASK}</h1>" in text and '"candidates": 8' in text
+    assert f"{TASK}, seed 5, 20 updates" in capsys.readouterr().out
+
+
 def test_sweep_writes_tables_and_picture(trained, tmp_path, capsys):
     agents = sorted(trained.glob("agent_*.safetensors"))
     words = ["--steps", 1, 2, "--candidates", 1, "--episodes", 2, "--out", tmp_path / "out"]
@@ -238,6 +247,11 @@ REFUSED = [
     ("sweep AGENT --out OUT --steps", "at least one value"),
     ("sweep AGENT AGENT --out OUT", "give each once"),
     ("sweep AGENT missing.safetensors --out OUT", "there is no checkpoint"),
+    ("playground AGENT", "--out"),
+    ("playground missing.safetensors --out OUT", "there is no checkpoint missing.safetensors"),
+    ("playground AGENT --out OUT --steps 3", "m is 3; it can be 1, 2, 4, 8, 16, 32"),
+    ("playground AGENT --out OUT --candidates 500", "N is 500; it can be 1, 2, 3"),
+    (f"playground {CUBE} --out OUT", "is not a maze"),
     ("benchmark", "--out"),
     ("benchmark --out OUT --suite pointmase", "Did you mean pointmaze"),
     ("benchmark --out OUT --tasks cube-singel-play", "Did you mean cube-single-play"),

@@ -29,7 +29,7 @@ if not HAS_BROWSER:
     pytest.skip(reason, allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 axe_playwright_python = pytest.importorskip("axe_playwright_python", reason="carries axe-core")
-for needed in ("jupyterlab", "jupytext", "ipywidgets"):
+for needed in ("jupyterlab", "jupytext", "ipywidgets", "anywidget"):
     pytest.importorskip(needed, reason="make test installs it")
 
 from sorl_edu.agents.agent import propose  # noqa: E402
@@ -105,6 +105,17 @@ _export(%r)
 """
 
 
+# A cell that is appended to the smallest notebook.
+PLAYGROUND = """
+# %%
+from sorl_edu.course import shipped
+from sorl_edu.widgets import Playground
+
+agent, state, info = shipped.agent("narrow")
+Playground(agent, state, info.environment)
+"""
+
+
 def hindrances(page, root: str) -> list[str]:
     """What axe-core finds serious or critical within an element, by its selector."""
     page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
@@ -141,6 +152,8 @@ def lab(tmp_path_factory):
         text = shortened(source.stem, source.read_text())
         (folder / "notebooks" / source.name).write_text(text)
     (folder / "notebooks" / "01_halves.py").rename(folder / "notebooks" / "99_halves.py")
+    with open(folder / "notebooks" / "99_halves.py", "a") as halves:
+        halves.write(PLAYGROUND)
     notebooks.sync(folder)
     quiet = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
     (home / "labconfig").mkdir()
@@ -501,6 +514,29 @@ def test_explorers_answer_without_a_kernel_or_a_network(notebook, browser, measu
         assert not outside, outside
         page.close()
     context.close()
+
+
+def test_the_playground_answers_in_jupyterlab(notebook):
+    if notebook.name != "99_halves":
+        pytest.skip("once is enough")
+    page, root = notebook.page, notebook.page.locator(".sorl-playground")
+    root.scroll_into_view_if_needed()
+    root.locator("dd.spread").get_by_text("0.").wait_for()
+    facts = "root => root.playground.facts()"
+    before = root.evaluate(facts)
+    assert len(before["actions"]) == 32 and before["evaluations"] == 320
+    assert root.locator("dd.q").inner_text() == f"{before['q'][before['chosen']]:.2f}"
+    cells = page.locator(".jp-Cell").count()
+    root.locator("canvas.maze").focus()
+    for key in ("ArrowUp", "ArrowDown", "ArrowUp", "a", "b", "x"):  # of JupyterLab, too
+        page.keyboard.press(key)
+    assert page.locator(".jp-Cell").count() == cells
+    state = root.evaluate(facts)["state"]
+    assert np.allclose(state, np.add(before["state"], (0, 0.25)))
+    assert not hindrances(page, ".sorl-playground")
+    assert page.locator(".sorl-page").count() == 1  # what a saved notebook keeps
+    assert not page.locator(".sorl-page").is_visible()
+    assert not notebook.errors
 
 
 def test_jupyterlab_also_saves_the_text_of_a_notebook(notebook):

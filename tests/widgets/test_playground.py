@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -80,6 +81,25 @@ def test_bad_input_raises_an_error_that_says_why(trained):
         make(steps=3)
     with pytest.raises(ConfigError, match="N is 1000; it can be 1, 2, 3"):
         make(candidates=1000)
+
+
+def displayed(playground, monkeypatch):
+    """What a notebook's cell shows of it, as MIME bundles."""
+    display = pytest.importorskip("IPython.display", reason="make test installs it")
+    bundles = []
+    monkeypatch.setattr(display, "display", bundles.append)
+    playground._ipython_display_()
+    return bundles
+
+
+def test_the_widget_is_sent_the_agent_and_its_surroundings(trained, monkeypatch):
+    pytest.importorskip("anywidget", reason="make test installs it")
+    widget, frame = displayed(Playground(*trained, ENVIRONMENT, steps=2), monkeypatch)
+    agent, given = widget.agent, widget.given
+    assert given["start"] == {"state": [0.0, 0.0], "steps": 2, "candidates": 32}
+    assert int.from_bytes(agent[:8], "little") < len(agent) < 130_000  # without targets
+    assert "export default {" in widget._esm and ".sorl-playground" in widget._css
+    assert "sorl-page" in frame.data
 
 
 # In a browser.
@@ -363,6 +383,27 @@ def test_an_agent_without_a_critic_draws_and_does_not_choose(browser, tmp_path):
     assert shown.page.locator(".scale:visible").count() == 0
     assert not shown.errors
     shown.context.close()
+
+
+def test_without_a_widget_a_notebook_shows_the_page(browser, trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "anywidget", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "sorl_edu.widgets.playground.live", raising=False)
+    (frame,) = displayed(Playground(*trained, ENVIRONMENT), monkeypatch)
+    area = '<div class="jp-OutputArea">{}</div>'
+    (tmp_path / "alone.html").write_text(area.format(frame.data))
+    widget = '<div class="sorl-playground"></div>'
+    (tmp_path / "beside.html").write_text(area.format(widget + frame.data))
+    context = browser.new_context(offline=True)
+    opened = context.new_page()
+    opened.goto((tmp_path / "alone.html").as_uri())
+    opened.frame_locator("iframe.sorl-page").locator("dd.state").get_by_text("0.00").wait_for()
+    opened.goto((tmp_path / "beside.html").as_uri())
+    assert not opened.locator("iframe.sorl-page").is_visible()
+    (hidden,) = opened.frames[1:]
+    hidden.wait_for_function(f"document.querySelector('{ROOT}').playground")
+    opened.wait_for_timeout(300)
+    assert hidden.evaluate(f"document.querySelector('{ROOT}').playground.proposal") is None
+    context.close()
 
 
 def test_a_damaged_agent_is_a_sentence_on_the_page(browser, tmp_path):

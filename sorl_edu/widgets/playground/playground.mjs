@@ -74,10 +74,11 @@ class Playground {
     this.position = start.state;
     this.landscapes = new Map(); // by the number of steps
     root.classList.add("sorl-playground");
-    root.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves keys to it
     root.innerHTML = MARKUP;
     root.playground = this;
     this.find = (selector) => root.querySelector(selector);
+    for (const control of root.querySelectorAll("input, button, [tabindex]"))
+      control.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves its keys to it
     this.ending = new AbortController();
     this.steps = this.slider("steps", sliders.steps, start.steps);
     this.candidates = this.slider("candidates", sliders.candidates, start.candidates);
@@ -266,6 +267,7 @@ class Playground {
   }
 
   draw() {
+    if (this.root.clientWidth === 0) return; // hidden: it is drawn when it gets a size
     const stale = this.stale;
     this.stale = new Set();
     const theme = isDark() ? "dark" : "light";

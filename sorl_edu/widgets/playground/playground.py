@@ -126,8 +126,8 @@ class Playground:
     def _ipython_display_(self) -> None:
         """Displays the widget and, for where no widget is, the page in a frame.
 
-        The frame is hidden beside a widget, and a browser does not load a hidden one. It is what
-        stays in a saved notebook.
+        Beside a widget, the frame is hidden, and its page computes nothing. It is what stays in a
+        saved notebook.
         """
         from IPython.display import HTML, display
 
