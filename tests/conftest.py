@@ -150,3 +150,17 @@ def transitions() -> Transitions:
         masks=rng.uniform(size=rows) > 0.1,
         terminals=np.arange(rows) % 20 == 19,
     )
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven by Playwright; without either, its tests are skipped."""
+    from helpers import CHROMIUM
+
+    if CHROMIUM is None:
+        pytest.skip("it takes chromium on the path")
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -323,22 +323,26 @@ class Video(Command):
 class Playground(Command):
     """Write a page on which an agent's own networks run: drag a state, move steps m and N.
 
-    The page is for SORL and flow BC agents of a PointMaze. It is one file, which any browser opens
-    and any web server serves; it needs no Python and no network.
+    The page is for SORL and flow BC agents of a PointMaze. Any browser opens it and any web server
+    serves it; it needs no Python and no network. The agent also plays in it, in MuJoCo's build for
+    browsers, which npm fetches while the page is written.
     """
 
     agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]
     """The agent's file."""
     out: Path
-    """Folder for index.html."""
+    """Folder for index.html and, to play, mujoco.js (14 MB)."""
     steps: int = 8
     """Inference steps m to start with: 1, 2, 4, 8, 16 or 32."""
     candidates: int = 32
     """Number N of candidate actions to start with, at most 256."""
+    play: bool = True
+    """Whether the agent plays; without, index.html is all and nothing is fetched."""
 
     examples = """
     sorl-edu playground runs/demo/agent.safetensors --out runs/playground
-    sorl-edu playground runs/demo/agent.safetensors --out runs/playground --steps 1 --candidates 1
+    sorl-edu playground runs/demo/agent.safetensors --out runs/playground --no-play \\
+        --steps 1 --candidates 1
     """
 
     def run(self) -> int:
@@ -357,7 +361,10 @@ class Playground(Command):
             candidates=self.candidates,
             title=f"Playground: {info.environment}",
         )
-        playground.to_html(out / "index.html")
+        if self.play:
+            playground.to_folder(out)
+        else:
+            playground.to_html(out / "index.html")
         print(f"{self.agent}: {info.environment}, seed {info.seed}, {info.updates:,} updates")
         print(f"{out} has index.html: open it in a browser.")
         return 0

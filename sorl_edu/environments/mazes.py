@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -166,6 +168,42 @@ def maze_geometry(environment: str) -> MazeGeometry:
     env = make_env(env_id)
     try:
         return geometry_of(env)
+    finally:
+        env.close()
+
+
+@dataclass(frozen=True)
+class MazePhysics:
+    """What another program needs to step a maze's environment."""
+
+    xml: str
+    """MuJoCo's model."""
+    limit: int
+    """The most steps of an episode."""
+    teleports: bool
+    """Whether the maze also teleports, which the model does not."""
+
+
+@functools.lru_cache
+def maze_physics(environment: str) -> MazePhysics:
+    """The physics of a PointMaze.
+
+    Raises:
+        UnknownName: no such dataset.
+        ConfigError: the name has no task, or is not a PointMaze's.
+    """
+    import mujoco
+
+    _, env_id = parse_name(environment)
+    check(kind_of(env_id).family == "pointmaze", f"'{environment}' is not a PointMaze")
+    env = make_env(env_id)
+    try:
+        bare = env.unwrapped
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "maze.xml"
+            mujoco.mj_saveLastXML(str(file), bare.model)
+            teleports = bare._teleport_info is not None
+            return MazePhysics(file.read_text(), env.spec.max_episode_steps, teleports)
     finally:
         env.close()
 

@@ -168,7 +168,8 @@ def test_evaluate_prints_the_numbers_of_the_library(agent_file, capsys):
 
 
 def test_playground_writes_a_page_for_the_agent_s_environment(agent_file, tmp_path, capsys):
-    assert run("playground", agent_file, "--out", tmp_path / "new" / "page", "--candidates", 8) == 0
+    words = ["--out", tmp_path / "new" / "page", "--candidates", 8, "--no-play"]
+    assert run("playground", agent_file, *words) == 0
     assert files_in(tmp_path / "new" / "page") == {"index.html"}
     text = (tmp_path / "new" / "page" / "index.html").read_text()
     assert f"<h1>Playground: {TASK}</h1>" in text and '"candidates": 8' in text

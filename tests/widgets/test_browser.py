@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_course
-from helpers import CHROMIUM, HAS_BROWSER, checks_that_do_not_wait
+from helpers import HAS_BROWSER, checks_that_do_not_wait
 from legibility import READ, pictures_without_words, without_words
 from shortened import shortened
 
@@ -112,7 +112,7 @@ from sorl_edu.course import shipped
 from sorl_edu.widgets import Playground
 
 agent, state, info = shipped.agent("narrow")
-Playground(agent, state, info.environment)
+Playground(agent, state, info.environment, place=(20, 16))  # near the goal
 """
 
 
@@ -125,14 +125,6 @@ def hindrances(page, root: str) -> list[str]:
           .map(found => found.id + ": " + found.nodes.map(n => n.html).join(" ").slice(0, 500))""",
         root,
     )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @dataclass(frozen=True)
@@ -521,11 +513,14 @@ def test_the_playground_answers_in_jupyterlab(notebook):
         pytest.skip("once is enough")
     page, root = notebook.page, notebook.page.locator(".sorl-playground")
     root.scroll_into_view_if_needed()
-    root.locator("dd.spread").get_by_text("0.").wait_for()
+    root.locator(".numbers .spread").get_by_text("0.").wait_for()
     facts = "root => root.playground.facts()"
     before = root.evaluate(facts)
     assert len(before["actions"]) == 32 and before["evaluations"] == 320
-    assert root.locator("dd.q").inner_text() == f"{before['q'][before['chosen']]:.2f}"
+    assert root.locator(".numbers .q").inner_text() == f"{before['q'][before['chosen']]:.2f}"
+    for number in root.locator(".numbers > div").all():  # JupyterLab's style leaves them in place
+        name, value = (number.locator(tag).bounding_box() for tag in ("span", "b"))
+        assert name["y"] + name["height"] <= value["y"] + 1 and abs(name["x"] - value["x"]) < 1
     cells = page.locator(".jp-Cell").count()
     root.locator("canvas.maze").focus()
     for key in ("ArrowUp", "ArrowDown", "ArrowUp", "a", "b", "x"):  # of JupyterLab, too
@@ -533,6 +528,11 @@ def test_the_playground_answers_in_jupyterlab(notebook):
     assert page.locator(".jp-Cell").count() == cells
     state = root.evaluate(facts)["state"]
     assert np.allclose(state, np.add(before["state"], (0, 0.25)))
+    play = root.get_by_role("button", name="Play from the point")
+    play.click()
+    root.locator(".episodes p").last.get_by_text("arrived after").wait_for()
+    root.get_by_role("button", name="Stop").or_(play).first.wait_for()
+    assert root.get_by_role("alert").count() == 0
     assert not hindrances(page, ".sorl-playground")
     assert page.locator(".sorl-page").count() == 1  # what a saved notebook keeps
     assert not page.locator(".sorl-page").is_visible()

@@ -73,7 +73,8 @@ export function mazeBackdrop(size, maze, landscape, colours) {
   drawWalls(context, to, maze, colours);
   if (landscape) drawMeans(context, to, maze, landscape);
   const [x, y] = [to.x(maze.goal[0]), to.y(maze.goal[1])];
-  disc(context, x, y, maze.goal_radius * to.scale, null, "#000000", 1.5);
+  const edge = landscape?.values ? "#000000" : colours.text;
+  disc(context, x, y, maze.goal_radius * to.scale, null, edge, 1.5);
   star(context, x, y, 10, "#262626", "#ffffff");
   return { picture, to };
 }

@@ -5,6 +5,7 @@ import { THEMES, limitsOf, ramp } from "./drawing.mjs";
 import { candidateNoise, networkEvaluations, propose } from "./inference.mjs";
 import { Maze, aspect, drawMaze, mazeBackdrop } from "./maze.mjs";
 import { matrix, row } from "./networks.mjs";
+import { Play } from "./play.mjs";
 import { normal } from "./random.mjs";
 import { drawCandidates, drawDensity } from "./square.mjs";
 import { Landscape, Pool, histogram, valueSquare } from "./surveys.mjs";
@@ -44,15 +45,16 @@ const MARKUP = `
     <p class="pool"></p>
   </figure>
 </div>
-<dl>
-  <div><dt>State</dt> <dd class="state"></dd></div>
-  <div><dt>Chosen action</dt> <dd class="action"></dd></div>
-  <div><dt>Its value Q</dt> <dd class="q"></dd></div>
-  <div><dt>Spread</dt> <dd class="spread"></dd></div>
-  <div><dt>Network evaluations</dt> <dd class="evaluations"></dd></div>
-  <div><dt>Time per draw</dt> <dd class="milliseconds"></dd></div>
-</dl>
-<p class="told" role="status"></p>`;
+<div class="numbers">
+  <div><span>State</span> <b class="state"></b></div>
+  <div><span>Chosen action</span> <b class="action"></b></div>
+  <div><span>Its value Q</span> <b class="q"></b></div>
+  <div><span>Spread</span> <b class="spread"></b></div>
+  <div><span>Network evaluations</span> <b class="evaluations"></b></div>
+  <div><span>Time per draw</span> <b class="milliseconds"></b></div>
+</div>
+<p class="told" role="status"></p>
+<section class="play" aria-label="Play" hidden></section>`;
 
 /**
  * Shows the playground in an element.
@@ -61,15 +63,16 @@ const MARKUP = `
  * @param {ArrayBuffer | ArrayBufferView} file the agent's file, as the library saves it.
  * @param {{maze, colours, sliders, start}} given the maze's geometry; the house's colours; the
  *   values of the sliders `steps` and `candidates`; and the state (x, y), steps and candidates to
- *   start from.
+ *   start from; and, for Play, the most steps of an episode as `limit`.
+ * @param {(() => Promise<object>) | null} openWorld opens the world to play in, see episodes.mjs.
  * @returns {Playground}
  */
-export function mount(root, file, given) {
-  return new Playground(root, readAgent(file), new Maze(given.maze), given);
+export function mount(root, file, given, openWorld = null) {
+  return new Playground(root, readAgent(file), new Maze(given.maze), given, openWorld);
 }
 
 class Playground {
-  constructor(root, agent, maze, { colours, sliders, start }) {
+  constructor(root, agent, maze, { colours, sliders, start, limit }, openWorld) {
     Object.assign(this, { root, agent, maze, palette: colours, seed: 0, share: 1 });
     this.position = start.state;
     this.landscapes = new Map(); // by the number of steps
@@ -84,6 +87,9 @@ class Playground {
     this.candidates = this.slider("candidates", sliders.candidates, start.candidates);
     this.on(this.find("button"), "click", () => this.newNoise());
     this.makeDraggable(this.find("canvas.maze"));
+    const section = this.find(".play");
+    section.hidden = openWorld === null;
+    this.play = openWorld === null ? null : new Play(section, this, openWorld, limit);
     this.watchSurroundings();
     this.follow();
   }
@@ -91,6 +97,7 @@ class Playground {
   /** Ends all that goes on without the reader. */
   end() {
     this.ending.abort();
+    this.play?.stop();
     this.sizes.disconnect();
     this.themes.disconnect();
     cancelAnimationFrame(this.requested);
@@ -162,7 +169,10 @@ class Playground {
 
   /** Draws anew when the size changes, or the theme of the system, of JupyterLab or of Colab. */
   watchSurroundings() {
-    const redraw = () => this.request("maze", "candidates", "density");
+    const redraw = () => {
+      this.request("maze", "candidates", "density");
+      this.play?.draw();
+    };
     this.sizes = new ResizeObserver(redraw);
     this.sizes.observe(this.root);
     this.on(window.matchMedia("(prefers-color-scheme: dark)"), "change", redraw);
@@ -270,9 +280,8 @@ class Playground {
     if (this.root.clientWidth === 0) return; // hidden: it is drawn when it gets a size
     const stale = this.stale;
     this.stale = new Set();
-    const theme = isDark() ? "dark" : "light";
-    this.root.dataset.theme = theme;
-    const colours = { ...this.palette.both, ...this.palette[theme], ...THEMES[theme] };
+    const colours = this.colours();
+    this.root.dataset.theme = colours.theme;
     if (this.proposal === null) this.propose();
     if (stale.has("maze")) this.drawMaze(colours);
     if (stale.has("candidates")) this.drawCandidates(colours);
@@ -280,6 +289,12 @@ class Playground {
     this.write();
     this.work();
     this.root.dispatchEvent(new CustomEvent("sorl-drawn", { bubbles: true }));
+  }
+
+  /** The colours of the theme. */
+  colours() {
+    const theme = isDark() ? "dark" : "light";
+    return { theme, ...this.palette.both, ...this.palette[theme], ...THEMES[theme] };
   }
 
   drawMaze(colours) {
@@ -341,7 +356,8 @@ class Playground {
       evaluations: String(this.evaluations()),
       milliseconds: `${decimal(this.milliseconds, 1)} ms`,
     };
-    for (const [name, text] of Object.entries(texts)) this.find(`dd.${name}`).textContent = text;
+    for (const [name, text] of Object.entries(texts))
+      this.find(`.numbers .${name}`).textContent = text;
   }
 
   /** Tells a screen reader what is on display, once the reader has stopped moving things. */

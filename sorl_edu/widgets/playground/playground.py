@@ -13,18 +13,20 @@ import numpy as np
 
 from sorl_edu.agents import agent_class
 from sorl_edu.agents.agent import Agent, State, without
-from sorl_edu.environments.mazes import maze_geometry
+from sorl_edu.environments.mazes import maze_geometry, maze_physics
 from sorl_edu.errors import check
 from sorl_edu.files import atomic_write
 from sorl_edu.plotting.mazes import check_positions
 from sorl_edu.plotting.style import BLUE, ORANGE, SKY
 from sorl_edu.training.checkpoints import blank_state, description, tree_bytes
+from sorl_edu.widgets.playground.physics import write_script
 from sorl_edu.widgets.playground.source import page
 
 AGENTS = ("sorl", "flow_bc")
 """The agents that the JavaScript runs, by their names in files."""
 STEPS = (1, 2, 4, 8, 16, 32)
 CANDIDATES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+SCRIPT = "mujoco.js"
 TITLE = "Playground: the policy, live"
 FRAME_HEIGHT = 900  # pixels of the page in a notebook
 
@@ -39,6 +41,7 @@ class Playground:
 
         Playground(agent, state, environment)                              # in a notebook
         Playground(agent, state, environment).to_html("playground.html")   # needs no kernel
+        Playground(agent, state, environment).to_folder("playground")      # also plays
 
     Args:
         agent, state: a SORL or flow BC agent.
@@ -113,6 +116,30 @@ class Playground:
                 temporary.write_text(text, encoding="utf-8")
         return text
 
+    def to_folder(self, folder: str | Path) -> Path:
+        """The playground with Play, as a folder that any web server serves; returns the page.
+
+        index.html is the page, which a browser also opens from a disk; mujoco.js beside it has the
+        physics, 14 MB that the page loads when they are first wanted.
+
+        Raises:
+            ConfigError: a maze that also teleports; the physics can't be fetched with npm.
+        """
+        physics = maze_physics(self.environment)
+        check(
+            not physics.teleports,
+            f"a page can't play '{self.environment}', which teleports: a notebook can",
+        )
+        write_script(Path(folder) / SCRIPT)
+        given = self._given | {
+            "limit": physics.limit,
+            "physics": {"script": SCRIPT, "xml": physics.xml},
+        }
+        file = Path(folder) / "index.html"
+        with atomic_write(file) as temporary:
+            temporary.write_text(page(self.title, self._agent, given), encoding="utf-8")
+        return file
+
     def view(self):
         """The widget, of anywidget.
 
@@ -121,7 +148,8 @@ class Playground:
         """
         from sorl_edu.widgets.playground.live import PlaygroundWidget
 
-        return PlaygroundWidget(agent=self._agent, given=self._given)
+        given = self._given | {"limit": maze_physics(self.environment).limit}
+        return PlaygroundWidget(self.environment, agent=self._agent, given=given)
 
     def _ipython_display_(self) -> None:
         """Displays the widget and, for where no widget is, the page in a frame.

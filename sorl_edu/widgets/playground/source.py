@@ -20,6 +20,9 @@ MODULES = (
     "drawing",
     "maze",
     "square",
+    "episodes",
+    "physics",
+    "play",
     "playground",
 )
 """Each imports from those before it."""
@@ -36,8 +39,10 @@ h1 { font-size: 1.3rem; margin: 0 0 0.6rem; }
 START = """
 const { file, given } = JSON.parse(document.getElementById("given").textContent);
 const root = document.querySelector("main > div");
+const openWorld = given.physics ? () => loadMazeWorld(given.physics) : null;
 try {
-  mount(root, Uint8Array.from(atob(file), (character) => character.charCodeAt(0)), given);
+  const bytes = Uint8Array.from(atob(file), (character) => character.charCodeAt(0));
+  mount(root, bytes, given, openWorld);
 } catch (error) {
   root.innerHTML = '<p role="alert"></p>';
   root.firstChild.textContent = error.message;
@@ -50,7 +55,7 @@ def joined(names: Sequence[str] = MODULES) -> str:
     """One ES module, which imports nothing, of all modules in order."""
     text = "\n".join((FOLDER / f"{name}.mjs").read_text(encoding="utf-8") for name in names)
     text = re.sub(r'^import [^;]*? from "\./[^"]*";\n', "", text, flags=re.MULTILINE)
-    return re.sub(r"^export (?=const|class|function)", "", text, flags=re.MULTILINE)
+    return re.sub(r"^export (?=const|class|function|async)", "", text, flags=re.MULTILINE)
 
 
 def style() -> str:

@@ -57,7 +57,7 @@ test("the more candidates, the larger and the more alike the chosen first coordi
   assert.ok(without.chosen(16).chances.every((p) => p === 1 / 2048)); // nothing to choose by
 });
 
-test("a histogram sums to 1, is highest where the actions are, and smooths in every direction", () => {
+test("a histogram sums to 1, is highest where the actions are, and smooths evenly", () => {
   const actions = matrix(2, 2, Float64Array.of(0, 0, 1, -1));
   const density = histogram(actions, [0.75, 0.25], 5);
   near(density.reduce((a, b) => a + b), 1);
