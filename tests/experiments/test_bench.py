@@ -77,6 +77,15 @@ def test_what_the_browser_measures_comes_with_its_promise(monkeypatch, tmp_path)
     assert bench.bench_course(tmp_path) == []
 
 
+def test_the_playground_has_promises_of_its_own():
+    drag = "playground, drag to picture, m = 8, N = 32"
+    assert bench.course_promise(drag, "ms") == (50.0, "at most")
+    play = "playground, Play at four settings"
+    assert bench.course_promise(play, "environment steps/s") == (60.0, "at least")
+    assert bench.course_promise("playground, one draw, m = 8, N = 32", "ms") == (None, "at most")
+    assert bench.course_promise("a lesson", "s") == (180.0, "at most")
+
+
 def test_pytest_writes_what_is_measured(tmp_path):
     test = tmp_path / "test_one.py"
     test.write_text("def test_one(measured):\n    measured('one', 1.5, 'ms')\n")
