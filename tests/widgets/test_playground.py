@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -191,10 +192,14 @@ def shown(browser, file):
 def test_its_numbers_are_the_library_s(shown, trained):
     agent, state = trained
     facts = shown.settled()
-    obs = jnp.tile(jnp.asarray(facts["state"], jnp.float32), (32, 1))
-    noise, m = jnp.asarray(facts["noise"], jnp.float32), facts["steps"]
-    actions = jnp.clip(integrate(agent.flow(state, steps=m), obs, noise, m), -1, 1)
-    q = agent.value(state, obs, actions, steps=m)
+    m, obs = facts["steps"], jnp.tile(jnp.asarray(facts["state"], jnp.float32), (32, 1))
+
+    @jax.jit
+    def proposal(noise):
+        actions = jnp.clip(integrate(agent.flow(state, steps=m), obs, noise, m), -1, 1)
+        return actions, agent.value(state, obs, actions, steps=m)
+
+    actions, q = proposal(jnp.asarray(facts["noise"], jnp.float32))
     np.testing.assert_allclose(facts["actions"], actions, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(facts["q"], q, rtol=1e-5, atol=1e-5)
     assert facts["chosen"] == int(np.argmax(q))
