@@ -71,7 +71,7 @@ async root => {
 
 
 def node(script: Path, given: Any) -> Any:
-    """What a script of node.js writes to stdout, as JSON, with something as JSON on its stdin."""
+    """Runs a script of node.js with JSON on its stdin, and returns the JSON on its stdout."""
     done = subprocess.run([NODE, script], input=json.dumps(given), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

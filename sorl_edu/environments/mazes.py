@@ -174,7 +174,7 @@ def maze_geometry(environment: str) -> MazeGeometry:
 
 @dataclass(frozen=True)
 class MazePhysics:
-    """What another program needs to step a maze's environment."""
+    """All that another program needs to step a maze's environment."""
 
     xml: str
     """MuJoCo's model."""

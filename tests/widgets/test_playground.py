@@ -87,7 +87,7 @@ def test_bad_input_raises_an_error_that_says_why(trained):
 
 
 def displayed(playground, monkeypatch):
-    """What a notebook's cell shows of it, as MIME bundles."""
+    """The objects that a notebook's cell displays of it."""
     display = pytest.importorskip("IPython.display", reason="make test installs it")
     bundles = []
     monkeypatch.setattr(display, "display", bundles.append)

@@ -100,18 +100,18 @@ export function star(context, x, y, radius, fill, edge) {
   paint(context, fill, edge, 1.5);
 }
 
-/** An arrow from (x, y) by (dx, dy) pixels, white with a dark edge. */
-export function arrow(context, x, y, dx, dy) {
+/** An arrow from (x, y) by (dx, dy) pixels, white with a dark edge, with a head of some length. */
+export function arrow(context, x, y, dx, dy, headLength) {
   const length = Math.hypot(dx, dy);
   if (length < 0.5) return;
   const [ux, uy] = [dx / length, dy / length];
-  const head = Math.min(7, length);
+  const head = Math.min(headLength, length);
   const point = (along, across) =>
     context.lineTo(x + along * ux - across * uy, y + along * uy + across * ux);
   context.beginPath();
   for (const [along, across] of [
-    [0, 1], [length - head, 1], [length - head, 3.5], [length, 0],
-    [length - head, -3.5], [length - head, -1], [0, -1],
+    [0, 1], [length - head, 1], [length - head, head / 2], [length, 0],
+    [length - head, -head / 2], [length - head, -1], [0, -1],
   ]) point(along, across);
   context.closePath();
   paint(context, "#ffffff", "#000000", 0.8);

@@ -61,7 +61,7 @@ export function aspect(maze) {
 }
 
 /**
- * What lies behind the point: V(o) as a landscape, walls, goal and mean actions.
+ * The picture behind the point: V(o) as a landscape, walls, goal and mean actions.
  *
  * @returns {{picture, to}} a canvas of this size, and its projection.
  */
@@ -107,6 +107,7 @@ function drawWalls(context, to, maze, colours) {
 function drawMeans(context, to, maze, landscape) {
   const { on, columns, positions } = maze.places;
   const scale = 0.33 * maze.cell * to.scale;
+  const head = Math.min(7, 0.45 * scale);
   on.forEach((i, place) => {
     if (i % columns % 2 || Math.floor(i / columns) % 2) return;
     const [x, y] = row(positions, place);
@@ -119,6 +120,7 @@ function drawMeans(context, to, maze, landscape) {
       middle[1] + (scale * dy) / 2,
       scale * dx,
       -scale * dy,
+      head,
     );
   });
 }

@@ -21,7 +21,7 @@ from sorl_edu.files import atomic_write
 
 PACKAGE = "@mujoco/mujoco@3.14.0"
 SHA256 = "f845a07ab81303cc6579fec07136818bed21d44a31c1911340f61e06f4d11eee"
-"""Of the package's archive."""
+"""The hash of the package's archive."""
 FILES = ("package/mujoco.js", "package/mujoco.wasm")
 TIMEOUT = 300  # seconds
 

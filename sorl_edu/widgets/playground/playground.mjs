@@ -80,8 +80,6 @@ class Playground {
     root.innerHTML = MARKUP;
     root.playground = this;
     this.find = (selector) => root.querySelector(selector);
-    for (const control of root.querySelectorAll("input, button, [tabindex]"))
-      control.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves its keys to it
     this.ending = new AbortController();
     this.steps = this.slider("steps", sliders.steps, start.steps);
     this.candidates = this.slider("candidates", sliders.candidates, start.candidates);
@@ -90,6 +88,8 @@ class Playground {
     const section = this.find(".play");
     section.hidden = openWorld === null;
     this.play = openWorld === null ? null : new Play(section, this, openWorld, limit);
+    for (const control of root.querySelectorAll("input, button, [tabindex]"))
+      control.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves its keys to it
     this.watchSurroundings();
     this.follow();
   }
@@ -387,7 +387,7 @@ class Playground {
     return networkEvaluations(this.steps(), this.candidates(), this.agent.ensemble);
   }
 
-  /** What is on display, as JSON values, for tests and for readers with a console. */
+  /** The numbers on display, as JSON values, for tests and for readers with a console. */
   facts() {
     if (this.proposal === null) this.propose();
     const rows = (x) => Array.from({ length: x.rows }, (_, n) => [...row(x, n)]);

@@ -1,4 +1,4 @@
-// What takes more than one picture's time is computed in portions: many draws at one state, and the
+// Work that takes longer than one picture is done in portions: many draws at one state, and the
 // policy at every place of a maze. Each has `done`, and `advance()`, which computes a portion.
 
 import { candidateNoise, chanceToBeChosen, propose, spread } from "./inference.mjs";
