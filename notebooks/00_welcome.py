@@ -52,7 +52,7 @@ import jax.numpy as jnp
 from sorl_edu import plotting
 from sorl_edu.course import shipped
 from sorl_edu.evaluation import paired_difference, success_table, summarize
-from sorl_edu.widgets import ActionDistributionExplorer
+from sorl_edu.widgets import ActionDistributionExplorer, Playground
 
 # %matplotlib inline
 
@@ -107,6 +107,27 @@ explorer
 # **Candidates decide what is chosen.** Eight plausible candidates without a choice lead nowhere; a
 # choice among candidates that are all alike, or that left what the data show, has nothing good to
 # choose. Together they work.
+#
+# ## Now drive it yourself
+#
+# The pictures above were drawn for a few settings. The playground draws nothing beforehand: the same
+# networks run in your browser. Drag the point, or focus it and press the arrow keys, and take any m up to
+# 32 and N up to 256. *Play from the point* lets the agent act in the real maze, at four settings with the
+# same noise.
+#
+# **Predict, then run.** From the start, at the lower left, (8, 32) arrives. Does it also arrive from the
+# upper left corner?
+#
+# > *my prediction:*
+
+# %%
+Playground(agent, state, info.environment)
+
+# %% [markdown]
+# It does not. From the upper left corner it is the single step that mostly arrives: all twenty starts of an
+# evaluation lie in one place, and a setting that is best there need not be best elsewhere. Find a few more
+# places where one setting arrives and another does not. The colour of the maze (V, the mean Q of the policy's
+# actions) and the arrows (their mean) say where the agent believes the goal to be, and how it would go there.
 #
 # You saw **one** trained agent. Another training, with other random numbers, would have made another
 # one, so a claim needs many of them. Here are 24, each from the same twenty starts:

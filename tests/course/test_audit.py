@@ -24,7 +24,9 @@ from sorl_edu import inference
 from sorl_edu.agents.agent import act, propose
 from sorl_edu.course import shipped
 from sorl_edu.datasets.ogbench import load
+from sorl_edu.environments.make import PhysicsState
 from sorl_edu.environments.mazes import count_endings, maze_geometry
+from sorl_edu.environments.rollout import rollout
 from sorl_edu.evaluation import bounded_interval, paired_difference, summarize, t_interval
 from sorl_edu.experiments import benchmark, claims, robots
 from sorl_edu.plotting.actions import chosen_actions
@@ -107,6 +109,18 @@ def shown(m: int, n: int) -> dict:
 def endings(m: int, n: int) -> dict[str, int]:
     went = shipped.trajectories("narrow")[m, n]
     return count_endings(maze_geometry(shipped.ENVIRONMENT), went.positions, went.success)
+
+
+def arrived_from(place: tuple, steps: int, candidates: int) -> int:
+    """How many of ten episodes arrive that start within 0.2 m of a place."""
+    agent, state, info = shipped.agent("narrow")
+    near = place + np.random.default_rng(0).uniform(-0.2, 0.2, (10, 2))
+
+    def policy(obs, key):
+        return np.asarray(act(agent, state, obs, key, steps=steps, candidates=candidates))
+
+    starts = [PhysicsState(position, np.zeros(2)) for position in near]
+    return int(rollout(policy, info.environment, episodes=10, starts=starts)[0].success.sum())
 
 
 def candidates_at_the_junction(steps: int) -> np.ndarray:
@@ -251,7 +265,7 @@ class Entry:
     quote: str
     compute: Callable[[], object]
     trains: bool = False
-    """It trains for many seconds: `make audit` computes it, and `make test` does not."""
+    """It trains or plays for many seconds: `make audit` computes it, and `make test` does not."""
 
 
 L0, L1, L2, L3, L4, L5, L6, A1, A2 = (
@@ -280,6 +294,11 @@ AUDIT = [
     Entry(
         L0, "the best of the ring: spread 0.18, towards the goal. All arrive.",
         lambda: [shown(8, 32)["spread"]] if endings(8, 32)["arrived"] == 16 else [],
+    ),
+    Entry(
+        L0, "From the upper left corner it is the single step that mostly arrives",
+        lambda: arrived_from((0, 20), *ONE) >= 6 and arrived_from((0, 20), *BOTH) <= 2,
+        trains=True,
     ),
     Entry(L0, "Here are 24, each from the same twenty starts", lambda: len(
         shipped.episodes("narrow").query("steps == 8 and candidates == 32")) == 24 * 20),
