@@ -1,4 +1,4 @@
-"""Lessons that train for less.
+"""Lessons that train for less, and smaller agents.
 
 `make test` runs every cell of them so; `make goals` and `make bench` run lessons as they are.
 """
@@ -11,7 +11,11 @@ SHORTER = {
     "01_flow_matching": (("updates=6000", "updates=600"),),
     "02_shortcut_models": (("updates=3000", "updates=300"), ("range(0, 3001, 200)", "(0, 200)")),
     "04_sorl": (("[1, 2], 6000)", "[1, 2], 600)"), ("range(6000)", "range(600)")),
-    "06_robots": (("episodes=16", "episodes=4"), ("updates=5)", "updates=1)")),
+    "06_robots": (
+        ("episodes=16", "episodes=4"),
+        ('tasks=("cube-single-play",)', 'suite="pointmaze"'),
+        ("updates=5)", "updates=1)"),
+    ),
 }
 
 
