@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from quick import SHARED
+
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("sorl_edu", "tests")  # the tests, too: some find the library beside themselves
 
@@ -564,7 +566,7 @@ def passes(tests: str, fault: Fault | None = None) -> bool:
                 *("--rootdir", str(copy), f"tests/{tests}"),
             ],
             cwd=copy,
-            env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=os.environ | SHARED | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
         )

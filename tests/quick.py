@@ -9,9 +9,10 @@ import os
 from pathlib import Path
 
 COMPILED = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 SHARED = {
-    "JAX_COMPILATION_CACHE_DIR": str(COMPILED),
+    CACHE: os.environ.get(CACHE, str(COMPILED)),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
