@@ -1,6 +1,7 @@
 """Play: the page's physics beside the real environment's, with the same noise."""
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from sorl_edu.flow_matching import integrate
 from sorl_edu.inference import propose
 from sorl_edu.widgets import Playground
 from sorl_edu.widgets.playground import physics
+from sorl_edu.widgets.playground.episodes import Episodes
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 FOLDER = Path(__file__).with_name("playground")
@@ -88,6 +90,30 @@ def compare(env, choose, played):
     return max(gaps), episode["arrived"]
 
 
+def test_a_notebooks_episodes_are_those_of_the_agent_in_the_environment():
+    agent, state, _ = shipped.agent("narrow")
+    noise = np.random.default_rng(0).normal(size=(2, 20, CANDIDATES, 2)).astype(np.float32)
+    episodes = Episodes(agent, state, ENVIRONMENT)
+    x, y = maze_geometry(ENVIRONMENT).goal
+    start = [x, y - 3]
+    both = [(STEPS, CANDIDATES), (1, 1)]
+    assert np.allclose(episodes.begin(both, start), start)
+    first, other = zip(*(episodes.advance(part) for part in noise), strict=True)
+    assert len(other[0]["path"]) > 0 and other[0]["path"] != first[0]["path"]
+    path = [start, *first[0]["path"], *first[1]["path"]]
+    assert first[1]["arrived"] and first[1]["over"] and len(path) < 41
+    env, choose = make_env(parse_name(ENVIRONMENT)[1]), choice_of(agent, state)
+    try:
+        env.reset(seed=0)
+        played = {"path": path, "arrived": True}
+        steps = np.concatenate(noise)[: len(path) - 1]
+        gap, _ = compare(env, choose, {"episodes": [played], "noise": steps})
+    finally:
+        env.close()
+    assert gap < 1e-4
+    assert episodes.advance(noise[0])[0] == {"path": [], "arrived": True, "over": True}
+
+
 def test_what_npm_fetches_must_have_the_hash(monkeypatch, tmp_path):
     def npm(does):
         program = tmp_path / "bin" / "npm"
@@ -148,27 +174,25 @@ def tar(files):
     return whole.getvalue()
 
 
-def test_the_kernel_answers_a_widget_with_the_environment_s_positions(monkeypatch):
+def test_the_kernel_answers_a_widget_and_a_wrong_question_is_an_error(monkeypatch):
     pytest.importorskip("anywidget", reason="make test installs it")
     widget = Playground(*shipped.agent("narrow")[:2], ENVIRONMENT).view()
     sent = []
     monkeypatch.setattr(widget, "send", sent.append)
 
-    def ask(**asked):
-        widget._handle_custom_msg(asked, [])
+    def ask(*buffers, **asked):
+        widget._handle_custom_msg(asked, list(buffers))
         return sent[-1]
 
-    assert ask(id=1, ask="reset", count=2, position=[4, 0]) == {
-        "id": 1,
-        "positions": [[4, 0], [4, 0]],
-    }
-    answer = ask(id=2, ask="step", actions=[[1, 0], None])
-    assert answer["id"] == 2
-    np.testing.assert_allclose(answer["positions"], [[4.2, 0], [4, 0]], atol=1e-6)
-    for _ in range(20):  # to the right of the place there is a wall
-        answer = ask(id=3, ask="step", actions=[[1, 0], None])
-    assert 5 < answer["positions"][0][0] < 6
-    assert "ValueError" in ask(id=4, ask="step", actions=[])["error"]
+    begun = ask(id=1, ask="begin", settings=[[1, 1], [2, 4]], position=[4, 0])
+    assert begun == {"id": 1, "answer": [[4, 0], [4, 0]]}
+    noise = np.zeros((3, 4, 2), np.float32)
+    moved = ask(memoryview(noise), id=2, ask="advance", shape=[3, 4, 2])
+    assert moved["id"] == 2
+    assert [len(episode["path"]) for episode in moved["answer"]] == [3, 3]
+    assert json.loads(json.dumps(moved)) == moved
+    wrong = ask(memoryview(noise), id=3, ask="advance", shape=[4, 4, 2])
+    assert wrong["id"] == 3 and "ValueError" in wrong["error"]
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 // Episodes side by side: one agent, several settings (m, N), the same start and the same noise.
 //
-// A world steps a body for each setting: `reset(count, position)` and `step(actions)`, where an
-// action is null for a body that stands still, both return the positions, later.
+// A world makes the episodes. The page's steps a body for each setting: `reset(count, position)` and
+// `step(actions)`, where an action is null for a body that stands still, both return the positions,
+// later.
 
 import { candidateNoise, propose } from "./inference.mjs";
 import { matrix, row } from "./networks.mjs";

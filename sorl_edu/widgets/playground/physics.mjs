@@ -1,5 +1,7 @@
 // The physics of a maze in the browser: MuJoCo's own WebAssembly build, and OGBench's model.
 
+import { Episodes } from "./episodes.mjs";
+
 const FRAME_SKIP = 5; // steps of the physics for one of the environment
 
 /** Bodies in a maze, one for each of several episodes, stepped as OGBench's PointMaze. */
@@ -8,6 +10,10 @@ export class MazeWorld {
     this.mujoco = mujoco;
     this.model = mujoco.MjModel.from_xml_string(xml);
     this.bodies = [];
+  }
+
+  episodes(agent, task, settings, seed) {
+    return new Episodes(agent, this, task, settings, seed);
   }
 
   reset(count, position) {

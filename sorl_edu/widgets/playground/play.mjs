@@ -1,6 +1,5 @@
 // Play: the agent acts from the point to the goal, at several settings side by side.
 
-import { Episodes } from "./episodes.mjs";
 import { disc, fit, line } from "./drawing.mjs";
 import { mazeBackdrop } from "./maze.mjs";
 
@@ -23,7 +22,7 @@ export class Play {
   /**
    * @param {HTMLElement} root an empty element.
    * @param playground what has the agent, the maze, the point, and the reader's setting.
-   * @param {() => Promise<object>} openWorld opens the world, as `Episodes` has it.
+   * @param {() => Promise<object>} openWorld opens the world, which makes the episodes.
    */
   constructor(root, playground, openWorld, limit) {
     Object.assign(this, { root, playground, openWorld });
@@ -44,7 +43,7 @@ export class Play {
   async run() {
     const number = ++this.running;
     this.isRunning = true;
-    this.button.textContent = "Stop";
+    this.button.textContent = "Getting ready ..."; // a kernel compiles the policies
     this.say("");
     try {
       this.world ??= await this.openWorld();
@@ -52,9 +51,10 @@ export class Play {
       const yours = { steps: this.playground.steps(), candidates: this.playground.candidates() };
       const chooses = agent.value !== null;
       const all = [...SETTINGS.filter(({ candidates }) => chooses || candidates === 1), yours];
-      const episodes = new Episodes(agent, this.world, this.task, all, seed);
+      const episodes = this.world.episodes(agent, this.task, all, seed);
       this.episodes = episodes;
       await episodes.begin(position);
+      if (this.running === number) this.button.textContent = "Stop";
       this.show(episodes);
       while (!episodes.over && this.running === number) {
         await new Promise(requestAnimationFrame);

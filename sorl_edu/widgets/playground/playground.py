@@ -84,9 +84,10 @@ class Playground:
         )
         for what, value, values in (("m", steps, STEPS), ("N", candidates, CANDIDATES)):
             check(value in values, f"{what} is {value}; it can be {', '.join(map(str, values))}")
+        self.agent, self.state = agent, state
         self.title, self.environment = title, environment
         acting = without(state, "moments", "target")
-        self._agent = tree_bytes(acting, description(agent, state))
+        self._file = tree_bytes(acting, description(agent, state))
         self._given = {
             "maze": {
                 "walls": [list(row) for row in maze.walls],
@@ -109,7 +110,7 @@ class Playground:
         Raises:
             ConfigError: the file's name does not end in .html.
         """
-        text = page(self.title, self._agent, self._given)
+        text = page(self.title, self._file, self._given)
         if file is not None:
             check(Path(file).suffix == ".html", f"the page is saved as .html, not as '{file}'")
             with atomic_write(file) as temporary:
@@ -137,7 +138,7 @@ class Playground:
         }
         file = Path(folder) / "index.html"
         with atomic_write(file) as temporary:
-            temporary.write_text(page(self.title, self._agent, given), encoding="utf-8")
+            temporary.write_text(page(self.title, self._file, given), encoding="utf-8")
         return file
 
     def view(self):
@@ -149,7 +150,9 @@ class Playground:
         from sorl_edu.widgets.playground.live import PlaygroundWidget
 
         given = self._given | {"limit": maze_physics(self.environment).limit}
-        return PlaygroundWidget(self.environment, agent=self._agent, given=given)
+        return PlaygroundWidget(
+            self.agent, self.state, self.environment, file=self._file, given=given
+        )
 
     def _ipython_display_(self) -> None:
         """Displays the widget and, for where no widget is, the page in a frame.
