@@ -262,7 +262,9 @@ class Answers:
             running = None
             try:
                 while True:
-                    left = min(CELL_SECONDS, MOST_STARTING - program.spent())
+                    left = MOST_STARTING - program.spent()
+                    if running is not None:
+                        left = min(left, CELL_SECONDS)
                     match unpack(program.exchange(frame, seconds=left)):
                         case ["cell", int(running)]:
                             frame = b""
