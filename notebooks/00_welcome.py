@@ -124,8 +124,8 @@ explorer
 Playground(agent, state, info.environment)
 
 # %% [markdown]
-# It does not. From the upper left corner it is the single step that mostly arrives: all twenty starts of an
-# evaluation lie in one place, and a setting that is best there need not be best elsewhere. Find a few more
+# It does not. From the upper left corner it is the single step that mostly arrives. All twenty starts of an
+# evaluation lie near one place, and the setting that is best there need not be best elsewhere. Find a few more
 # places where one setting arrives and another does not. The colour of the maze (V, the mean Q of the policy's
 # actions) and the arrows (their mean) say where the agent believes the goal to be, and how it would go there.
 #
