@@ -27,9 +27,7 @@ img { display: block; width: 100%; height: auto; }
 .point { background: none; border: 2px dashed #0173b2; border-radius: 50%; cursor: pointer; }
 .point[aria-pressed=true] { border-style: solid; }
 @media (prefers-color-scheme: dark) { img { DARK } .sorl-photograph { PHOTOGRAPH } }
-""".replace("DARK", DARK).replace(
-    "PHOTOGRAPH", DARK_PHOTOGRAPH
-)  # narrower than 850 pixels, a picture's text would be too small to read: it scrolls
+""".replace("DARK", DARK).replace("PHOTOGRAPH", DARK_PHOTOGRAPH)
 
 # Frames lie in the order of itertools.product: the last control changes fastest.
 SCRIPT = """
@@ -65,6 +63,43 @@ show();
 """
 
 
+def document(title: str, style: str, main: str, script: str, **given: dict) -> str:
+    """An HTML page.
+
+    Args:
+        title: the page's title and heading.
+        style: a style sheet.
+        main: HTML below the heading.
+        script: the element of the script, after all others.
+        given: JSON values that the script reads, by the id of the element whose text they are.
+    """
+    embedded = "".join(
+        f'<script type="application/json" id="{name}">{_json(values)}</script>\n'
+        for name, values in given.items()
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="sorl-edu">
+<title>{html.escape(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{html.escape(title)}</h1>
+{main}</main>
+{embedded}{script}
+</body>
+</html>
+"""
+
+
+def _json(values: dict) -> str:
+    return json.dumps(values).replace("<", "\\u003c")  # so that no text can close the script
+
+
 def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
     """The page, which refers to nothing outside itself.
 
@@ -86,22 +121,9 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
             for frame in frames
         ],
     }
-    embedded = json.dumps(content).replace("<", "\\u003c")  # so that no text can close the script
     first = frames[0]
     photograph = first.photograph if all(frame.photograph for frame in frames) else None
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="sorl-edu">
-<title>{html.escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{html.escape(title)}</h1>
-<form autocomplete="off" onsubmit="return false">
+    main = f"""<form autocomplete="off" onsubmit="return false">
 {"".join(map(_control, controls))}</form>
 <figure>
 <div class="scroll" tabindex="0">
@@ -112,12 +134,8 @@ def page(title: str, controls: Sequence[dict], frames: Sequence[Frame]) -> str:
 </div>
 <figcaption aria-live="polite"></figcaption>
 </figure>
-</main>
-<script type="application/json" id="explorer">{embedded}</script>
-<script>{SCRIPT}</script>
-</body>
-</html>
 """
+    return document(title, STYLE, main, f"<script>{SCRIPT}</script>", explorer=content)
 
 
 def _control(control: dict) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from sorl_edu.widgets.page import document
 
 FOLDER = Path(__file__).parent
 MODULES = (
@@ -72,24 +72,5 @@ def page(title: str, agent: bytes, given: dict) -> str:
         given: what `mount` of playground.mjs is given, as JSON values.
     """
     content = {"file": base64.b64encode(agent).decode(), "given": given}
-    embedded = json.dumps(content).replace("<", "\\u003c")  # so that no text can close the script
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="sorl-edu">
-<title>{html.escape(title)}</title>
-<style>{PAGE_STYLE}{style()}</style>
-</head>
-<body>
-<main>
-<h1>{html.escape(title)}</h1>
-<div></div>
-</main>
-<script type="application/json" id="given">{embedded}</script>
-<script type="module">
-{joined()}{START}</script>
-</body>
-</html>
-"""
+    script = f'<script type="module">\n{joined()}{START}</script>'
+    return document(title, PAGE_STYLE + style(), "<div></div>\n", script, given=content)
