@@ -372,6 +372,20 @@ FAULTS = (
         "system/test_portability.py::test_data_are_collected_without_posix",
     ),
     Fault(
+        "a state without its control",
+        "environments/make.py",
+        "0 if state.control is None else state.control",
+        "0",
+        "environments/test_make.py::test_a_state_is_felt_in_the_fingers_whatever_came_before",
+    ),
+    Fault(
+        "a reset that leaves the control of its random steps",
+        "environments/make.py",
+        "get_state(env)._replace(control=None)",
+        "get_state(env)",
+        "environments/test_make.py::test_a_reset_leaves_nothing_of_its_random_steps",
+    ),
+    Fault(
         "each maze leaves an open descriptor",
         "environments/make.py",
         "            os.close(descriptor)",

@@ -210,25 +210,22 @@ class PhysicsState(NamedTuple):
     qvel: Float[np.ndarray, " qvel"]
     button_states: Int[np.ndarray, " buttons"] | None = None
     """0 or 1 for each button, in environments that have buttons."""
+    control: Float[np.ndarray, " actuators"] | None = None
+    """What the actuators were last told, which an arm feels in its fingers; None means 0."""
 
 
 def reset(env, seed: int | np.integer) -> Float[np.ndarray, " obs"]:
     """Resets an environment and returns its first observation, in float32.
 
     The same seed gives the same episode. A robot arm's reset takes two random steps whose generator
-    can't be seeded. They only change the solver's warm start, which affects the last digits, so it
-    is cleared.
+    can't be seeded. They leave their control, their contact forces and the solver's warm start
+    behind, so these are cleared.
     """
     with numpy_seeded(seed):
         env.action_space.seed(int(seed))
         obs, _ = env.reset(seed=int(seed))  # Gymnasium refuses NumPy's integers
     if not kind_of(env.spec.id).is_maze:
-        import mujoco
-
-        bare = env.unwrapped
-        bare.data.qacc_warmstart[:] = 0
-        mujoco.mj_forward(bare.model, bare.data)
-        obs = bare.compute_observation()
+        obs = set_state(env, get_state(env)._replace(control=None))
     return np.asarray(obs, np.float32)
 
 
@@ -236,7 +233,8 @@ def get_state(env) -> PhysicsState:
     """A copy of the physics state of an environment."""
     bare = env.unwrapped
     buttons = bare._cur_button_states.copy() if kind_of(env.spec.id).has_buttons else None
-    return PhysicsState(bare.data.qpos.copy(), bare.data.qvel.copy(), buttons)
+    data = bare.data
+    return PhysicsState(data.qpos.copy(), data.qvel.copy(), buttons, data.ctrl.copy())
 
 
 def set_state(env, state: PhysicsState) -> Float[np.ndarray, " obs"]:
@@ -248,7 +246,7 @@ def set_state(env, state: PhysicsState) -> Float[np.ndarray, " obs"]:
     as it does after a reset.
 
     Raises:
-        DataError: the widths are not those of the environment.
+        DataError: a width is not that of the environment.
     """
     import mujoco
 
@@ -265,7 +263,14 @@ def set_state(env, state: PhysicsState) -> Float[np.ndarray, " obs"]:
         f"a state of '{env.spec.id}' has {'' if kind.has_buttons else 'no '}button states",
         DataError,
     )
+    check(
+        state.control is None or np.size(state.control) == bare.model.nu,
+        f"the state has a control of width {np.size(state.control)}; '{env.spec.id}' has "
+        f"{bare.model.nu}",
+        DataError,
+    )
     bare.data.qacc_warmstart[:] = 0
+    bare.data.ctrl[:] = 0 if state.control is None else state.control
     qpos, qvel = (np.asarray(part, float) for part in (state.qpos, state.qvel))
     if kind.has_buttons:
         bare.set_state(qpos, qvel, np.asarray(state.button_states))

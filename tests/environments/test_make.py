@@ -180,6 +180,33 @@ def test_a_state_that_is_put_back_is_followed_by_the_same_steps(env_id):
     env.close()
 
 
+@pytest.mark.parametrize("env_id", [CUBE, SCENE])
+def test_a_state_is_felt_in_the_fingers_whatever_came_before(env_id):
+    """What the gripper observes depends on its control, and a reset takes two random steps."""
+    env = make_env(env_id)
+    reset(env, 0)
+    for _ in range(12):
+        reached = env.step(np.array([0, 0, 0, 0, 1.0]))[0]  # close the gripper on nothing
+    state, contact = get_state(env), 18
+    assert reached[contact] > 0.1
+    for _ in range(3):
+        reset(env, 0)
+        obs = set_state(env, state)
+        np.testing.assert_allclose(obs[contact], reached[contact], atol=0.02)
+        open_hand = set_state(env, state._replace(control=None))
+        assert abs(open_hand[contact] - reached[contact]) > 0.05
+    env.close()
+
+
+@pytest.mark.parametrize("env_id", [CUBE, SCENE])
+def test_a_reset_leaves_nothing_of_its_random_steps(env_id):
+    env = make_env(env_id)
+    for _ in range(2):
+        reset(env, 0)
+        assert not env.unwrapped.data.ctrl.any() and not env.unwrapped.data.qacc_warmstart.any()
+    env.close()
+
+
 @pytest.mark.parametrize(("env_id", "tolerance"), [(POINT, 1e-6), (ANT, 1e-6), (CUBE, 0.2)])
 def test_a_state_is_observed_as_it_was_when_it_was_reached(env_id, tolerance):
     """The arm's observation of a step lags by a physics step of 2 ms, in units of 10 cm."""
@@ -224,6 +251,11 @@ def test_buttons_are_part_of_the_state():
         (POINT, PhysicsState(np.zeros(2), np.zeros(1)), "qvel of width 1;"),
         (POINT, PhysicsState(np.zeros(2), np.zeros(2), np.zeros(2, int)), "has no button states"),
         (SCENE, PhysicsState(np.zeros(25), np.zeros(24)), "has button states"),
+        (
+            POINT,
+            PhysicsState(np.zeros(2), np.zeros(2), None, np.zeros(3)),
+            "control of width 3; .* has 2",
+        ),
     ],
 )
 def test_a_state_of_another_environment_is_refused(env_id, state, message):

@@ -170,7 +170,7 @@ def test_the_verifier_is_compared_with_what_playing_on_brings(tmp_path):
     assert (table.q >= table.q_mean - 1e-4).all()
     one, two = (table[table.candidates == n].set_index("state") for n in (1, 2))
     np.testing.assert_allclose(one.q, one.q_mean, rtol=1e-5)
-    assert (two.q >= one.q - 1e-3).all()  # the first candidate is the same
+    assert (two.q >= one.q - 1e-4).all()  # the first candidate is the same, and so is the state
     assert table.returned.between(-100, 0).all()
     assert (table.returned[table.success == 0] == -100).all()
 
