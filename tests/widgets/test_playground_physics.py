@@ -19,7 +19,7 @@ from sorl_edu.errors import ConfigError
 from sorl_edu.flow_matching import integrate
 from sorl_edu.inference import propose
 from sorl_edu.widgets import Playground
-from sorl_edu.widgets.playground import physics
+from sorl_edu.widgets.playground import packages
 from sorl_edu.widgets.playground.episodes import Episodes
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
@@ -33,7 +33,7 @@ STARTS = [(0, 0), (0, 0), (0, 4), (4, 8), (12, 0), (20, 0), (8, 12), (16, 12), (
 @pytest.fixture(scope="module")
 def archive():
     try:
-        return physics.mujoco_archive()
+        return packages.archive(packages.MUJOCO)
     except ConfigError as error:
         pytest.skip(f"MuJoCo's build for browsers is not here: {error}")
 
@@ -42,8 +42,9 @@ def archive():
 def test_ten_roll_outs_end_where_those_of_the_environment_do(archive, tmp_path, measured):
     (tmp_path / "package").mkdir()
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-        for name in (*physics.FILES, "package/package.json"):
-            (tmp_path / name).write_bytes(opened.extractfile(name).read())
+        for name in ("mujoco.js", "mujoco.wasm", "package.json"):
+            content = opened.extractfile(f"package/{name}").read()
+            (tmp_path / "package" / name).write_bytes(content)
     maze = maze_geometry(ENVIRONMENT)
     given = {
         "agent": str(shipped_data() / "course" / "narrow.safetensors"),
@@ -125,39 +126,39 @@ def test_what_npm_fetches_must_have_the_hash(monkeypatch, tmp_path):
 
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     npm('echo other > "$PWD/mujoco.tgz"')
-    with pytest.raises(ConfigError, match=f"has the hash .*, expected {physics.SHA256}"):
-        physics.mujoco_archive()
+    with pytest.raises(ConfigError, match=f"has the hash .*, expected {packages.MUJOCO.sha256}"):
+        packages.archive(packages.MUJOCO)
     npm("echo no such host >&2; exit 1")
     with pytest.raises(ConfigError, match="npm can't fetch @mujoco/mujoco.*: no such host"):
-        physics.mujoco_archive()
+        packages.archive(packages.MUJOCO)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match="npm, which is not installed"):
-        physics.mujoco_archive()
+    with pytest.raises(ConfigError, match="with npm, which is not installed"):
+        packages.archive(packages.MUJOCO)
 
 
 def test_a_folder_is_written_whole_and_its_physics_once(monkeypatch, tmp_path):
     archives = []
 
-    def archive():
+    def archive(package):
         archives.append(
             tar({"package/mujoco.js": b"export default 1", "package/mujoco.wasm": b"x"})
         )
         return archives[-1]
 
-    monkeypatch.setattr(physics, "mujoco_archive", archive)
+    monkeypatch.setattr(packages, "archive", archive)
     playground = Playground(*shipped.agent("narrow")[:2], ENVIRONMENT)
     for _ in range(2):
         page = playground.to_folder(tmp_path / "page")
         assert {file.name for file in page.parent.iterdir()} == {"index.html", "mujoco.js"}
     assert len(archives) == 1
     script = (tmp_path / "page" / "mujoco.js").read_text()
-    assert '"module": "export default 1"' in script and '"wasm": "eA=="' in script
+    assert '"mujoco.js": "export default 1"' in script and '"mujoco.wasm": "eA=="' in script
     assert '"limit": 1000' in page.read_text() and "<mujoco" not in page.read_text()
 
-    def nothing():
+    def nothing(package):
         raise ConfigError("npm is on strike")
 
-    monkeypatch.setattr(physics, "mujoco_archive", nothing)
+    monkeypatch.setattr(packages, "archive", nothing)
     with pytest.raises(ConfigError, match="on strike"):
         playground.to_folder(tmp_path / "none")
     assert not list((tmp_path / "none").glob("*"))
@@ -199,7 +200,7 @@ def test_the_kernel_answers_a_widget_and_a_wrong_question_is_an_error(monkeypatc
 
 @pytest.mark.slow
 def test_the_page_plays_from_a_disk(archive, monkeypatch, tmp_path, browser, measured):
-    monkeypatch.setattr(physics, "mujoco_archive", lambda: archive)
+    monkeypatch.setattr(packages, "archive", lambda package: archive)
     playground = Playground(*shipped.agent("narrow")[:2], ENVIRONMENT, place=(20, 16))
     page = browser.new_context(offline=True).new_page()
     page.goto(playground.to_folder(tmp_path).as_uri())

@@ -1,6 +1,7 @@
 // The physics of a maze in the browser: MuJoCo's own WebAssembly build, and OGBench's model.
 
 import { Episodes } from "./episodes.mjs";
+import { loadMuJoCo } from "./packages.mjs";
 
 const FRAME_SKIP = 5; // steps of the physics for one of the environment
 
@@ -46,21 +47,7 @@ export class MazeWorld {
   }
 }
 
-/**
- * The world of a page: loads MuJoCo from a script beside the page, some megabytes, when it is first
- * wanted. A script can be loaded where a page is opened from a disk, too.
- */
+/** The world of a page. */
 export async function loadMazeWorld({ script, xml }) {
-  await new Promise((resolve, reject) => {
-    const element = document.createElement("script");
-    const failed = () => reject(new Error(`${script} is missing beside this page`));
-    Object.assign(element, { src: script, onload: resolve, onerror: failed });
-    document.head.append(element);
-  });
-  const { module, wasm } = globalThis.sorlMuJoCo;
-  const address = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
-  const { default: load } = await import(address);
-  URL.revokeObjectURL(address);
-  const wasmBinary = Uint8Array.from(atob(wasm), (character) => character.charCodeAt(0));
-  return new MazeWorld(await load({ wasmBinary, locateFile: (name) => name }), xml);
+  return new MazeWorld(await loadMuJoCo(script), xml);
 }

@@ -19,14 +19,13 @@ from sorl_edu.files import atomic_write
 from sorl_edu.plotting.mazes import check_positions
 from sorl_edu.plotting.style import BLUE, ORANGE, SKY
 from sorl_edu.training.checkpoints import blank_state, description, tree_bytes
-from sorl_edu.widgets.playground.physics import write_script
+from sorl_edu.widgets.playground.packages import MUJOCO, write_script
 from sorl_edu.widgets.playground.source import page
 
 AGENTS = ("sorl", "flow_bc")
 """The agents that the JavaScript runs, by their names in files."""
 STEPS = (1, 2, 4, 8, 16, 32)
 CANDIDATES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-SCRIPT = "mujoco.js"
 TITLE = "Playground: the policy, live"
 FRAME_HEIGHT = 900  # pixels of the page in a notebook
 
@@ -131,10 +130,10 @@ class Playground:
             not physics.teleports,
             f"a page can't play '{self.environment}', which teleports: a notebook can",
         )
-        write_script(Path(folder) / SCRIPT)
+        write_script(MUJOCO, folder)
         given = self._given | {
             "limit": physics.limit,
-            "physics": {"script": SCRIPT, "xml": physics.xml},
+            "physics": {"script": MUJOCO.script, "xml": physics.xml},
         }
         file = Path(folder) / "index.html"
         with atomic_write(file) as temporary:

@@ -21,6 +21,7 @@ MODULES = (
     "maze",
     "square",
     "episodes",
+    "packages",
     "physics",
     "play",
     "playground",
