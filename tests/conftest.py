@@ -161,6 +161,7 @@ def browser():
         pytest.skip("it takes chromium on the path")
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        arguments = ["--no-sandbox", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()

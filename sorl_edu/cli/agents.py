@@ -323,15 +323,16 @@ class Video(Command):
 class Playground(Command):
     """Write a page on which an agent's own networks run: drag a state, move steps m and N.
 
-    The page is for SORL and flow BC agents of a PointMaze. Any browser opens it and any web server
-    serves it; it needs no Python and no network. The agent also plays in it, in MuJoCo's build for
-    browsers, which npm fetches while the page is written.
+    The page is for SORL and flow BC agents of a PointMaze or of cube-single. Any browser opens it
+    and any web server serves it; it needs no Python and no network. The agent also plays in it, in
+    MuJoCo's build for browsers, which npm fetches while the page is written (and three.js, to draw
+    the arm).
     """
 
     agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]
     """The agent's file."""
     out: Path
-    """Folder for index.html and, to play, mujoco.js (14 MB)."""
+    """Folder for index.html and, to play, mujoco.js (14 MB); for an arm also three.js (2 MB)."""
     steps: int = 8
     """Inference steps m to start with: 1, 2, 4, 8, 16 or 32."""
     candidates: int = 32
@@ -353,7 +354,10 @@ class Playground(Command):
 
         from sorl_edu import widgets
 
-        playground = widgets.Playground(
+        is_arm = info.environment.startswith("cube-single-")
+        check(self.play or not is_arm, "an arm's page is there to play: leave --no-play out")
+        home = widgets.RobotPlayground if is_arm else widgets.Playground
+        playground = home(
             agent,
             state,
             info.environment,

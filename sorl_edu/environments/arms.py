@@ -38,9 +38,12 @@ class ArmPhysics:
     cube: dict[str, int]
     """Where the cube's pose begins in qpos, and the number of the goal's mocap body."""
     wrist_in_pinch: dict[str, list[float]]
-    """The pose of the wrist's site in the frame of the pinch: position and matrix (by rows)."""
+    """The pose of the wrist's site in the frame of the pinch: position and rotation, a matrix by
+    rows."""
     goal: list[float]
     """Where the cube shall be."""
+    widths: tuple[int, int]
+    """Of observations and of actions."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,10 @@ def arm_physics(environment: str) -> ArmPhysics:
             cube={"qpos": int(model.jnt_qposadr[joint(CUBE)]), "mocap": mocap},
             wrist_in_pinch={
                 "position": to_wrist.translation().tolist(),
-                "matrix": to_wrist.rotation().as_matrix().ravel().tolist(),
+                "rotation": to_wrist.rotation().as_matrix().ravel().tolist(),
             },
             goal=bare.data.mocap_pos[mocap].tolist(),
+            widths=(env.observation_space.shape[0], env.action_space.shape[0]),
         )
     finally:
         env.close()
@@ -138,7 +142,7 @@ def arm_shapes(environment: str, resolution: float) -> list[Shape]:
             if not is_cube and not _is_for_looking(model, i):
                 continue
             material = model.geom_matid[i]
-            mesh = None if is_box else _coarse(*_mesh(model, model.geom_dataid[i]), resolution)
+            mesh = None if is_box else _coarse(*_mesh(model, int(model.geom_dataid[i])), resolution)
             shapes.append(
                 Shape(
                     body=int(model.geom_bodyid[i]),
@@ -192,7 +196,7 @@ def _physical_xml(bare) -> str:
     assets = root.find("asset")
     assets.clear()
     for name in sorted(touching):
-        vertices = _in_file(model, model.mesh(name).id)
+        vertices = _in_file(model, int(model.mesh(name).id))
         hull = vertices[ConvexHull(vertices).vertices]
         ET.SubElement(assets, "mesh", name=name, scale="1 1 1", vertex=_text(hull))
     for actuator in root.find("actuator"):

@@ -7,6 +7,7 @@ FlowExplorer                  samples and paths of flows and shortcuts over the 
 SelfConsistencyExplorer       one jump of 2h against two of h, during training
 CriticExplorer                the Q landscape of a maze, during training
 Playground                    an agent's own networks in the browser, at a state that is dragged
+RobotPlayground               the same of a robot arm, which acts
 """
 
 import lazy_loader
@@ -20,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "flow": ["FlowExplorer"],
         "frame": ["Parameter"],
         "playground.playground": ["Playground"],
+        "playground.robot": ["RobotPlayground"],
         "robot_actions": ["RobotActionsExplorer"],
         "scaling": ["ScalingExplorer"],
         "self_consistency": ["SelfConsistencyExplorer"],

@@ -17,7 +17,7 @@ from sorl_edu.errors import ConfigError, UnknownName
 from sorl_edu.flow_matching import integrate
 from sorl_edu.widgets import Playground
 from sorl_edu.widgets.playground.playground import CANDIDATES, STEPS
-from sorl_edu.widgets.playground.source import MODULES, joined, page
+from sorl_edu.widgets.playground.source import PLAYGROUND, joined, page
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 ROOT = "main > div"
@@ -34,7 +34,7 @@ def trained():
 
 
 def test_one_module_imports_nothing_and_exports_nothing_but_the_widget():
-    text = joined((*MODULES, "widget"))
+    text = joined((*PLAYGROUND, "widget"))
     assert not re.search(r"^import\b", text, re.MULTILINE)
     assert re.findall(r"^export .*", text, re.MULTILINE) == ["export default {"]
     assert not re.search(r"^export\b", joined(), re.MULTILINE)

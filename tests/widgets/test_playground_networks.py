@@ -13,7 +13,7 @@ from sorl_edu.agents.agent import candidate_paths, propose
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.inference import candidate_noise
 from sorl_edu.training.checkpoints import load_agent
-from sorl_edu.widgets.playground import playground
+from sorl_edu.widgets.playground import agents as playground_agents
 
 FOLDER = Path(__file__).with_name("playground")
 pytestmark = pytest.mark.skipif(NODE is None, reason="it takes node.js on the path")
@@ -84,4 +84,4 @@ def close(found, expected, case):
 
 def test_an_agent_that_it_runs_is_one_that_the_library_saves():
     names = node(FOLDER / "names_of_agents.mjs", None)
-    assert tuple(names) == playground.AGENTS and set(names) <= set(AGENTS)
+    assert tuple(names) == playground_agents.AGENTS and set(names) <= set(AGENTS)

@@ -3,8 +3,18 @@
 // It follows OGBench's ManipSpaceEnv and CubeEnv step by step; a test replays actions in both. The
 // model and the numbers of joints and sites come from environments/arms.py.
 
-import { aroundVertical, product, rotated, rotationVector, transposed, yawOf } from "./rotations.mjs";
-import { yawOfQuaternion } from "./rotations.mjs";
+import { noiseOfStep } from "./episodes.mjs";
+import { propose } from "./inference.mjs";
+import { matrix, row } from "./networks.mjs";
+import {
+  aroundVertical,
+  product,
+  rotated,
+  rotationVector,
+  transposed,
+  yawOf,
+  yawOfQuaternion,
+} from "./rotations.mjs";
 
 const REACH = [0.05, 0.05, 0.05, 0.3, 1]; // of an action of 1: metres, radians, opening
 const WORKSPACE = [[0.25, 0.6], [-0.35, 0.35], [0.02, 0.35]]; // metres
@@ -82,8 +92,8 @@ export class Arm {
   /** The position between the finger tips, and the gripper's angle around the vertical. */
   pinch() {
     const { data, physics } = this;
-    const { position, matrix } = poseOfSite(data, physics.ids.pinch);
-    return { position, yaw: yawOf(matrix) };
+    const { position, rotation } = poseOfSite(data, physics.ids.pinch);
+    return { position, yaw: yawOf(rotation) };
   }
 
   /** Where an action would move the pinch, in metres, before the arm follows. */
@@ -101,14 +111,13 @@ export class Arm {
   control(action) {
     const { data, physics } = this;
     const { finger_joint: finger, actuators, finger_actuator: fingers } = physics.ids;
-    // Python's actions have 32 bits, and so has the first sum with one.
-    const moved = REACH.map((reach, k) => 0.5 * Math.fround(action[k] + 1) * 2 * reach - reach);
+    const moved = REACH.map((reach, k) => reach * (Math.fround(action[k] + 1) - 1)); // as NumPy's
     const { position, yaw } = this.pinch();
     const wanted = position.map((p, k) => limited(p + moved[k], ...WORKSPACE[k]));
     const orientation = product(aroundVertical(yaw + moved[3]), DOWN);
-    const { position: offset, matrix } = physics.wrist_in_pinch;
+    const { position: offset, rotation } = physics.wrist_in_pinch;
     const wrist = rotated(orientation, offset).map((p, k) => p + wanted[k]);
-    const angles = this.anglesFor(wrist, product(orientation, matrix));
+    const angles = this.anglesFor(wrist, product(orientation, rotation));
     actuators.forEach((actuator, k) => {
       data.ctrl[actuator] = angles[k];
     });
@@ -123,7 +132,7 @@ export class Arm {
    *
    *     q <- q + J^T (J J^T + damping)^-1 e,   e = (error of position, error of rotation)
    */
-  anglesFor(position, matrix) {
+  anglesFor(position, rotation) {
     const { mujoco, model, thought, physics } = this;
     const { joints, wrist } = physics.ids;
     for (const j of joints) thought.qpos[j] = this.data.qpos[j];
@@ -131,7 +140,7 @@ export class Arm {
       mujoco.mj_kinematics(model, thought);
       const now = poseOfSite(thought, wrist);
       const shift = position.map((p, k) => p - now.position[k]);
-      const turn = rotationVector(product(matrix, transposed(now.matrix)));
+      const turn = rotationVector(product(rotation, transposed(now.rotation)));
       if (Math.hypot(...shift) <= IK.tolerance && Math.hypot(...turn) <= IK.tolerance) break;
       const J = this.jacobian(now.position);
       const error = [...shift, ...turn];
@@ -154,7 +163,7 @@ export class Arm {
     const columns = physics.ids.joints.map((j) => {
       const axis = [...thought.xaxis.subarray(3 * j, 3 * j + 3)];
       const anchor = thought.xanchor.subarray(3 * j, 3 * j + 3);
-      return [...cross(axis, point.map((p, k) => p - anchor[k])), ...axis];
+      return cross(axis, point.map((p, k) => p - anchor[k])).concat(axis);
     });
     return Array.from({ length: 6 }, (_, i) => columns.map((column) => column[i]));
   }
@@ -162,7 +171,7 @@ export class Arm {
 
 function poseOfSite(data, site) {
   const position = [...data.site_xpos.subarray(3 * site, 3 * site + 3)];
-  return { position, matrix: [...data.site_xmat.subarray(9 * site, 9 * site + 9)] };
+  return { position, rotation: [...data.site_xmat.subarray(9 * site, 9 * site + 9)] };
 }
 
 function observedPosition(position) {
@@ -183,7 +192,7 @@ function cross([a, b, c], [x, y, z]) {
 
 /** Solves A x = b by Gauss's elimination with pivots. */
 export function solve(A, b) {
-  const rows = A.map((row, i) => [...row, b[i]]);
+  const rows = A.map((numbers, i) => [...numbers, b[i]]);
   const n = rows.length;
   for (let i = 0; i < n; i++) {
     let pivot = i;
@@ -195,7 +204,42 @@ export function solve(A, b) {
     }
   }
   const x = Array.from({ length: n }, () => 0);
-  for (let i = n - 1; i >= 0; i--)
-    x[i] = (rows[i][n] - rows[i].slice(i + 1, n).reduce((s, r, k) => s + r * x[i + 1 + k], 0)) / rows[i][i];
+  for (let i = n - 1; i >= 0; i--) {
+    let rest = rows[i][n];
+    for (let j = i + 1; j < n; j++) rest -= rows[i][j] * x[j];
+    x[i] = rest / rows[i][i];
+  }
   return x;
+}
+
+/** An episode of an agent with the arm, whose steps and candidates may change on the way. */
+export class ArmEpisode {
+  /**
+   * @param start a start state {qpos, qvel}.
+   * @param seed of the noise: the same as in the maze's episodes.
+   */
+  constructor(agent, arm, start, seed) {
+    Object.assign(this, { agent, arm, seed, time: 0, arrived: false, over: false });
+    this.observation = arm.reset(start);
+  }
+
+  /** What the agent proposes here: its candidates, their values and the choice. */
+  propose({ steps, candidates }) {
+    const { agent, observation, seed, time } = this;
+    const obs = matrix(1, observation.length, Float64Array.from(observation));
+    return propose(agent, obs, noiseOfStep(seed, time, candidates, agent.actionDim), steps);
+  }
+
+  /**
+   * Takes the proposal's chosen action.
+   *
+   * As in OGBench's single tasks, success is that of the state before the step, and ends the
+   * episode after it.
+   */
+  take({ actions, chosen }) {
+    this.arrived = this.arm.succeeds;
+    this.observation = this.arm.step([...row(actions, chosen)]);
+    this.time += 1;
+    this.over = this.arrived || this.time >= this.arm.physics.limit;
+  }
 }

@@ -11,7 +11,7 @@ import traitlets
 
 from sorl_edu.agents.agent import Agent, State
 from sorl_edu.widgets.playground.episodes import Episodes
-from sorl_edu.widgets.playground.source import MODULES, joined, style
+from sorl_edu.widgets.playground.source import PLAYGROUND, joined, style
 
 
 class PlaygroundWidget(anywidget.AnyWidget):
@@ -28,7 +28,7 @@ class PlaygroundWidget(anywidget.AnyWidget):
         given: what else `mount` of playground.mjs is given.
     """
 
-    _esm = joined((*MODULES, "widget"))
+    _esm = joined((*PLAYGROUND, "widget"))
     _css = style()
     agent = traitlets.Bytes().tag(sync=True)
     given = traitlets.Dict().tag(sync=True)

@@ -1,6 +1,7 @@
 // The playground: what the reader moves, what is computed then, and in which order it is drawn.
 
 import { readAgent } from "./agents.mjs";
+import { ARROW_KEYS, makeSlider } from "./controls.mjs";
 import { THEMES, limitsOf, ramp } from "./drawing.mjs";
 import { candidateNoise, networkEvaluations, propose } from "./inference.mjs";
 import { Maze, aspect, drawMaze, mazeBackdrop } from "./maze.mjs";
@@ -8,12 +9,12 @@ import { matrix, row } from "./networks.mjs";
 import { Play } from "./play.mjs";
 import { normal } from "./random.mjs";
 import { drawCandidates, drawDensity } from "./square.mjs";
+import { isDark, watchSurroundings } from "./surroundings.mjs";
 import { Landscape, Pool, histogram, valueSquare } from "./surveys.mjs";
 
 const POOL_SEED = 1_000_003; // of many draws: other noise than that of the draw on display
 const SQUARE_SIDE = 17; // bins of Q over the square of actions
 const DENSITY_SIDE = 33;
-const ARROW_KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 const STRIDE = 0.25; // metres that an arrow key moves the point; four times that with Shift
 const WAY = 700; // milliseconds in which new noise becomes actions
 const BREATH = 8; // milliseconds of computing between two breaths
@@ -90,7 +91,11 @@ class Playground {
     this.play = openWorld === null ? null : new Play(section, this, openWorld, limit);
     for (const control of root.querySelectorAll("input, button, [tabindex]"))
       control.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves its keys to it
-    this.watchSurroundings();
+    const redraw = () => {
+      this.request("maze", "candidates", "density");
+      this.play?.draw();
+    };
+    watchSurroundings(root, redraw, this.ending.signal);
     this.follow();
   }
 
@@ -98,8 +103,6 @@ class Playground {
   end() {
     this.ending.abort();
     this.play?.stop();
-    this.sizes.disconnect();
-    this.themes.disconnect();
     cancelAnimationFrame(this.requested);
     clearTimeout(this.working);
     clearTimeout(this.telling);
@@ -111,22 +114,13 @@ class Playground {
 
   // ------------------------------------------------------------------ what the reader moves
 
-  /** A slider over some values; returns a function that says which one is chosen. */
   slider(name, values, start) {
-    const input = this.find(`input[name=${name}]`);
-    Object.assign(input, { min: 0, max: values.length - 1, step: 1, value: values.indexOf(start) });
-    const chosen = () => values[input.value];
-    const say = () => {
-      input.nextElementSibling.textContent = chosen();
-      input.setAttribute("aria-valuetext", chosen());
-    };
-    this.on(input, "input", () => {
-      say();
+    const moved = () => {
       this.share = 1;
       this.follow();
-    });
-    say();
-    return chosen;
+    };
+    const input = this.find(`input[name=${name}]`);
+    return makeSlider(input, values, start, moved, this.ending.signal);
   }
 
   makeDraggable(canvas) {
@@ -165,21 +159,6 @@ class Playground {
     this.share = still ? 1 : 0;
     this.started = performance.now();
     this.follow();
-  }
-
-  /** Draws anew when the size changes, or the theme of the system, of JupyterLab or of Colab. */
-  watchSurroundings() {
-    const redraw = () => {
-      this.request("maze", "candidates", "density");
-      this.play?.draw();
-    };
-    this.sizes = new ResizeObserver(redraw);
-    this.sizes.observe(this.root);
-    this.on(window.matchMedia("(prefers-color-scheme: dark)"), "change", redraw);
-    this.themes = new MutationObserver(redraw);
-    const attributeFilter = ["theme", "data-jp-theme-light"];
-    for (const element of [document.documentElement, document.body])
-      this.themes.observe(element, { attributes: true, attributeFilter });
   }
 
   // ------------------------------------------------------------------ what is computed
@@ -407,15 +386,6 @@ class Playground {
       landscape: this.landscape?.m ?? null,
     };
   }
-}
-
-/** Whether JupyterLab's theme is dark, or Colab's, or else the system's. */
-function isDark() {
-  const lab = document.body.dataset.jpThemeLight;
-  if (lab !== undefined) return lab === "false";
-  const colab = document.documentElement.getAttribute("theme");
-  if (colab !== null) return colab === "dark";
-  return window.matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
 function plural(number, noun) {

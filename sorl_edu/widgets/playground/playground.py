@@ -7,23 +7,19 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import matplotlib
 import numpy as np
 
-from sorl_edu.agents import agent_class
-from sorl_edu.agents.agent import Agent, State, without
+from sorl_edu.agents.agent import Agent, State
 from sorl_edu.environments.mazes import maze_geometry, maze_physics
 from sorl_edu.errors import check
 from sorl_edu.files import atomic_write
 from sorl_edu.plotting.mazes import check_positions
 from sorl_edu.plotting.style import BLUE, ORANGE, SKY
-from sorl_edu.training.checkpoints import blank_state, description, tree_bytes
+from sorl_edu.widgets.playground.agents import agent_bytes
 from sorl_edu.widgets.playground.packages import MUJOCO, write_script
 from sorl_edu.widgets.playground.source import page
 
-AGENTS = ("sorl", "flow_bc")
-"""The agents that the JavaScript runs, by their names in files."""
 STEPS = (1, 2, 4, 8, 16, 32)
 CANDIDATES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 TITLE = "Playground: the policy, live"
@@ -68,25 +64,21 @@ class Playground:
         candidates: int = 32,
         title: str = TITLE,
     ) -> None:
-        check(
-            any(type(agent) is agent_class(name) for name in AGENTS),
-            f"the playground runs {' and '.join(AGENTS)} agents, and {type(agent).__name__} is "
-            "none of them",
-        )
         maze = maze_geometry(environment)
         check_positions(maze, environment)
-        _check_state(agent, state)
+        self._file = agent_bytes(agent, state)
+        check(
+            state.action_dim == 2,
+            f"the action square needs 2-D actions; these are {state.action_dim}-D",
+        )
         x, y = map(float, maze.start if place is None else place)
         check(
             maze.is_free(maze.cell_of((x, y))),
             f"({x:.1f}, {y:.1f}) is in a wall or outside the maze; choose a free place",
         )
-        for what, value, values in (("m", steps, STEPS), ("N", candidates, CANDIDATES)):
-            check(value in values, f"{what} is {value}; it can be {', '.join(map(str, values))}")
+        check_sliders(steps, candidates)
         self.agent, self.state = agent, state
         self.title, self.environment = title, environment
-        acting = without(state, "moments", "target")
-        self._file = tree_bytes(acting, description(agent, state))
         self._given = {
             "maze": {
                 "walls": [list(row) for row in maze.walls],
@@ -95,7 +87,7 @@ class Playground:
                 "goal": list(maze.goal),
                 "goal_radius": maze.goal_radius,
             },
-            "colours": _colours(),
+            "colours": colours(),
             "sliders": {"steps": list(STEPS), "candidates": list(CANDIDATES)},
             "start": {"state": [x, y], "steps": int(steps), "candidates": int(candidates)},
         }
@@ -169,22 +161,13 @@ class Playground:
         return f"{type(self).__name__}({self.title!r}: {self.environment})"
 
 
-def _check_state(agent: Agent, state: State) -> None:
-    """Raises ConfigError unless a state has the structure and the shapes of the agent's."""
-    check(
-        state.action_dim == 2,
-        f"the action square needs 2-D actions; these are {state.action_dim}-D",
-    )
-    found = without(state, "moments", "target")
-    expected = without(blank_state(agent, state.obs_dim, state.action_dim), "moments", "target")
-    shapes = [jax.tree.map(np.shape, jax.tree.leaves(tree)) for tree in (found, expected)]
-    check(
-        jax.tree.structure(found) == jax.tree.structure(expected) and shapes[0] == shapes[1],
-        "the state is not of this agent, or of several training seeds at once: give one seed's",
-    )
+def check_sliders(steps: int, candidates: int) -> None:
+    """Raises ConfigError for m or N that no slider has."""
+    for what, value, values in (("m", steps, STEPS), ("N", candidates, CANDIDATES)):
+        check(value in values, f"{what} is {value}; it can be {', '.join(map(str, values))}")
 
 
-def _colours() -> dict:
+def colours() -> dict:
     """The house's colours of what the pictures show, in both themes and in one of them."""
 
     def hexes(name: str, shares: np.ndarray) -> list[str]:

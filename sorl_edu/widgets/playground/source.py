@@ -10,7 +10,7 @@ from pathlib import Path
 from sorl_edu.widgets.page import document
 
 FOLDER = Path(__file__).parent
-MODULES = (
+PLAYGROUND = (
     "random",
     "safetensors",
     "networks",
@@ -18,6 +18,8 @@ MODULES = (
     "agents",
     "surveys",
     "drawing",
+    "surroundings",
+    "controls",
     "maze",
     "square",
     "episodes",
@@ -27,6 +29,23 @@ MODULES = (
     "playground",
 )
 """Each imports from those before it."""
+ROBOT = (
+    "random",
+    "safetensors",
+    "networks",
+    "inference",
+    "agents",
+    "drawing",
+    "surroundings",
+    "controls",
+    "episodes",
+    "rotations",
+    "packages",
+    "arm",
+    "scene",
+    "robot",
+)
+"""The same for the robot's page."""
 
 PAGE_STYLE = """
 :root { color-scheme: light dark; }
@@ -36,14 +55,17 @@ h1 { font-size: 1.3rem; margin: 0 0 0.6rem; }
 @media (prefers-color-scheme: dark) { body { background: #121212; color: #e8e8e8; } }
 """
 
+MOUNT = {
+    PLAYGROUND: "mount(root, bytes, given, given.physics && (() => loadMazeWorld(given.physics)))",
+    ROBOT: "mountRobot(root, bytes, given)",
+}
 # An error is shown in the place of the playground.
 START = """
 const { file, given } = JSON.parse(document.getElementById("given").textContent);
 const root = document.querySelector("main > div");
-const openWorld = given.physics ? () => loadMazeWorld(given.physics) : null;
 try {
   const bytes = Uint8Array.from(atob(file), (character) => character.charCodeAt(0));
-  mount(root, bytes, given, openWorld);
+  MOUNT;
 } catch (error) {
   root.innerHTML = '<p role="alert"></p>';
   root.firstChild.textContent = error.message;
@@ -52,7 +74,7 @@ try {
 """
 
 
-def joined(names: Sequence[str] = MODULES) -> str:
+def joined(names: Sequence[str] = PLAYGROUND) -> str:
     """One ES module, which imports nothing, of all modules in order."""
     text = "\n".join((FOLDER / f"{name}.mjs").read_text(encoding="utf-8") for name in names)
     text = re.sub(r'^import [^;]*? from "\./[^"]*";\n', "", text, flags=re.MULTILINE)
@@ -64,14 +86,17 @@ def style() -> str:
     return (FOLDER / "style.css").read_text(encoding="utf-8")
 
 
-def page(title: str, agent: bytes, given: dict) -> str:
+def page(title: str, agent: bytes, given: dict, modules: Sequence[str] = PLAYGROUND) -> str:
     """The page, which refers to nothing outside itself.
 
     Args:
         title: the page's title and heading.
         agent: the agent's file.
-        given: what `mount` of playground.mjs is given, as JSON values.
+        given: what `mount` of playground.mjs is given, or `mountRobot` of robot.mjs, as JSON
+            values.
+        modules: `PLAYGROUND` or `ROBOT`.
     """
     content = {"file": base64.b64encode(agent).decode(), "given": given}
-    script = f'<script type="module">\n{joined()}{START}</script>'
+    start = START.replace("MOUNT", MOUNT[modules])
+    script = f'<script type="module">\n{joined(modules)}{start}</script>'
     return document(title, PAGE_STYLE + style(), "<div></div>\n", script, given=content)
