@@ -59,7 +59,7 @@ from sorl_edu.course.exercises import inference as exercises
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.evaluation import paired_difference, success_table, summarize
 from sorl_edu.shortcut import sample_from
-from sorl_edu.widgets import ActionDistributionExplorer, ScalingExplorer
+from sorl_edu.widgets import Playground, ScalingExplorer
 
 # %matplotlib inline
 matplotlib.rcParams.update(plotting.STYLE)
@@ -216,18 +216,11 @@ plotting.action_distribution(
 #
 # Lesson 4 found the reason. Q's gradient goes back through $M_{BTT} = 2$ steps at most, so training
 # improved the policies of one and two steps, and left those of four and eight to flow matching: they
-# imitate. Other states, and the candidates' ways from noise, are in this explorer:
+# imitate. In the playground you can drag the state, take any m and N, and see the candidates' ways from
+# noise. Watch the spread while you move N at one step, and then at eight.
 
 # %%
-ActionDistributionExplorer(
-    agent,
-    state,
-    environment,
-    trajectories=shipped.trajectories("narrow"),
-    place="junction",
-    steps=(1, 2, 4, 8),
-    candidates=(1, 4, 8, 32),
-)
+Playground(agent, state, environment, place=(12, 8), steps=8, candidates=8)
 
 # %% [markdown]
 # ## Parallel scaling: does it hold over seeds?

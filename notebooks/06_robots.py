@@ -232,6 +232,15 @@ RobotActionsExplorer(
 # These pictures do not show why one step and eight differ so much in success. An episode has a hundred
 # actions, and small shifts add up; but that is a guess, and no measurement.
 #
+# You can also watch the arm itself, and move m and N while it acts. The next line writes a page on which the
+# agent's networks and MuJoCo run in your browser; it takes npm, which fetches MuJoCo's build for browsers.
+#
+# ```python
+# from sorl_edu.widgets import RobotPlayground
+#
+# RobotPlayground(agent, state, info.environment).to_folder("robot")  # then open robot/index.html
+# ```
+#
 # ## What does a value promise?
 #
 # The reward is $-1$ at every step until the cube is at the goal, where the episode ends. So a return is a time
