@@ -137,3 +137,19 @@ function paint(context, fill, edge, width) {
     context.stroke();
   }
 }
+
+/** Writes the lowest and the highest of some numbers beside their colours; nothing without any. */
+export function writeScale(scale, values, colours) {
+  scale.hidden = !values;
+  if (!values) return;
+  const [low, high] = scale.querySelectorAll("span");
+  [low.textContent, high.textContent] = limitsOf(values).map((x) => decimal(x, 1));
+  const between = ramp(colours);
+  const stops = [0, 0.25, 0.5, 0.75, 1].map((share) => `rgb(${between(share).map(Math.round)})`);
+  scale.querySelector("i").style.background = `linear-gradient(to right, ${stops})`;
+}
+
+/** A number with some decimals, and without the sign of a negative zero. */
+export function decimal(x, digits) {
+  return x.toFixed(digits).replace(/^-(?=0\.?0*$)/, "");
+}

@@ -2,7 +2,7 @@
 
 import { readAgent } from "./agents.mjs";
 import { ARROW_KEYS, makeSlider } from "./controls.mjs";
-import { THEMES, limitsOf, ramp } from "./drawing.mjs";
+import { THEMES, decimal, writeScale } from "./drawing.mjs";
 import { candidateNoise, networkEvaluations, propose } from "./inference.mjs";
 import { Maze, aspect, drawMaze, mazeBackdrop } from "./maze.mjs";
 import { matrix, row } from "./networks.mjs";
@@ -287,7 +287,7 @@ class Playground {
     drawMaze(canvas, this.backdrop, this.position, this.chosenAction(), colours);
     const [x, y] = this.position.map((p) => decimal(p, 2));
     canvas.ariaLabel = `State: x ${x}, y ${y} metres; arrow keys move it`;
-    this.writeScale(canvas, this.landscape?.values, colours.landscape);
+    writeScale(canvas.nextElementSibling, this.landscape?.values, colours.landscape);
   }
 
   drawCandidates(colours) {
@@ -298,7 +298,7 @@ class Playground {
     }
     drawCandidates(canvas, this.proposal, this.square, colours, this.share);
     canvas.ariaLabel = this.told();
-    this.writeScale(canvas, this.square, colours.shade);
+    writeScale(canvas.nextElementSibling, this.square, colours.shade);
   }
 
   drawDensity(colours) {
@@ -310,18 +310,6 @@ class Playground {
     const chooses = this.agent.value !== null && N > 1;
     this.find(".pool").textContent = chooses ? `All ways to draw ${N} of ${pool}` : pool;
     canvas.ariaLabel = `Density of the chosen action; its spread is ${decimal(spread, 2)}`;
-  }
-
-  /** The lowest and the highest number beside a picture's colours; nothing without numbers. */
-  writeScale(canvas, values, colours) {
-    const scale = canvas.nextElementSibling;
-    scale.hidden = !values;
-    if (!values) return;
-    const [low, high] = scale.querySelectorAll("span");
-    [low.textContent, high.textContent] = limitsOf(values).map((x) => decimal(x, 1));
-    const between = ramp(colours);
-    const stops = [0, 0.25, 0.5, 0.75, 1].map((share) => `rgb(${between(share).map(Math.round)})`);
-    scale.querySelector("i").style.background = `linear-gradient(to right, ${stops})`;
   }
 
   /** Writes the numbers. */
@@ -395,11 +383,6 @@ function plural(number, noun) {
 /** The size from which on a pool's density for N is shown. */
 function leastPool(N) {
   return Math.max(256, 2 * N);
-}
-
-/** A number with some decimals, and without the sign of a negative zero. */
-function decimal(x, digits) {
-  return x.toFixed(digits).replace(/^-(?=0\.?0*$)/, "");
 }
 
 function decimals(numbers, digits) {

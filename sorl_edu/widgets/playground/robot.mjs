@@ -3,7 +3,7 @@
 import { readAgent } from "./agents.mjs";
 import { Arm, ArmEpisode } from "./arm.mjs";
 import { ARROW_KEYS, makeSlider } from "./controls.mjs";
-import { THEMES, disc, fit, limitsOf, line, ramp } from "./drawing.mjs";
+import { THEMES, decimal, disc, fit, limitsOf, line, ramp, writeScale } from "./drawing.mjs";
 import { networkEvaluations } from "./inference.mjs";
 import { row } from "./networks.mjs";
 import { loadMuJoCo, loadThree } from "./packages.mjs";
@@ -246,12 +246,7 @@ class RobotPage {
     this.scene.draw(colours);
     const step = `The arm, step ${this.episode.time}`;
     canvas.ariaLabel = `${step}: the cube is ${this.distance()} from its goal`;
-    const scale = canvas.nextElementSibling;
-    scale.hidden = q === null;
-    const [lowest, highest] = scale.querySelectorAll("span");
-    [lowest.textContent, highest.textContent] = [low, high].map((value) => value.toFixed(1));
-    const stops = [0, 0.25, 0.5, 0.75, 1].map((s) => `rgb(${colour(s).map(Math.round)})`);
-    scale.querySelector("i").style.background = `linear-gradient(to right, ${stops})`;
+    writeScale(canvas.nextElementSibling, q, colours.landscape);
   }
 
   /** Q over the steps of the episode. */
@@ -300,7 +295,7 @@ class RobotPage {
       episode: String(this.number + 1),
       step: `${time} of ${this.physics.limit}${over ? end : ""}`,
       distance: this.distance(),
-      q: q === null ? "no critic" : q[chosen].toFixed(2),
+      q: q === null ? "no critic" : decimal(q[chosen], 2),
       evaluations: String(
         networkEvaluations(this.steps(), this.candidates(), this.agent.ensemble),
       ),
