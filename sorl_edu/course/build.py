@@ -110,7 +110,7 @@ def nbgrader_config(to: Path) -> str:
     )
 
 
-def _student(notebook: NotebookNode, text: str, secret: str) -> None:
+def without_solutions(notebook: NotebookNode) -> None:
     """Removes the folded solutions, and cells that contain nothing else."""
     kept = []
     for cell in notebook.cells:
@@ -123,9 +123,13 @@ def _student(notebook: NotebookNode, text: str, secret: str) -> None:
     notebook.cells = kept
 
 
+def _student(notebook: NotebookNode, text: str, secret: str) -> None:
+    without_solutions(notebook)
+
+
 def _solution(notebook: NotebookNode, text: str, secret: str) -> None:
     """Fills in the blanks."""
-    _student(notebook, text, secret)
+    without_solutions(notebook)
     for exercise, _, cell in _tagged(notebook, "exercise", notebooks.exercises(text)):
         cell.source = exercise.solution.rstrip()
 
@@ -134,7 +138,7 @@ def _instructor(notebook: NotebookNode, text: str, secret: str) -> None:
     """Adds a note after each check: the points, a solution, and what the check looks for."""
     import nbformat
 
-    _student(notebook, text, secret)
+    without_solutions(notebook)
     for exercise, at, _ in reversed(_tagged(notebook, "check", notebooks.exercises(text))):
         note = [
             f"> **For instructors.** Exercise {exercise.number} is worth {exercise.points:g} "
@@ -153,7 +157,7 @@ def _nbgrader(notebook: NotebookNode, text: str, secret: str) -> None:
     The value of a test cell's last line is its points. The cell that packs is left out: nbgrader
     collects notebooks itself, and would check all answers a second time.
     """
-    _student(notebook, text, secret)
+    without_solutions(notebook)
     notebook.cells = [
         c for c in notebook.cells if notebooks.HAND_IN not in c.metadata.get("tags", ())
     ]

@@ -108,11 +108,16 @@ class Playground:
                 temporary.write_text(text, encoding="utf-8")
         return text
 
-    def to_folder(self, folder: str | Path) -> Path:
+    def to_folder(self, folder: str | Path, *, packages_in: str = ".") -> Path:
         """The playground with Play, as a folder that any web server serves; returns the page.
 
         index.html is the page, which a browser also opens from a disk; mujoco.js beside it has the
         physics, 14 MB that the page loads when they are first wanted.
+
+        Args:
+            folder: the folder, which is made.
+            packages_in: another folder for the physics, relative to this one, where several pages
+                share them.
 
         Raises:
             ConfigError: a maze that also teleports; the physics can't be fetched with npm.
@@ -122,10 +127,10 @@ class Playground:
             not physics.teleports,
             f"a page can't play '{self.environment}', which teleports: a notebook can",
         )
-        write_script(MUJOCO, folder)
+        write_script(MUJOCO, Path(folder) / packages_in)
         given = self._given | {
             "limit": physics.limit,
-            "physics": {"script": MUJOCO.script, "xml": physics.xml},
+            "physics": {"script": f"{packages_in}/{MUJOCO.script}", "xml": physics.xml},
         }
         file = Path(folder) / "index.html"
         with atomic_write(file) as temporary:
