@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Lesson 0. Welcome
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/00_welcome.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/00_welcome.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/00_welcome.html)
 #
 # **You will learn**
 #

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Lesson 1. Flow matching
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/01_flow_matching.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/01_flow_matching.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/01_flow_matching.html)
 #
 # **You will learn**
 #

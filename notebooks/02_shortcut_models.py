@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Lesson 2. Shortcut models
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/02_shortcut_models.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/02_shortcut_models.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/02_shortcut_models.html)
 #
 # **You will learn**
 #

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Lesson 3. Offline RL and the TD critic
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/03_offline_rl_and_the_td_critic.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/03_offline_rl_and_the_td_critic.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/03_offline_rl_and_the_td_critic.html)
 #
 # **You will learn**
 # - why it is not enough to imitate a dataset, and why its average action is worse than any of its actions;

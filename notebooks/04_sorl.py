@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Lesson 4. SORL
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/04_sorl.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/04_sorl.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/04_sorl.html)
 #
 # **You will learn**
 # - the three losses that train a shortcut policy in one stage, and how Q's gradient flows through several steps;

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Lesson 5. Test-time scaling
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/05_test_time_scaling.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/05_test_time_scaling.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/05_test_time_scaling.html)
 #
 # **You will learn**
 #

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Lesson 6. Robots
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/06_robots.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/06_robots.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/06_robots.html)
 #
 # **You will learn**
 #

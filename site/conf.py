@@ -70,3 +70,4 @@ def setup(app) -> None:
     app.config.html_math_renderer = "mathml"
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", docstrings.as_restructured_text, priority=100)
+    app.connect("autodoc-process-signature", docstrings.short_types)

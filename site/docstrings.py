@@ -1,10 +1,11 @@
-"""The docstrings' plain text as reStructuredText, before napoleon reads their sections."""
+"""What the docstrings and annotations are in the API reference."""
 
 import re
 
 LITERAL = re.compile(r"(``.*?``|`[^`]+`)")
 ARXIV = re.compile(r"\barXiv (\d{4}\.\d{5})")
 SPECIAL = re.compile(r"([*|]|(?<=\w)_(?=\W|$))")  # what docutils takes for markup
+KEY = re.compile(r"~jaxtyping\.Key\[Array, ''\](?: \| ~jaxtyping\.UInt32\[Array, '\d'\])+")
 
 
 def as_restructured_text(app, what, name, thing, options, lines: list[str]) -> None:
@@ -25,6 +26,15 @@ def as_restructured_text(app, what, name, thing, options, lines: list[str]) -> N
             changed += [" " * _indent_before(lines, number) + "::", ""]
         changed.append(line if block is not None else _prose(line))
     lines[:] = changed
+
+
+def short_types(app, what, name, thing, options, signature: str | None, returned: str | None):
+    """Names arrays and keys in a signature as the source does."""
+    return _short(signature), _short(returned)
+
+
+def _short(types: str | None) -> str | None:
+    return types and KEY.sub("~jaxtyping.PRNGKeyArray", types.replace("jaxlib._jax.", ""))
 
 
 def _begins_block(lines: list[str], number: int) -> bool:

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Assignment 2. Offline TD learning and the SORL update
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/assignments/A2_offline_rl.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/assignments/A2_offline_rl.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/assignments/A2_offline_rl.html)
 #
 # **You will learn**
 #

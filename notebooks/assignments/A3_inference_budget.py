@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Assignment 3. The best use of an inference budget
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/assignments/A3_inference_budget.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/assignments/A3_inference_budget.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/assignments/A3_inference_budget.html)
 #
 # **You will learn**
 #

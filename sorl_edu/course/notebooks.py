@@ -1,7 +1,7 @@
 """Notebooks and their text: `sorl-edu course sync | check | run`.
 
 The source of a lesson is notebooks/NN_name.py (jupytext, py:percent), that of an assignment
-notebooks/assignments/AN_name.py. `sync` stamps the header, the badge and the set-up cell of each
+notebooks/assignments/AN_name.py. `sync` stamps the header, the badges and the set-up cell of each
 source, with the repository's address from pyproject.toml, and writes the .ipynb beside it, without
 outputs. `check` lists what is out of date or missing. `run` executes the notebooks and measures
 their time.
@@ -235,18 +235,25 @@ def repository(root: Path) -> str:
     return address
 
 
-def badge(repository: str, notebook: Notebook) -> str:
-    """The badge that opens a notebook in Colab, in Markdown."""
+def site(repository: str) -> str:
+    """The address of the course's site, where the code host publishes a repository's pages."""
+    owner, name = repository.removeprefix("https://github.com/").split("/")
+    return f"https://{owner.lower()}.github.io/{name}"
+
+
+def badges(repository: str, notebook: Notebook) -> str:
+    """The badge that opens a notebook in Colab, and a link to its page on the site, in Markdown."""
     owner_and_name = repository.removeprefix("https://github.com/")
     link = f"{COLAB}/{owner_and_name}/blob/main/{notebook.address}"
-    return f"[![Open in Colab]({BADGE})]({link})"
+    page = f"{site(repository)}/{Path(notebook.address).with_suffix('.html').as_posix()}"
+    return f"[![Open in Colab]({BADGE})]({link}) [with its pictures, on the web]({page})"
 
 
 def stamped(notebook: Notebook, repository: str) -> str:
-    """A notebook's text with the current header, badge and set-up cell."""
+    """A notebook's text with the current header, badges and set-up cell."""
     cell = f'# %% tags=["setup"]\n{SETUP.format(repository=repository)}\n'
     text = _HEADER.sub(lambda _: HEADER, notebook.text())
-    text = _BADGE_LINE.sub(lambda _: f"# {badge(repository, notebook)}", text)
+    text = _BADGE_LINE.sub(lambda _: f"# {badges(repository, notebook)}", text)
     return _SETUP_CELL.sub(lambda _: cell, text)
 
 
@@ -643,7 +650,7 @@ def _with_table(readme: str, root: Path) -> str:
             f"| [{title[1] if title else notebook.name}]({notebook.address}) "
             f"| {f'{seconds[0]} s' if seconds else ''} "
             f"| {doing[0].replace('minutes', 'min') if doing else ''} "
-            f"| {len(exercises(text)) or ''} | {badge(address, notebook)} |"
+            f"| {len(exercises(text)) or ''} | {badges(address, notebook)} |"
         )
     table = "\n".join(rows)
     return f"{before}{begin}\n{table}\n{end}{after}"

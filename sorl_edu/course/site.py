@@ -222,7 +222,7 @@ def _as_page(notebook: NotebookNode, file: Path, root: Path, repository: str) ->
             cell.source = _BADGE.sub(r"[Open in Colab](\1)", cell.source)
             cell.source = _linked(cell.source, file, root, repository)
         elif "setup" in cell.metadata.get("tags", ()):
-            cell.metadata.tags.append("hide-input")
+            cell.metadata.tags.append("remove-cell")  # a page installs nothing
         for output in cell.get("outputs", ()):
             for widget in [kind for kind in output.get("data", {}) if "widget-view" in kind]:
                 del output.data[widget]

@@ -17,7 +17,7 @@ body { max-width: 1000px; }
 h1 { font-size: 1.2rem; }
 form { display: flex; flex-wrap: wrap; gap: 0.5rem 2rem; }
 label { display: flex; align-items: center; gap: 0.5rem; }
-input[type=range] { width: 14rem; }
+input[type=range] { width: 14rem; max-width: 45vw; }
 output { min-width: 3rem; }
 figure { margin: 0.5rem 0; }
 .scroll { overflow-x: auto; }
