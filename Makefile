@@ -3,13 +3,13 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS := lab,test,grading
+EXTRAS := lab,test,grading,site
 BIN := $(VENV)/bin
 PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
 .PHONY: help demo lab notebooks check test test-lowest test-colab test-all goals audit fuzz mutation bench claims \
-  course-data robots style fast-tests
+  course-data robots site style fast-tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,7 @@ style: $(VENV)/.all
 	$(BIN)/python -m ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/oxlint
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 check: style ## check style, imports, notebooks, lessons and agents (two minutes)
 	$(BIN)/sorl-edu course check
@@ -88,6 +89,9 @@ course-data: $(PACKAGE) ## train and measure the agents that the notebooks show 
 
 robots: $(LAB) ## collect robots' data, train and measure agents on them (hours; resumes)
 	$(BIN)/python -m sorl_edu.experiments.robots
+
+site: $(VENV)/.all ## build the course as static pages, in build/site/html (minutes)
+	$(BIN)/python -m sorl_edu.course.site
 
 # From Python 3.13 on, ogbench is not among the requirements; pyproject.toml has the reason.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check

@@ -112,7 +112,8 @@ def test_the_constraints_of_test_lowest_are_the_lower_bounds():
         name: Version(bound) for name, bound in lowest.items() if name in constraints
     }
     # They don't run with the package.
-    tools = {"ruff", "oxlint", "hatchling", "nbclient", "playwright", "axe-playwright-python"}
+    tools = {"ruff", "oxlint", "check-jsonschema", "hatchling", "nbclient", "playwright"}
+    tools.add("axe-playwright-python")
     assert lowest.keys() - constraints.keys() == tools
 
 
@@ -167,7 +168,7 @@ def test_make_lists_its_targets_and_help_is_the_default():
     helped = make("help")
     assert helped.returncode == 0 and helped.stdout == make().stdout
     targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-lowest", "test-colab")
-    targets += ("test-all", "goals", "mutation", "bench", "claims", "course-data", "robots")
+    targets += ("test-all", "goals", "mutation", "bench", "claims", "course-data", "robots", "site")
     for target in targets:
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
@@ -183,13 +184,14 @@ def test_make_runs_what_is_there():
     for module in ("sorl_edu.experiments.course", "sorl_edu.course.pictures"):
         assert f"python -m {module}" in planned
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+    assert "python -m sorl_edu.course.site" in make("--dry-run", "site").stdout
     assert "jupyter lab" in make("--dry-run", "lab").stdout
     assert "tests/mutation.py" in make("--dry-run", "mutation").stdout
 
 
 def test_make_checks_the_style_then_the_imports_then_the_tests():
     planned = make("--dry-run", "test").stdout
-    steps = ("ruff check", "ruff format --check", "lint-imports", "oxlint")
+    steps = ("ruff check", "ruff format --check", "lint-imports", "oxlint", "check-jsonschema")
     steps += ("-m pytest -n 2 --durations=25",)
     places = [planned.index(step) for step in steps]
     assert places == sorted(places)
@@ -247,7 +249,7 @@ def test_make_refuses_an_old_python_with_a_sentence(tmp_path):
 FAKE_PYTHON = """
 if [ "$1" = -m ] && [ "$2" = venv ]; then
   mkdir -p .venv/bin
-  for program in python lint-imports oxlint; do
+  for program in python lint-imports oxlint check-jsonschema; do
     printf '#!/bin/sh\\necho "$@" >> asked\\n' > .venv/bin/$program
     chmod +x .venv/bin/$program
   done
@@ -271,11 +273,11 @@ def test_make_installs_once_and_again_when_pyproject_changes(tmp_path):
     assert asked("demo") == ["-m sorl_edu.experiments.demo"]
     assert installs("lab") == [".[lab]"]
     assert installs("demo") == []
-    assert installs("test") == [".[lab,test,grading]"]
+    assert installs("test") == [".[lab,test,grading,site]"]
     assert installs("demo") == installs("test") == installs("lab") == []
     changed = (tmp_path / ".venv" / ".all").stat().st_mtime + 10
     os.utime(tmp_path / "pyproject.toml", (changed, changed))
-    assert installs("demo") == [".[lab,test,grading]"]
+    assert installs("demo") == [".[lab,test,grading,site]"]
 
 
 def test_ci_runs_the_tests():
