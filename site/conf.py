@@ -1,6 +1,5 @@
 """Sphinx's settings for the course's site, which `make site` builds."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -11,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import docstrings
 
 import sorl_edu
+
+sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema does without, seconds sooner
 
 project = "sorl-edu"
 author = copyright = "The sorl-edu developers"
@@ -32,6 +33,7 @@ pygments_style, pygments_dark_style = "a11y-light", "a11y-dark"
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # exercises are headings of level 3, wherever they stand
 nb_execution_mode = "off"  # `sorl_edu.course.site` has run them
 nb_output_stderr = "remove"
 nb_merge_streams = True

@@ -1,6 +1,7 @@
 """What the docstrings and annotations are in the API reference."""
 
 import re
+import textwrap
 
 LITERAL = re.compile(r"(``.*?``|`[^`]+`)")
 ARXIV = re.compile(r"\barXiv (\d{4}\.\d{5})")
@@ -14,8 +15,8 @@ def as_restructured_text(app, what, name, thing, options, lines: list[str]) -> N
     An indented block after an empty line is code or a table, and stays as it is. In all other lines
     docutils finds no markup but names in backquotes, and papers are links.
     """
-    if what == "module":  # autodoc takes the indentation of all lines but the first away
-        lines[:] = [*(thing.__doc__ or "").splitlines(), ""]
+    if what == "module":
+        lines[:] = _paragraphs_of_code_indented(thing.__doc__ or "")
     changed, block = [], None
     for number, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
@@ -26,6 +27,19 @@ def as_restructured_text(app, what, name, thing, options, lines: list[str]) -> N
             changed += [" " * _indent_before(lines, number) + "::", ""]
         changed.append(line if block is not None else _prose(line))
     lines[:] = changed
+
+
+def _paragraphs_of_code_indented(text: str) -> list[str]:
+    """The lines of a module's docstring, where a paragraph that has indented lines is code.
+
+    autodoc has taken the indentation of all lines but the first away, as ruff's formatter does.
+    """
+    paragraphs = text.split("\n\n")
+    for i, paragraph in enumerate(paragraphs):
+        first, *rest = paragraph.split("\n")
+        if not first.startswith(" ") and any(line.startswith(" ") for line in rest):
+            paragraphs[i] = textwrap.indent(paragraph, "    ")
+    return "\n\n".join(paragraphs).split("\n")
 
 
 def short_types(app, what, name, thing, options, signature: str | None, returned: str | None):
@@ -52,5 +66,7 @@ def _indent_before(lines: list[str], number: int) -> int:
 def _prose(line: str) -> str:
     parts = LITERAL.split(line)
     for i in range(0, len(parts), 2):  # outside of backquotes
-        parts[i] = ARXIV.sub(r"`\g<0> <https://arxiv.org/abs/\1>`__", SPECIAL.sub(r"\\\1", parts[i]))
+        parts[i] = ARXIV.sub(
+            r"`\g<0> <https://arxiv.org/abs/\1>`__", SPECIAL.sub(r"\\\1", parts[i])
+        )
     return "".join(parts)

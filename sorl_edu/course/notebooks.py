@@ -634,7 +634,10 @@ def _ipynb_problems(notebook: Notebook) -> Iterator[str]:
 
 
 def _with_table(readme: str, root: Path) -> str:
-    """A README with the current table of notebooks between its marks, if it has them."""
+    """A README with the current table of notebooks between its marks, if it has them.
+
+    The badge below it is the workflow colab.yml's.
+    """
     begin, end = README_MARKS
     if begin not in readme or end not in readme:
         return readme
@@ -652,6 +655,9 @@ def _with_table(readme: str, root: Path) -> str:
             f"| {doing[0].replace('minutes', 'min') if doing else ''} "
             f"| {len(exercises(text)) or ''} | {badges(address, notebook)} |"
         )
+    runs = f"{address}/actions/workflows/colab.yml"
+    weekly = f"{address.replace('github.com', 'raw.githubusercontent.com')}/badges/colab.svg"
+    rows += ["", f"[![When the notebooks last ran in Colab, and how]({weekly})]({runs})"]
     table = "\n".join(rows)
     return f"{before}{begin}\n{table}\n{end}{after}"
 

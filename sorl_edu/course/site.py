@@ -2,8 +2,8 @@
 
 The folder that is written has, beside each other:
 
-    executed   the notebooks with their outputs, kept until their text, the library or the data change
-    extra      the pages in frames: of the notebooks' explorers and playgrounds, and the front page's
+    executed   the notebooks with their outputs, kept until their text, library or data change
+    extra      the pages in frames: the notebooks' explorers and playgrounds, the front page's
     source     what Sphinx reads, in the repository's own layout, with the settings of site/conf.py
     html       the site, which any static host serves, and which loads nothing from another host
 """
@@ -98,7 +98,9 @@ def build(root: Path, to: Path, names: Sequence[str] = (), *, play: bool = True)
     shutil.copytree(root / "site", source)
     for notebook in chosen:
         made = executed(notebook, to, play=play)
-        _write_page(source / notebook.address, _as_page(made, root / notebook.address, root, repository))
+        _write_page(
+            source / notebook.address, _as_page(made, root / notebook.address, root, repository)
+        )
     _remove(pages, keep={*(notebook.name for notebook in chosen), "playground", "mujoco.js"})
     _front_page(pages / "playground", play)
     for page in PAGES:
@@ -232,7 +234,12 @@ def _as_page(notebook: NotebookNode, file: Path, root: Path, repository: str) ->
 def _reference(name: str) -> str:
     """The API reference of a module, or of a package with a section for each of its modules."""
     found = importlib.util.find_spec(name)
-    parts = [f"# {name}", AUTOMODULE.format(name=name, members="no-members" if found.submodule_search_locations else "members")]
+    parts = [
+        f"# {name}",
+        AUTOMODULE.format(
+            name=name, members="no-members" if found.submodule_search_locations else "members"
+        ),
+    ]
     for module in pkgutil.walk_packages(found.submodule_search_locations or (), f"{name}."):
         if not module.ispkg:
             parts += [f"## {module.name}", AUTOMODULE.format(name=module.name, members="members")]

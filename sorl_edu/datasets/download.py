@@ -1,9 +1,9 @@
 """Downloads of npz files that can be cut, resumed, and started by several processes at once.
 
-    hold the lock of the file, so that one process downloads and the others wait for its result
-    for each mirror:
-        append to FILE.part what it lacks, and try again when the transfer is cut
-        once the file is whole (its length, and the checksums inside), rename FILE.part to FILE
+hold the lock of the file, so that one process downloads and the others wait for its result
+for each mirror:
+    append to FILE.part what it lacks, and try again when the transfer is cut
+    once the file is whole (its length, and the checksums inside), rename FILE.part to FILE
 """
 
 from __future__ import annotations

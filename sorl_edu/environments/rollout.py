@@ -1,9 +1,9 @@
 """Roll-outs: one policy in many environments, stepped in lock-step.
 
-    reset every environment of a batch to its episode's seed
-    until every episode has ended:
-        decision = policy(observations, key of this step)        # one call for the whole batch
-        step the environments whose episodes still run
+reset every environment of a batch to its episode's seed
+until every episode has ended:
+    decision = policy(observations, key of this step)        # one call for the whole batch
+    step the environments whose episodes still run
 """
 
 from __future__ import annotations

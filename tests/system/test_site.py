@@ -1,0 +1,369 @@
+"""The site of a small course: its links, its pages in a browser, and the library's reference."""
+
+import contextlib
+import functools
+import gzip
+import http.server
+import json
+import pkgutil
+import re
+import shutil
+import threading
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+import tiny_course
+
+for needed in ("sphinx", "furo", "myst_nb", "latex2mathml", "jupytext", "nbclient"):
+    pytest.importorskip(needed, reason="make test installs it")
+
+import sorl_edu  # noqa: E402
+from sorl_edu.course import notebooks, site  # noqa: E402
+from sorl_edu.course.build import without_solutions  # noqa: E402
+from sorl_edu.errors import ConfigError  # noqa: E402
+from sorl_edu.plotting.style import DARK  # noqa: E402
+from sorl_edu.widgets.playground import physics  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+LESSON, ASSIGNMENT = "notebooks/00_welcome.html", "notebooks/assignments/A1_halves.html"
+LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
+CELLS = """
+# %% [markdown]
+# The [terms](GLOSSARY.md), [the course's folder](../notebooks), and $a_t = \\frac{1}{2} a_0$.
+
+# %%
+from sorl_edu import plotting
+
+plotting.method_diagram()
+
+# %%
+from sorl_edu.course import shipped
+from sorl_edu.widgets import Playground
+
+agent, state, info = shipped.agent("narrow")
+Playground(agent, state, info.environment, place=(20, 16))  # near the goal
+"""
+
+
+@dataclass(frozen=True)
+class Built:
+    root: Path
+    to: Path
+    plays: bool
+
+    @property
+    def html(self) -> Path:
+        return self.to / "html"
+
+    def pages(self) -> list[str]:
+        return sorted(file.relative_to(self.html).as_posix() for file in self.html.rglob("*.html"))
+
+    def text(self, page: str) -> str:
+        return (self.html / page).read_text(encoding="utf-8")
+
+    def parsed(self, page: str) -> "Page":
+        page = Page(self.text(page))
+        page.close()
+        return page
+
+
+class Page(HTMLParser):
+    """What a page loads, where its links lead, and the places in it that links lead to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads, self.links, self.places = [], [], {"", "top"}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.places |= {given.get("id"), given.get("name")}
+        if tag == "a" and "href" in given:
+            self.links.append(given["href"])
+        loads = given.get("rel") not in ("canonical", "next", "prev", "index", "search")
+        if tag in LOADED and loads and LOADED[tag] in given:
+            self.loads.append(given[LOADED[tag]])
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The site of a lesson and an assignment, beside the course's other pages."""
+    root, to = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("site")
+    assignment = tiny_course.make_assignment(root)
+    lesson = root / "notebooks" / "00_welcome.py"
+    (root / "notebooks" / "01_halves.py").rename(lesson)
+    (root / "notebooks" / "01_halves.ipynb").unlink()
+    with open(lesson, "a") as text:
+        text.write(CELLS)
+    notebooks.sync(root)
+    assert assignment.exists()
+    shutil.copytree(ROOT / "site", root / "site")
+    for page in site.PAGES:
+        (root / page).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / page, root / page)
+    shutil.copy(ROOT / "data" / "robots" / "cube_candidates.gif", root / "data" / "robots")
+    plays = False
+    with contextlib.suppress(ConfigError):
+        plays = bool(physics.mujoco_archive())
+    site.build(root, to, play=plays)
+    return Built(root, to, plays)
+
+
+@pytest.fixture(scope="module")
+def server(built):
+    """The address of a web server for the site."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *words):
+            pass
+
+    handler = functools.partial(Quiet, directory=built.html)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_every_link_leads_somewhere(built):
+    pages = {page: built.parsed(page) for page in built.pages()}
+    followed = 0
+    for page, parsed in pages.items():
+        for link in {*parsed.links, *parsed.loads}:
+            parts = urlsplit(urljoin(f"/{page}", link))
+            if parts.scheme:
+                continue
+            target = unquote(parts.path).removeprefix("/")
+            target = f"{target}index.html" if target.endswith("/") or not target else target
+            assert (built.html / target).is_file(), f"{page}: {link}"
+            if parts.fragment and target in pages:
+                assert unquote(parts.fragment) in pages[target].places, f"{page}: {link}"
+            followed += 1
+    assert followed > 1000
+    assert {"index.html", LESSON, ASSIGNMENT, "CHANGELOG.html", "api/agents.html"} <= pages.keys()
+    assert {"notebooks/GLOSSARY.html", "notebooks/INSTRUCTORS.html", "search.html"} <= pages.keys()
+    links = pages[LESSON].links
+    assert "GLOSSARY.html" in links and f"{tiny_course.ADDRESS}/tree/main/notebooks" in links
+
+
+def test_no_page_loads_anything_from_another_host(built):
+    for page in built.pages():
+        elsewhere = [link for link in built.parsed(page).loads if re.match(r"(\w+:)?//", link)]
+        assert not elsewhere, f"{page} loads {elsewhere}"
+    sheets = [*built.html.rglob("*.css")]
+    assert len(sheets) >= 3
+    for sheet in sheets:
+        text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(r"(url\(|@import)\s*[\"']?(\w+:)?//", text), sheet
+
+
+def test_an_assignment_has_no_solutions_and_a_lesson_has(built):
+    lesson, assignment = (re.sub(r"<[^>]+>", "", built.text(page)) for page in (LESSON, ASSIGNMENT))
+    assert "y = x / 2" in lesson
+    assert "y = x / 2" not in assignment and "y = 2 * x" not in assignment
+    assert "Halves" in assignment and "waits for you" in assignment
+    for page in built.pages():
+        assert page == LESSON or "y = x / 2" not in re.sub(r"<[^>]+>", "", built.text(page)), page
+
+
+def test_the_notebooks_have_their_outputs_and_nothing_else(built):
+    text = built.text(LESSON)
+    assert 'class="sorl-figure"' in text and text.count('class="sorl-page"') == 2
+    assert "pip" not in re.sub(r"<[^>]+>", "", text), "a page installs nothing"
+    assert "widget-view" not in text and "colab-badge" not in text
+    assert "<math" in text and "<mfrac>" in text
+    assert DARK in built.text("_static/site.css")
+
+
+def test_the_reference_has_shapes_equations_and_the_whole_library(built):
+    text = built.text("api/flow_matching.html")
+    words = re.sub(r"<[^>]+>", "", text).replace("&#39;", "'")
+    assert "noise: Float[Array, '*batch action']" in re.sub(r"\s+", " ", words)
+    assert "key: PRNGKeyArray" in words
+    assert "descend | v(a_t, t | o) - u |^2" in words
+    assert 'href="https://arxiv.org/abs/2210.02747"' in text
+    described = {parts["id"] for parts in map(re.Match.groupdict, identified(built))}
+    assert "sorl_edu.agents.sorl.SORL.q_weight" in described
+    assert "sorl_edu.widgets.playground.playground.Playground" in described
+    for module in ("flow_matching", "shortcut", "temporal_difference", "inference"):
+        source = (ROOT / "sorl_edu" / f"{module}.py").read_text()
+        for name in re.findall(r"^def ([a-z]\w*)", source, re.MULTILINE):
+            assert f"sorl_edu.{module}.{name}" in described
+    modules = {module.name for module in pkgutil.iter_modules(sorl_edu.__path__)}
+    assert modules - set(site.API) == {"cli", "course", "files", "programs", "progress"}
+
+
+def identified(built):
+    for page in built.pages():
+        if page.startswith("api/"):
+            yield from re.finditer(r'id="(?P<id>sorl_edu\.[\w.]+)"', built.text(page))
+
+
+def test_the_site_is_small(built, measured):
+    sizes = {
+        file.relative_to(built.html).as_posix(): len(gzip.compress(file.read_bytes()))
+        for file in built.html.rglob("*")
+        if file.is_file()
+    }
+    total = sum(sizes.values()) / 1e6
+    measured("site without the lessons, compressed", total, "MB")
+    assert total < 10, sorted(sizes.items(), key=lambda item: -item[1])[:10]
+    assert sum(name.endswith("mujoco.js") for name in sizes) == built.plays
+
+
+# ------------------------------------------------------------------------------------- in a browser
+
+
+@pytest.fixture
+def opened(browser, server):
+    """Opens a page of the site; its console must stay empty, and no other host be asked."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    said, asked = [], []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+
+    def opened(name: str):
+        page.goto(f"{server}/{name}")
+        return page
+
+    yield opened
+    page.close()
+    assert not said
+    assert all(url.startswith((server, "data:", "blob:")) for url in asked), asked
+
+
+PICTURE = """() => {
+  const canvases = [...document.querySelectorAll("canvas")].map(canvas => canvas.toDataURL());
+  return [...canvases, document.querySelector("img")?.src].join();
+}"""
+
+
+def test_every_page_opens_without_an_error(built, opened):
+    pages = [page for page in built.pages() if not page.startswith("widgets/")]
+    for name in pages:
+        page = opened(name)
+        assert page.locator("article").inner_text(), name
+        assert page.evaluate("document.documentElement.scrollWidth") == 1280, name
+
+
+@pytest.mark.parametrize("name", ["index.html", LESSON])
+def test_every_slider_moves_its_picture(opened, name):
+    page = opened(name)
+    frames = page.locator("iframe.sorl-page").all()
+    assert len(frames) == {"index.html": 1, LESSON: 2}[name]
+    for element in frames:
+        element.scroll_into_view_if_needed()
+        frame = element.element_handle().content_frame()
+        frame.wait_for_function(f"() => ({PICTURE})().length > 1000")
+        page.wait_for_function("frame => frame.offsetHeight > 250", arg=element.element_handle())
+        sliders = frame.locator("input[type=range]").all()
+        assert sliders
+        for slider in sliders:
+            before = frame.evaluate(PICTURE)
+            first = slider.get_attribute("min") == slider.input_value()
+            slider.press("End" if first else "Home")
+            frame.wait_for_function(f"before => ({PICTURE})() !== before", arg=before)
+
+
+def test_pages_in_frames_follow_the_theme_that_a_reader_chooses(opened):
+    page = opened(LESSON)
+    frame = page.frame_locator("iframe.sorl-page").first
+    page.locator("iframe.sorl-page").first.scroll_into_view_if_needed()
+    frame.locator("img").wait_for()
+    filters = []
+    for _ in range(3):
+        page.locator(".theme-toggle:visible").first.click()  # dark, light, and as the system's
+        page.wait_for_timeout(100)
+        filters.append(frame.locator("img").evaluate("image => getComputedStyle(image).filter"))
+    assert filters[1] == filters[2] == "none" and filters[0].startswith("invert")
+
+
+def test_the_search_finds_a_lesson_and_a_function(opened):
+    page = opened("search.html?q=halves")
+    page.get_by_role("link", name="Lesson 1. Halves").first.wait_for()
+    page = opened("search.html?q=self_consistency_target")
+    page.locator("#search-results li").first.wait_for()
+    assert "shortcut" in page.locator("#search-results").inner_text()
+
+
+def test_the_playground_of_a_lesson_plays(built, opened):
+    if not built.plays:
+        pytest.skip("MuJoCo's build for browsers is not here")
+    page = opened(LESSON)
+    frame = page.locator("iframe.sorl-page").nth(1)
+    frame.scroll_into_view_if_needed()
+    inside = frame.element_handle().content_frame()
+    inside.get_by_role("button", name="Play from the point").click()
+    inside.wait_for_function("() => document.body.innerText.includes('arrived')", timeout=60_000)
+
+
+# -------------------------------------------------------------------------- what is built, and when
+
+
+def test_a_notebook_runs_only_when_something_changed(built, monkeypatch):
+    (lesson,) = notebooks.find(built.root, ["0"])
+
+    def execute(*_, **__):
+        raise ConfigError("it runs")
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    kept = site.executed(lesson, built.to, play=built.plays)
+    assert any(cell.get("outputs") for cell in kept.cells)
+    text = lesson.text()
+    lesson.source.write_text(text.replace("numbers.", "some numbers."))
+    with pytest.raises(ConfigError, match="it runs"):
+        site.executed(lesson, built.to, play=built.plays)
+    lesson.source.write_text(text)
+
+
+def test_a_notebook_with_an_error_is_no_page(built, tmp_path, monkeypatch):
+    (lesson,) = notebooks.find(built.root, ["0"])
+    failure = notebooks.Failure(3, "1 / 0", "ZeroDivisionError: division by zero")
+    monkeypatch.setattr(
+        notebooks,
+        "execute",
+        lambda notebook, cells: notebooks.Execution(notebook, 1.0, (failure,), cells),
+    )
+    with pytest.raises(ConfigError, match="00_welcome has errors:\ncell 3, at `1 / 0`: Zero"):
+        site.executed(lesson, tmp_path)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "index.md").write_text("# A page\n\n[nowhere](missing.md)\n")
+    (tmp_path / "extra").mkdir()
+    with pytest.raises(ConfigError, match=r"Sphinx can't build the site:[\s\S]*missing\.md"):
+        site._sphinx(ROOT / "site", tmp_path / "source", tmp_path)
+
+
+def test_all_assignments_of_the_course_lose_their_solutions():
+    for notebook in notebooks.find(ROOT, ["A1", "A2", "A3"]):
+        cells = notebooks.parsed(notebook.text())
+        without_solutions(cells)
+        left = json.dumps([cell.source for cell in cells.cells])
+        for exercise in notebooks.exercises(notebook.text()):
+            assert exercise.solution and json.dumps(exercise.solution)[1:-1] not in left
+
+
+def test_the_toctree_has_every_page_of_the_reference():
+    listed = re.findall(r"^(\w+) <\1>$", (ROOT / "site" / "api" / "index.md").read_text(), re.M)
+    assert listed == list(site.API)
+
+
+def test_the_command_builds_what_it_names(monkeypatch, capsys, tmp_path):
+    asked = []
+
+    def build(*words, **play):
+        asked.append((words, play))
+        return tmp_path
+
+    monkeypatch.setattr(site, "build", build)
+    site.main(["--root", str(ROOT), "--out", str(tmp_path), "--no-play", "5"])
+    assert asked == [((ROOT, tmp_path, ["5"]), {"play": False})]
+    assert f"{tmp_path} has index.html" in capsys.readouterr().out
