@@ -39,7 +39,7 @@ def _paragraphs_of_code_indented(text: str) -> list[str]:
         first, *rest = paragraph.split("\n")
         if not first.startswith(" ") and any(line.startswith(" ") for line in rest):
             paragraphs[i] = textwrap.indent(paragraph, "    ")
-    return "\n\n".join(paragraphs).split("\n")
+    return [*"\n\n".join(paragraphs).split("\n"), ""]
 
 
 def short_types(app, what, name, thing, options, signature: str | None, returned: str | None):
