@@ -31,7 +31,9 @@ from sorl_edu.course.notebooks import Notebook
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.errors import check
 from sorl_edu.files import atomic_write
-from sorl_edu.widgets import Explorer, Playground
+from sorl_edu.widgets import Explorer, Playground, RobotPlayground
+from sorl_edu.widgets.page import document
+from sorl_edu.widgets.playground.packages import MUJOCO, THREE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -101,8 +103,10 @@ def build(root: Path, to: Path, names: Sequence[str] = (), *, play: bool = True)
         _write_page(
             source / notebook.address, _as_page(made, root / notebook.address, root, repository)
         )
-    _remove(pages, keep={*(notebook.name for notebook in chosen), "playground", "mujoco.js"})
+    packages = {MUJOCO.script, THREE.script}
+    _remove(pages, keep={*(notebook.name for notebook in chosen), "playground", "robot"} | packages)
     _front_page(pages / "playground", play)
+    _arm(pages / "robot", play)
     for page in PAGES:
         if (root / page).exists():
             text = (root / page).read_text(encoding="utf-8")
@@ -176,7 +180,7 @@ def show_pages(folder: Path, address: str, *, play: bool) -> None:
 
     def playground_page(playground: Playground) -> str:
         name = f"{next(number)}/index.html"
-        _write_playground(playground, (folder / name).parent, "../../mujoco.js", play)
+        _write_playground(playground, (folder / name).parent, "../..", play)
         return name
 
     def framed(write_page: Callable[..., str]) -> Callable[..., None]:
@@ -191,10 +195,10 @@ def show_pages(folder: Path, address: str, *, play: bool) -> None:
     formatter.for_type(Playground, framed(playground_page))
 
 
-def _write_playground(playground: Playground, folder: Path, physics_at: str, play: bool) -> None:
+def _write_playground(playground: Playground, folder: Path, packages_in: str, play: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if play:
-        playground.to_folder(folder, physics_at=physics_at)
+        playground.to_folder(folder, packages_in=packages_in)
     else:
         playground.to_html(folder / "index.html")
 
@@ -202,7 +206,18 @@ def _write_playground(playground: Playground, folder: Path, physics_at: str, pla
 def _front_page(folder: Path, play: bool) -> None:
     """The playground of the front page, with lesson 0's agent."""
     agent, state, info = shipped.agent("narrow")
-    _write_playground(Playground(agent, state, info.environment), folder, "../mujoco.js", play)
+    _write_playground(Playground(agent, state, info.environment), folder, "..", play)
+
+
+def _arm(folder: Path, play: bool) -> None:
+    """The page of lesson 6's arm, which is there to play."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if play:
+        agent, state, info = shipped.robot("cube", 2)
+        RobotPlayground(agent, state, info.environment).to_folder(folder, packages_in="..")
+    else:
+        said = "<p>This copy of the site was built without physics.</p>\n"
+        _write_page(folder / "index.html", document("The arm", "", said, ""))
 
 
 def _digest(notebook: Notebook, play: bool) -> str:

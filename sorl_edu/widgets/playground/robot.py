@@ -73,26 +73,31 @@ class RobotPlayground:
             "physics": dataclasses.asdict(physics),
             "shapes": [_shape(shape) for shape in arm_shapes(environment, RESOLUTION)],
             "starts": [{"qpos": s.qpos.tolist(), "qvel": s.qvel.tolist()} for s in starts],
-            "scripts": {"mujoco": MUJOCO.script, "three": THREE.script},
             "colours": colours(),
             "sliders": {"steps": list(STEPS), "candidates": list(CANDIDATES)},
             "start": {"steps": int(steps), "candidates": int(candidates)},
         }
 
-    def to_folder(self, folder: str | Path) -> Path:
+    def to_folder(self, folder: str | Path, *, packages_in: str = ".") -> Path:
         """Writes the page, as a folder that any web server serves; returns the page's file.
 
         index.html is the page, which a browser also opens from a disk. Beside it lie mujoco.js with
         the physics (14 MB) and three.js (2 MB), which draws.
 
+        Args:
+            folder: the folder, which is made.
+            packages_in: as for `Playground.to_folder`.
+
         Raises:
             ConfigError: a package can't be fetched with npm.
         """
         for package in (MUJOCO, THREE):
-            write_script(package, folder)
+            write_script(package, Path(folder) / packages_in)
+        scripts = {"mujoco": f"{packages_in}/{MUJOCO.script}"}
+        scripts["three"] = f"{packages_in}/{THREE.script}"
         file = Path(folder) / "index.html"
         with atomic_write(file) as temporary:
-            text = page(self.title, self._file, self._given, ROBOT)
+            text = page(self.title, self._file, self._given | {"scripts": scripts}, ROBOT)
             temporary.write_text(text, encoding="utf-8")
         return file
 
