@@ -11,6 +11,7 @@ The folder that is written has, beside each other:
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import html
 import importlib.util
@@ -51,6 +52,8 @@ PAGES = (
 WIDGETS = "widgets"
 """The folder of the pages in frames, on the site."""
 FRONT = f"{WIDGETS}/playground/index.html"
+MAX_BYTES = 25_000_000
+"""The most that a site may have, compressed."""
 LIBRARY = Path(__file__).resolve().parents[1]
 API = (
     *("flow_matching", "shortcut", "temporal_difference", "inference", "networks"),
@@ -91,7 +94,7 @@ def build(root: Path, to: Path, names: Sequence[str] = (), *, play: bool = True)
     Raises:
         ConfigError: `root` is not the repository's folder, or there is no such notebook; a notebook
             fails; the physics can't be fetched; Sphinx finds something wrong, such as a link that
-            leads nowhere.
+            leads nowhere; the site is larger than `MAX_BYTES`.
     """
     root, to = root.resolve(), to.resolve()
     chosen, repository = notebooks.find(root, names), notebooks.repository(root)
@@ -114,7 +117,9 @@ def build(root: Path, to: Path, names: Sequence[str] = (), *, play: bool = True)
             _copy_pictures(text, root / page, source / page)
     for name in API:
         _write_page(source / "api" / f"{name}.md", _reference(f"sorl_edu.{name}"))
-    return _sphinx(root / "site", source, to)
+    built = _sphinx(root / "site", source, to)
+    check_size(built)
+    return built
 
 
 def executed(notebook: Notebook, to: Path, *, play: bool = True) -> NotebookNode:
@@ -301,6 +306,21 @@ def _sphinx(settings: Path, source: Path, to: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     check(done.returncode == 0, f"Sphinx can't build the site:\n{done.stdout}{done.stderr}")
     return built
+
+
+def compressed(folder: Path) -> int:
+    """The bytes of all files in a folder as a web server sends them, each compressed."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sum(len(gzip.compress(file.read_bytes())) for file in files)
+
+
+def check_size(folder: Path) -> None:
+    """Raises ConfigError if a site has more than `MAX_BYTES` compressed."""
+    found = compressed(folder)
+    check(
+        found <= MAX_BYTES,
+        f"the site has {found / 1e6:.1f} MB compressed, more than {MAX_BYTES / 1e6:.0f}",
+    )
 
 
 def _write_page(file: Path, text: str) -> None:

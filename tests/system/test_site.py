@@ -203,16 +203,20 @@ def identified(built):
             yield from re.finditer(r'id="(?P<id>sorl_edu\.[\w.]+)"', built.text(page))
 
 
-def test_the_site_is_small(built, measured):
+def test_the_site_is_small(built, measured, monkeypatch):
     sizes = {
         file.relative_to(built.html).as_posix(): len(gzip.compress(file.read_bytes()))
         for file in built.html.rglob("*")
         if file.is_file()
     }
-    total = sum(sizes.values()) / 1e6
-    measured("site without the lessons, compressed", total, "MB")
-    assert total < 10, sorted(sizes.items(), key=lambda item: -item[1])[:10]
+    total = sum(sizes.values())
+    measured("site without the lessons, compressed", total / 1e6, "MB")
+    assert total < 10e6, sorted(sizes.items(), key=lambda item: -item[1])[:10]
     assert sum(name.endswith("mujoco.js") for name in sizes) == built.plays
+    assert site.compressed(built.html) == total
+    monkeypatch.setattr(site, "MAX_BYTES", total - 1)
+    with pytest.raises(ConfigError, match=rf"the site has {total / 1e6:.1f} MB compressed"):
+        site.check_size(built.html)
 
 
 # ------------------------------------------------------------------------------------- in a browser
