@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 from docutils import nodes
-from latex2mathml.converter import convert
 
 sys.path.insert(0, str(Path(__file__).parent))
 import docstrings
@@ -25,6 +24,9 @@ html_favicon = "static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_js_files = ["frames.js"]
+if tags.has("katex"):  # Sphinx's own name: whether `make site` has fetched it
+    html_css_files += ["katex.min.css"]
+    html_js_files += ["katex.min.js", "formulas.js"]
 html_copy_source = html_show_sourcelink = False  # the notebooks' outputs would be there twice
 html_show_sphinx = False
 html_theme_options = {"top_of_page_buttons": []}
@@ -51,14 +53,14 @@ python_maximum_signature_line_length = 80
 
 
 def math(translator, node: nodes.math) -> None:
-    """Formulas are MathML, made while the site is built: no script, no font, and read aloud."""
-    translator.body.append(convert(node.astext()))
+    """A formula as TeX, which KaTeX sets in the browser."""
+    translator.body.append(f'<span class="formula">{translator.encode(node.astext())}</span>')
     raise nodes.SkipNode
 
 
 def displayed_math(translator, node: nodes.math_block) -> None:
-    formula = convert(node.astext(), display="block")
-    translator.body.append(f'<div class="math" tabindex="0">{formula}</div>')
+    formula = translator.encode(node.astext())
+    translator.body.append(f'<div class="formula" tabindex="0">{formula}</div>')
     raise nodes.SkipNode
 
 
@@ -68,8 +70,8 @@ def skip(app, what, name, thing, skipped: bool, options) -> bool | None:
 
 
 def setup(app) -> None:
-    app.add_html_math_renderer("mathml", (math, None), (displayed_math, None))
-    app.config.html_math_renderer = "mathml"
+    app.add_html_math_renderer("katex", (math, None), (displayed_math, None))
+    app.config.html_math_renderer = "katex"
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", docstrings.as_restructured_text, priority=100)
     app.connect("autodoc-process-signature", docstrings.short_types)

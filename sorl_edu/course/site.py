@@ -15,12 +15,14 @@ import gzip
 import hashlib
 import html
 import importlib.util
+import io
 import itertools
 import pkgutil
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +36,7 @@ from sorl_edu.errors import check
 from sorl_edu.files import atomic_write
 from sorl_edu.widgets import Explorer, Playground, RobotPlayground
 from sorl_edu.widgets.page import document
-from sorl_edu.widgets.playground.packages import MUJOCO, THREE
+from sorl_edu.widgets.playground.packages import MUJOCO, THREE, Package, archive
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -52,6 +54,13 @@ PAGES = (
 WIDGETS = "widgets"
 """The folder of the pages in frames, on the site."""
 FRONT = f"{WIDGETS}/playground/index.html"
+KATEX = Package(
+    name="katex",
+    version="0.19.1",
+    sha256="24da5a599eb2fcede2e270b99a6ff48bca816beecc95feeb84e8cccbd1bb34fd",
+    files=("katex.min.js", "katex.min.css"),
+    script="katex.min.js",
+)
 MAX_BYTES = 25_000_000
 """The most that a site may have, compressed."""
 LIBRARY = Path(__file__).resolve().parents[1]
@@ -86,14 +95,14 @@ def build(root: Path, to: Path, names: Sequence[str] = (), *, play: bool = True)
         root: the repository's folder.
         to: the folder to write to.
         names: the notebooks, see `notebooks.find`; all lessons and assignments unless given.
-        play: whether playgrounds play. Their physics are then fetched with npm.
+        play: whether playgrounds play, and formulas are set. npm then fetches MuJoCo and KaTeX.
 
     Returns:
         the folder of the site.
 
     Raises:
         ConfigError: `root` is not the repository's folder, or there is no such notebook; a notebook
-            fails; the physics can't be fetched; Sphinx finds something wrong, such as a link that
+            fails; npm can't fetch something; Sphinx finds something wrong, such as a link that
             leads nowhere; the site is larger than `MAX_BYTES`.
     """
     root, to = root.resolve(), to.resolve()
@@ -117,6 +126,9 @@ def build(root: Path, to: Path, names: Sequence[str] = (), *, play: bool = True)
             _copy_pictures(text, root / page, source / page)
     for name in API:
         _write_page(source / "api" / f"{name}.md", _reference(f"sorl_edu.{name}"))
+    shutil.rmtree(to / "static", ignore_errors=True)
+    if play:
+        _write_katex(to / "static")
     built = _sphinx(root / "site", source, to)
     check_size(built)
     return built
@@ -296,13 +308,26 @@ def _copy_pictures(text: str, file: Path, copy: Path) -> None:
             shutil.copy(file.parent / link, copy.parent / link)
 
 
+def _write_katex(folder: Path) -> None:
+    """Writes KaTeX's script, its style sheet and its fonts, which set formulas in a browser."""
+    with tarfile.open(fileobj=io.BytesIO(archive(KATEX))) as opened:
+        for member in opened.getmembers():
+            name = member.name.removeprefix("package/dist/")
+            if name in KATEX.files or re.fullmatch(r"fonts/\w+-\w+\.woff2", name):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(opened.extractfile(member).read())
+
+
 def _sphinx(settings: Path, source: Path, to: Path) -> Path:
     """Runs Sphinx, which takes a warning for an error, and returns the folder of the site."""
     built = to / "html"
     shutil.rmtree(built, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--quiet", "--fresh-env"]
     command += ["-c", str(settings), "-d", str(to / "doctrees")]
-    command += ["-D", f"html_extra_path={to / 'extra'}", str(source), str(built)]
+    command += ["-D", f"html_extra_path={to / 'extra'}"]
+    if (to / "static").exists():
+        command += ["-t", "katex", "-D", f"html_static_path=static,{to / 'static'}"]
+    command += [str(source), str(built)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     check(done.returncode == 0, f"Sphinx can't build the site:\n{done.stdout}{done.stderr}")
     return built

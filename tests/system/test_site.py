@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import gzip
 import http.server
 import json
 import pkgutil
@@ -16,9 +15,13 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 import tiny_course
+from helpers import NODE, node
 
-for needed in ("sphinx", "furo", "myst_nb", "latex2mathml", "jupytext", "nbclient"):
+for needed in ("sphinx", "furo", "myst_nb", "jupytext", "nbclient"):
     pytest.importorskip(needed, reason="make test installs it")
+
+from markdown_it import MarkdownIt  # noqa: E402
+from mdit_py_plugins.dollarmath import dollarmath_plugin  # noqa: E402
 
 import sorl_edu  # noqa: E402
 from sorl_edu.course import notebooks, site  # noqa: E402
@@ -109,7 +112,7 @@ def built(tmp_path_factory):
     shutil.copy(ROOT / "data" / "robots" / "cube_candidates.gif", root / "data" / "robots")
     plays = False
     with contextlib.suppress(ConfigError):
-        plays = all(map(packages.archive, (packages.MUJOCO, packages.THREE)))
+        plays = all(map(packages.archive, (packages.MUJOCO, packages.THREE, site.KATEX)))
     site.build(root, to, play=plays)
     return Built(root, to, plays)
 
@@ -175,7 +178,7 @@ def test_the_notebooks_have_their_outputs_and_nothing_else(built):
     assert 'class="sorl-figure"' in text and text.count('class="sorl-page"') == 2
     assert "pip" not in re.sub(r"<[^>]+>", "", text), "a page installs nothing"
     assert "widget-view" not in text and "colab-badge" not in text
-    assert "<math" in text and "<mfrac>" in text
+    assert r'<span class="formula">a_t = \frac{1}{2} a_0</span>' in text
     assert DARK in built.text("_static/site.css")
 
 
@@ -204,16 +207,10 @@ def identified(built):
 
 
 def test_the_site_is_small(built, measured, monkeypatch):
-    sizes = {
-        file.relative_to(built.html).as_posix(): len(gzip.compress(file.read_bytes()))
-        for file in built.html.rglob("*")
-        if file.is_file()
-    }
-    total = sum(sizes.values())
+    total = site.compressed(built.html)
     measured("site without the lessons, compressed", total / 1e6, "MB")
-    assert total < 10e6, sorted(sizes.items(), key=lambda item: -item[1])[:10]
-    assert sum(name.endswith("mujoco.js") for name in sizes) == built.plays
-    assert site.compressed(built.html) == total
+    assert total < 10e6
+    assert len([*built.html.rglob("mujoco.js")]) == built.plays
     monkeypatch.setattr(site, "MAX_BYTES", total - 1)
     with pytest.raises(ConfigError, match=rf"the site has {total / 1e6:.1f} MB compressed"):
         site.check_size(built.html)
@@ -295,6 +292,18 @@ def test_the_search_finds_a_lesson_and_a_function(opened):
     assert "shortcut" in page.locator("#search-results").inner_text()
 
 
+def test_formulas_are_set_in_their_own_fonts(built, opened):
+    if not built.plays:
+        pytest.skip("KaTeX is not here")
+    page = opened(LESSON)
+    assert page.locator(".formula .katex").count() == 1
+    family = page.locator(".katex .mathnormal").first.evaluate(
+        "e => getComputedStyle(e).fontFamily"
+    )
+    assert family.startswith("KaTeX_Math")
+    assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('1em KaTeX_Math'))")
+
+
 def test_the_playground_of_a_lesson_plays(built, opened):
     if not built.plays:
         pytest.skip("MuJoCo's build for browsers is not here")
@@ -319,6 +328,32 @@ def test_the_arm_acts(built, opened):
 
 
 # -------------------------------------------------------------------------- what is built, and when
+
+
+@pytest.mark.skipif(NODE is None, reason="it takes node.js on the path")
+def test_every_formula_of_the_course_can_be_set(built, tmp_path):
+    if not built.plays:
+        pytest.skip("KaTeX is not here")
+    markdown = MarkdownIt().use(dollarmath_plugin)
+    formulas = [
+        token.content
+        for notebook in notebooks.find(ROOT)
+        for cell in notebooks.parsed(notebook.text()).cells
+        if cell.cell_type == "markdown"
+        for block in markdown.parse(cell.source)
+        for token in (block, *(block.children or ()))
+        if token.type in ("math_inline", "math_block")
+    ]
+    assert len(formulas) > 50
+    script = tmp_path / "set.mjs"
+    katex = str(built.to / "static" / "katex.min.js")
+    script.write_text(
+        "import { createRequire } from 'node:module'; import { readFileSync } from 'node:fs';\n"
+        f"const katex = createRequire(import.meta.url)({katex!r});\n"
+        "const set = JSON.parse(readFileSync(0)).map(f => katex.renderToString(f));\n"
+        "console.log(JSON.stringify(set.length));\n"
+    )
+    assert node(script, formulas) == len(formulas)
 
 
 def test_a_notebook_runs_only_when_something_changed(built, monkeypatch):
