@@ -8,6 +8,7 @@ SelfConsistencyExplorer       one jump of 2h against two of h, during training
 CriticExplorer                the Q landscape of a maze, during training
 Playground                    an agent's own networks in the browser, at a state that is dragged
 RobotPlayground               the same of a robot arm, which acts
+DrawYourOwn                   a distribution that the reader draws, learned in the browser
 """
 
 import lazy_loader
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "action_distribution": ["ActionDistributionExplorer"],
         "critic": ["CriticExplorer"],
+        "draw_your_own.draw_your_own": ["DrawYourOwn"],
         "explorer": ["Explorer"],
         "flow": ["FlowExplorer"],
         "frame": ["Parameter"],

@@ -160,7 +160,7 @@ class Playground:
 
         with contextlib.suppress(ImportError):  # the page needs no anywidget
             display(self.view())
-        display(HTML(_frame_html(self.title, self.to_html())))
+        display(HTML(frame_html(self.title, self.to_html())))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.title!r}: {self.environment})"
@@ -187,7 +187,7 @@ def colours() -> dict:
     }
 
 
-def _frame_html(title: str, text: str) -> str:
+def frame_html(title: str, text: str) -> str:
     """A page in a frame, which hides itself where the widget is on display."""
     areas = ":is(.jp-OutputArea, #output-area)"  # of JupyterLab, and of Colab
     return (

@@ -75,9 +75,9 @@ try {
 
 
 def joined(names: Sequence[str] = PLAYGROUND) -> str:
-    """One ES module, which imports nothing, of all modules in order."""
+    """One ES module, which imports nothing, of all modules in order, by their paths from here."""
     text = "\n".join((FOLDER / f"{name}.mjs").read_text(encoding="utf-8") for name in names)
-    text = re.sub(r'^import [^;]*? from "\./[^"]*";\n', "", text, flags=re.MULTILINE)
+    text = re.sub(r'^import [^;]*? from "\.\.?/[^"]*";\n', "", text, flags=re.MULTILINE)
     return re.sub(r"^export (?=const|class|function|async)", "", text, flags=re.MULTILINE)
 
 
