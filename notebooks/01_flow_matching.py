@@ -58,7 +58,7 @@ from sorl_edu import flow_matching, plotting
 from sorl_edu.course.exercises import flow_matching as exercises
 from sorl_edu.datasets import toy
 from sorl_edu.networks import VelocityField
-from sorl_edu.widgets import FlowExplorer
+from sorl_edu.widgets import DrawYourOwn, FlowExplorer
 
 # %% [markdown]
 # ## 1. How does noise become data?
@@ -429,6 +429,30 @@ exercises.marginal_field(marginal_field)
 # perfectly.
 #
 # </details>
+
+# %% [markdown]
+# ## 6. Can it learn what you draw?
+#
+# Now the data are yours. Below, this lesson's network learns in your browser, with the loss of
+# section 2. For it to take seconds, there are fewer updates, and batches of 128. The four panels show
+# where the same noise ends after 1, 2, 4 and 8 steps while the field learns; the number above a panel
+# is the energy distance to your drawing.
+#
+# **Predict, then draw.** Press **Ring**, then **Train**. Where does a single step land? Does it come
+# nearer to the ring while the field learns? Then clear the drawing, and draw data for which one step
+# is nearly enough.
+#
+# > *my prediction:*
+
+# %%
+DrawYourOwn()
+
+# %% [markdown]
+# On the ring, a single step lands in the hole, where there are no data. Training does not mend this: the
+# single step ends further from the ring than it was with an untrained network, since the field now
+# knows the mean. With every doubling of the steps the samples come nearer, and eight steps find the
+# ring. One step does well only for a small cloud around its own mean, and even there its samples lie
+# closer together than the data.
 
 # %% [markdown]
 # ## Recap

@@ -57,7 +57,7 @@ from sorl_edu.course.exercises import shortcut as exercises
 from sorl_edu.flow_matching import flow_matching_loss, integrate_path
 from sorl_edu.networks import ShortcutField
 from sorl_edu.shortcut import at_step_size
-from sorl_edu.widgets import FlowExplorer, SelfConsistencyExplorer
+from sorl_edu.widgets import DrawYourOwn, FlowExplorer, SelfConsistencyExplorer
 
 # %% [markdown]
 # ## 1. What would a single step need to know?

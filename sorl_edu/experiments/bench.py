@@ -138,7 +138,8 @@ def bench_course(out: Path) -> list[dict]:
     """The time of notebooks (lessons in JupyterLab if there is Chromium) and of their sliders."""
     root = Path(__file__).parents[2]
     names = ("widgets/test_browser.py", "widgets/test_playground.py")
-    names += ("widgets/test_playground_physics.py", "course/test_notebooks.py")
+    names += ("widgets/test_playground_physics.py", "widgets/test_draw_your_own.py")
+    names += ("course/test_notebooks.py",)
     tests = [root / "tests" / name for name in names]
     if not all(test.exists() for test in tests):
         print("notebooks and sliders are not measured: they need a checkout of the repository")
@@ -156,18 +157,23 @@ def bench_course(out: Path) -> list[dict]:
     ]
 
 
-PLAYGROUND_PROMISES = {
+PAGE_PROMISES = {
     "playground, from opening to its first picture": (2.0, "at most"),
     "playground, drag to picture, m = 8, N = 32": (50.0, "at most"),
     "playground, drag to picture, m = 32, N = 256": (500.0, "at most"),
     "playground, Play at four settings": (60.0, "at least"),
+    "drawing, time to learn a flow in 1200 updates": (20.0, "at most"),
+    "drawing, time to learn a shortcut in 1200 updates": (20.0, "at most"),
+    "drawing, a flow's energy distance over the library's": (1.2, "at most"),
+    "drawing, a shortcut's energy distance over the library's": (1.2, "at most"),
 }
 
 
 def course_promise(what: str, unit: str) -> tuple[float | None, str]:
-    """The promise for what a test of notebooks or of the playground measured, if there is one."""
-    by_unit = None if what.startswith("playground") else {"s": 180.0, "ms": 100.0}.get(unit)
-    return PLAYGROUND_PROMISES.get(what, (by_unit, "at most"))
+    """The promise for what a test of notebooks or of pages measured, if there is one."""
+    is_page = what.startswith(("playground", "drawing"))
+    by_unit = None if is_page else {"s": 180.0, "ms": 100.0}.get(unit)
+    return PAGE_PROMISES.get(what, (by_unit, "at most"))
 
 
 def bench_paper_size(updates: int) -> list[dict]:

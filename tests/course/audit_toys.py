@@ -14,17 +14,22 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from helpers import node
 
 from sorl_edu import plotting, shortcut
 from sorl_edu.course.exercises import assignment1
 from sorl_edu.datasets import toy
 from sorl_edu.flow_matching import integrate, interpolate
 from sorl_edu.networks import VelocityField
+from sorl_edu.plotting.clouds import energy_distance
+from sorl_edu.widgets.draw_your_own.draw_your_own import UPDATES
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSON_1 = "notebooks/01_flow_matching.py"
 LESSON_2 = "notebooks/02_shortcut_models.py"
 A1 = "notebooks/assignments/A1_shortcut_models.py"
+LEARN = ROOT / "tests/widgets/draw_your_own/learn.mjs"
+CLOUD = 0.1  # the standard deviation of a small cloud
 POINT = (0.4, 0.15)  # lesson 1's red dot
 STEPS_1, STEPS_2 = (1, 2, 4, 8, 16, 32, 64, 128), (1, 2, 4, 8, 16, 32)
 
@@ -39,6 +44,36 @@ def defined(file: str, *definitions: str, one_seed: bool = False) -> dict:
             few = re.sub(r"(split\(jax\.random\.key\(\d\)), 5\)", r"\1, 1)", cell)
             exec(few if one_seed else cell, space)
     return space
+
+
+# ------------------------------------------------------------------ lessons 1 and 2, draw your own
+
+
+@functools.cache
+def learned(model: str, data: str, until: int = UPDATES) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What the page shows after `until` updates, of two networks: distances, and the samples.
+
+    Args:
+        model: "flow" or "shortcut".
+        data: a preset of the page, or "cloud".
+        until: the number of updates so far, at most `UPDATES`.
+
+    Returns:
+        the mean energy distance at 1, 2, 4 and 8 steps, and the first network's samples there.
+    """
+    rng = np.random.default_rng(0)
+    cloud = (np.array([0.3, 0.2]) + CLOUD * rng.normal(size=(800, 2))).ravel().tolist()
+    given = {"points": cloud} if data == "cloud" else {"preset": data}
+    given |= {"model": model, "updates": UPDATES, "until": until}
+    given["noise"] = rng.normal(size=1200).tolist()
+    distances = []
+    for seed in (1, 0):
+        found = node(LEARN, given | {"seed": seed})
+        points, *samples = (
+            jnp.reshape(jnp.asarray(flat), (-1, 2)) for flat in (found["points"], *found["samples"])
+        )
+        distances.append([float(energy_distance(ends, points)) for ends in samples])
+    return np.mean(distances, 0), [np.asarray(ends) for ends in samples]
 
 
 # ------------------------------------------------------------------------- lesson 1, closed forms

@@ -363,6 +363,33 @@ AUDIT = [
         lambda: toys.flow_distances()[0][-1] > toys.flow_distances()[1] + 0.01,
         trains=True,
     ),
+    Entry(
+        L1, "On the ring, a single step lands in the hole, where there are no data",
+        lambda: lengths_of(toys.learned("flow", "Ring")[1][0]).max() < 0.5,
+        trains=True,
+    ),
+    Entry(
+        L1, "the single step ends further from the ring than it was with an untrained network",
+        lambda: toys.learned("flow", "Ring")[0][0] > toys.learned("flow", "Ring", 0)[0][0] + 0.05,
+        trains=True,
+    ),
+    Entry(
+        L1, "With every doubling of the steps the samples come nearer, and eight steps find the "
+        "ring",
+        lambda: bool((np.diff(toys.learned("flow", "Ring")[0]) < -0.05).all())
+        and np.median(np.abs(lengths_of(toys.learned("flow", "Ring")[1][3]) - 0.75)) < 0.1,
+        trains=True,
+    ),
+    Entry(
+        L1, "One step does well only for a small cloud around its own mean",
+        lambda: toys.learned("flow", "cloud")[0][0] < toys.learned("flow", "Ring")[0][0] / 3,
+        trains=True,
+    ),
+    Entry(
+        L1, "even there its samples lie closer together than the data",
+        lambda: spread(toys.learned("flow", "cloud")[1][0]) < 0.7 * 2**0.5 * toys.CLOUD,
+        trains=True,
+    ),
     # ---- lesson 2
     Entry(
         L2, "The perfect shortcut fulfils this condition, and the velocity does not",
@@ -425,6 +452,21 @@ AUDIT = [
     Entry(
         L2, "A row needs three evaluations: two for the target, and one that learns",
         lambda: toys.network_evaluations_of_a_row() == 3,
+    ),
+    Entry(
+        L2, "After a quarter of the updates, eight steps of the shortcut are near the ring, and a "
+        "single step is not; at the end it is, too.",
+        lambda: toys.learned("shortcut", "Ring", toys.UPDATES // 4)[0][3] < 0.2
+        and toys.learned("shortcut", "Ring", toys.UPDATES // 4)[0][0] > 0.3
+        and toys.learned("shortcut", "Ring")[0][0] < 0.15,
+        trains=True,
+    ),
+    Entry(
+        L2, "The flow at one, two and even four steps is further from the ring than the shortcut "
+        "is at one, and at eight it is nearer.",
+        lambda: list(toys.learned("flow", "Ring")[0] > toys.learned("shortcut", "Ring")[0][0])
+        == [True, True, True, False],
+        trains=True,
     ),
     # ---- lesson 3
     Entry(

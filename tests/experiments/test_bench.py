@@ -12,6 +12,7 @@ import pandas as pd
 from sorl_edu.agents import SORL
 from sorl_edu.agents.agent import Network, encode
 from sorl_edu.experiments import bench
+from sorl_edu.widgets.draw_your_own.draw_your_own import UPDATES
 
 
 def test_operations_are_those_that_xla_counts():
@@ -77,12 +78,15 @@ def test_what_the_browser_measures_comes_with_its_promise(monkeypatch, tmp_path)
     assert bench.bench_course(tmp_path) == []
 
 
-def test_the_playground_has_promises_of_its_own():
+def test_pages_have_promises_of_their_own():
     drag = "playground, drag to picture, m = 8, N = 32"
     assert bench.course_promise(drag, "ms") == (50.0, "at most")
     play = "playground, Play at four settings"
     assert bench.course_promise(play, "environment steps/s") == (60.0, "at least")
     assert bench.course_promise("playground, one draw, m = 8, N = 32", "ms") == (None, "at most")
+    learned = f"drawing, time to learn a shortcut in {UPDATES} updates"
+    assert bench.course_promise(learned, "s") == (20.0, "at most")
+    assert bench.course_promise("drawing, another", "s") == (None, "at most")
     assert bench.course_promise("a lesson", "s") == (180.0, "at most")
 
 

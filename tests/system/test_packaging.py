@@ -52,9 +52,10 @@ def test_the_wheel_carries_the_package_its_types_and_its_data(wheel):
         (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
         assert "sorl-edu = sorl_edu.cli:program" in archive.read(entry_points).decode()
     assert {"sorl_edu/py.typed", "sorl_edu/agents/sorl.py"} <= names
-    playground = ROOT.glob("sorl_edu/widgets/playground/*.mjs")
-    modules = {str(path.relative_to(ROOT)) for path in playground}
+    scripts = [*ROOT.glob("sorl_edu/widgets/*/*.mjs"), *ROOT.glob("sorl_edu/widgets/*/*.css")]
+    modules = {str(path.relative_to(ROOT)) for path in scripts}
     assert {"sorl_edu/widgets/playground/agents.mjs"} <= modules <= names
+    assert {"sorl_edu/widgets/draw_your_own/style.css"} <= modules
     assert any(name.endswith("licenses/LICENSE") for name in names)
     stem = wheel.name.removesuffix("-py3-none-any.whl")
     tops = {name.split("/")[0] for name in names}

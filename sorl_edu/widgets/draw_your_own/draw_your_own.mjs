@@ -55,7 +55,7 @@ const MARKUP = `
 <p class="told" role="status"></p>`;
 
 const PANEL = `
-<figcaption><b></b> <span class="distance"></span></figcaption>
+<figcaption><b></b><span class="distance"></span></figcaption>
 <canvas role="img"></canvas>`;
 
 /**

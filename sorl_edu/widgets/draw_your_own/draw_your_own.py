@@ -9,30 +9,13 @@ from pathlib import Path
 from sorl_edu.errors import check
 from sorl_edu.files import atomic_write
 from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, SKY
-from sorl_edu.widgets.page import document
+from sorl_edu.widgets.draw_your_own.source import WORKER, page
 from sorl_edu.widgets.playground.playground import frame_html
-from sorl_edu.widgets.playground.source import FOLDER, PAGE_STYLE, joined, style
+from sorl_edu.widgets.playground.source import joined
 
-TRAINER = (
-    "random",
-    "networks",
-    *(f"../draw_your_own/{name}" for name in ("mlp", "losses", "training", "trainer")),
-)
-"""What trains, by the paths from the playground's folder; each imports from those before it."""
-WORKER = (*TRAINER, "../draw_your_own/worker")
-MODULES = (
-    *TRAINER,
-    "drawing",
-    "surroundings",
-    *(f"../draw_your_own/{name}" for name in ("sampling", "points", "draw_your_own")),
-)
 MODELS = ("flow", "shortcut")
 UPDATES = 1200
 TITLE = "Draw your own"
-START = """
-const given = JSON.parse(document.getElementById("given").textContent);
-mountDrawYourOwn(document.querySelector("main > div"), given);
-"""
 
 
 class DrawYourOwn:
@@ -85,9 +68,7 @@ class DrawYourOwn:
         Raises:
             ConfigError: the file's name does not end in .html.
         """
-        script = f'<script type="module">\n{joined(MODULES)}{START}</script>'
-        css = PAGE_STYLE + own_style()
-        text = document(self.title, css, "<div></div>\n", script, given=self._given)
+        text = page(self.title, self._given)
         if file is not None:
             check(Path(file).suffix == ".html", f"the page is saved as .html, not as '{file}'")
             with atomic_write(file) as temporary:
@@ -114,9 +95,3 @@ class DrawYourOwn:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._given['models']})"
-
-
-def own_style() -> str:
-    """The style sheet: the playground's, and what it lacks."""
-    own = FOLDER.with_name("draw_your_own") / "style.css"
-    return style() + own.read_text(encoding="utf-8")

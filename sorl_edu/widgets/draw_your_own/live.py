@@ -5,7 +5,7 @@ from __future__ import annotations
 import anywidget
 import traitlets
 
-from sorl_edu.widgets.draw_your_own.draw_your_own import MODULES, own_style
+from sorl_edu.widgets.draw_your_own.source import MODULES, style
 from sorl_edu.widgets.playground.source import joined
 
 
@@ -13,5 +13,5 @@ class DrawYourOwnWidget(anywidget.AnyWidget):
     """What `mountDrawYourOwn` is given, sent to the browser once."""
 
     _esm = joined((*MODULES, "../draw_your_own/widget"))
-    _css = own_style()
+    _css = style()
     given = traitlets.Dict().tag(sync=True)
