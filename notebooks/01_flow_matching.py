@@ -451,7 +451,7 @@ DrawYourOwn()
 # On the ring, a single step lands in the hole, where there are no data. Training does not mend this: the
 # single step ends further from the ring than it was with an untrained network, since the field now
 # knows the mean. With every doubling of the steps the samples come nearer, and eight steps find the
-# ring. One step does well only for a small cloud around its own mean, and even there its samples lie
+# ring. One step comes near only for a small cloud around its own mean, and even there its samples lie
 # closer together than the data.
 
 # %% [markdown]

@@ -444,6 +444,26 @@ plotting.distance_curves(
 # target moves towards the field that should move towards it. When you build a model of your own, switch each part off, over several seeds, and
 # look.
 #
+# ## 6. Can one step learn what you draw?
+#
+# Lesson 1's drawing is here again, with a second model to choose: the shortcut of section 3, which
+# learns in your browser with both losses and the EMA.
+#
+# **Predict, then draw.** Press **Ring**, then **Train**. Which panel is good first, and which last?
+# How many steps does the flow need to be nearer to the ring than the shortcut is at one step? Choose
+# the flow to find out, and then draw data of your own.
+#
+# > *my prediction:*
+
+# %%
+DrawYourOwn(["shortcut", "flow"])
+
+# %% [markdown]
+# The short steps learn first: they learn from the data, while a long jump can be right only when its
+# halves are. After a hundred updates, four and eight steps are nearer to the ring than one and two; at
+# the end all four are about as near. The flow at one, two and even four steps is further from the ring
+# than the shortcut is at one, and at eight it is nearer.
+#
 # ## Recap
 #
 # - A shortcut field $s(a_t, t, h)$ knows the step, and answers with the average velocity over it.
