@@ -540,6 +540,29 @@ def test_the_playground_answers_in_jupyterlab(notebook, measured):
     assert not notebook.errors
 
 
+def test_a_drawing_is_learned_in_jupyterlab(notebook):
+    if notebook.name != "01_flow_matching":
+        pytest.skip("once is enough")
+    page, root = notebook.page, notebook.page.locator(".sorl-draw-your-own")
+    root.scroll_into_view_if_needed()
+    root.get_by_role("button", name="Ring").click()
+    cells, before = page.locator(".jp-Cell").count(), root.locator(".count").inner_text()
+    root.locator("canvas.drawing").focus()
+    for key in ("Space", "ArrowUp", "a", "b", "x"):  # of JupyterLab, too
+        page.keyboard.press(key)
+    assert page.locator(".jp-Cell").count() == cells
+    assert (before, root.locator(".count").inner_text()) == ("2,000", "2,020")
+    root.get_by_role("button", name="Train").click()
+    learned = "root => root.drawYourOwn.shown?.done >= 50"
+    page.wait_for_function(learned, arg=root.element_handle())
+    root.get_by_role("button", name="Pause").click()
+    assert root.evaluate("root => root.drawYourOwn.trainer.port instanceof Worker")
+    if folder := os.environ.get("SORL_EDU_SCREENSHOTS"):
+        root.screenshot(path=f"{folder}/draw_in_jupyterlab.png")
+    assert not hindrances(page, ".sorl-draw-your-own")
+    assert not notebook.errors
+
+
 def test_jupyterlab_saves_the_notebook_and_leaves_its_text(notebook):
     if notebook.name != "99_halves":
         pytest.skip("once is enough")
