@@ -34,7 +34,7 @@ from sorl_edu.course.notebooks import Notebook
 from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.errors import check
 from sorl_edu.files import atomic_write
-from sorl_edu.widgets import Explorer, Playground, RobotPlayground
+from sorl_edu.widgets import DrawYourOwn, Explorer, Playground, RobotPlayground
 from sorl_edu.widgets.page import document
 from sorl_edu.widgets.playground.packages import MUJOCO, THREE, Package, archive
 
@@ -200,6 +200,11 @@ def show_pages(folder: Path, address: str, *, play: bool) -> None:
         _write_playground(playground, (folder / name).parent, "../..", play)
         return name
 
+    def drawing_page(drawing: DrawYourOwn) -> str:
+        name = f"{next(number)}.html"
+        drawing.to_html(folder / name)
+        return name
+
     def framed(write_page: Callable[..., str]) -> Callable[..., None]:
         def show(widget) -> None:
             source = f"{address}/{write_page(widget)}"
@@ -210,6 +215,7 @@ def show_pages(folder: Path, address: str, *, play: bool) -> None:
     formatter = get_ipython().display_formatter.ipython_display_formatter
     formatter.for_type(Explorer, framed(explorer_page))
     formatter.for_type(Playground, framed(playground_page))
+    formatter.for_type(DrawYourOwn, framed(drawing_page))
 
 
 def _write_playground(playground: Playground, folder: Path, packages_in: str, play: bool) -> None:
