@@ -115,8 +115,8 @@ def build(root: Path, to: Path, names: Sequence[str] = (), *, play: bool = True)
         _write_page(
             source / notebook.address, _as_page(made, root / notebook.address, root, repository)
         )
-    packages = {MUJOCO.script, THREE.script}
-    _remove(pages, keep={*(notebook.name for notebook in chosen), "playground", "robot"} | packages)
+    known = {notebook.name for notebook in notebooks.find(root)}  # others may be built next time
+    _remove(pages, keep=known | {"playground", "robot", MUJOCO.script, THREE.script})
     _front_page(pages / "playground", play)
     _arm(pages / "robot", play)
     for page in PAGES:

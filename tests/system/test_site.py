@@ -372,6 +372,13 @@ def test_a_notebook_runs_only_when_something_changed(built, monkeypatch):
     lesson.source.write_text(text)
 
 
+def test_a_page_of_a_notebook_that_is_gone_is_removed(tmp_path):
+    for name in ("00_welcome", "07_gone", "mujoco.js", "old.html"):
+        (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).touch()
+    site._remove(tmp_path, keep={"00_welcome", "mujoco.js"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00_welcome", "mujoco.js"]
+
+
 def test_a_notebook_with_an_error_is_no_page(built, tmp_path, monkeypatch):
     (lesson,) = notebooks.find(built.root, ["0"])
     failure = notebooks.Failure(3, "1 / 0", "ZeroDivisionError: division by zero")
