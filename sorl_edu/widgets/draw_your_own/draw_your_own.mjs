@@ -23,7 +23,7 @@ const MARKUP = `
   <label class="model" hidden>Learns: <select></select></label>
   <button type="button" class="train"></button>
   <button type="button" class="restart">New network</button>
-  <span class="quiet progress"></span>
+  <span class="quiet doing"></span>
 </div>
 <div class="parts">
   <div class="pictures">
@@ -39,7 +39,7 @@ const MARKUP = `
   <div class="course">
     <figure>
       <figcaption><b>Energy distance to your data</b> during training, a line for each number of
-        steps. Dotted: two samples of your data.</figcaption>
+        steps. Dotted: the chance level, that of two samples of your data.</figcaption>
       <canvas class="distances" role="img"></canvas>
     </figure>
     <div class="numbers">
@@ -48,7 +48,7 @@ const MARKUP = `
       <div><span>Time to train</span> <b class="seconds"></b></div>
       <div><span>Flow-matching loss</span> <b class="flow"></b></div>
       <div class="of-shortcut"><span>Self-consistency loss</span> <b class="consistency"></b></div>
-      <div><span>Two samples of the data</span> <b class="floor"></b></div>
+      <div><span>Chance level</span> <b class="floor"></b></div>
     </div>
   </div>
 </div>
@@ -362,6 +362,7 @@ class DrawYourOwn {
       ends.push({ y: points.at(-1)[1], label: plural(m, "step") });
     });
     context.setLineDash([]);
+    if (this.curves.length === 1) return; // no line yet to put a label to
     context.textBaseline = "middle";
     context.textAlign = "left";
     const x = to.x(this.curves.at(-1).done) + 6;
@@ -390,7 +391,7 @@ class DrawYourOwn {
     const train = this.find(".train");
     train.disabled = !this.canTrain;
     train.textContent = this.offer();
-    this.find(".progress").textContent = this.state();
+    this.find(".doing").textContent = this.state();
   }
 
   /** What the first button does. */

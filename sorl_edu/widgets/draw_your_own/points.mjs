@@ -11,7 +11,7 @@ const PRESET = 2000; // points
 
 /** Distributions of the lessons, by their names on the page: from random numbers to a point. */
 export const PRESETS = {
-  "Two moons": (u, z) => {
+  Moons: (u, z) => {
     const side = u() < 0.5 ? -1 : 1;
     const [x, y] = onCircle(0.6, Math.PI * u());
     return [side * (x - 0.3) + 0.03 * z(), side * (y - 0.15) + 0.03 * z()];
