@@ -101,9 +101,10 @@ class Case:
     def descend(self, gradient, updates):
         """The parameters after each update of Adam with gradient(i, params)."""
         optimizer = optax.adam(optax.cosine_decay_schedule(RATE, updates))
+        update = jax.jit(optimizer.update)
         params, state = self.params, optimizer.init(self.params)
         for i in range(updates):
-            change, state = optimizer.update(gradient(i, params), state)
+            change, state = update(gradient(i, params), state)
             params = optax.apply_updates(params, change)
             yield params
 

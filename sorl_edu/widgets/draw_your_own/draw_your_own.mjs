@@ -256,27 +256,26 @@ class DrawYourOwn {
   /** Samples of the newest snapshot, with breaths in which the browser answers the reader. */
   survey() {
     if (this.surveying !== null || this.waiting === null) return;
-    const snapshot = this.waiting;
+    const { done, layers } = this.waiting;
     this.waiting = null;
-    const found = { done: snapshot.done, clouds: [], distances: [] };
+    const found = { done, clouds: [], distances: [] };
     const next = () => {
-      const m = STEPS[found.clouds.length];
-      const cloud = sample(this.model, snapshot.layers, this.noise, m);
+      const cloud = sample(this.model, layers, this.noise, STEPS[found.clouds.length]);
       found.clouds.push(cloud);
       found.distances.push(energyDistance(cloud, this.data));
-      if (found.clouds.length < STEPS.length) {
-        this.surveying = setTimeout(next);
-        return;
-      }
-      this.surveying = null;
-      this.shown = found;
-      this.curves.push(found);
-      for (const older of this.curves.slice(0, -1)) older.clouds = null;
-      if (found.done === this.updates) this.tell();
-      this.request();
-      this.survey();
+      if (found.clouds.length < STEPS.length) this.surveying = setTimeout(next);
+      else this.show(found);
     };
     this.surveying = setTimeout(next);
+  }
+
+  show({ done, clouds, distances }) {
+    this.surveying = null;
+    this.shown = { done, clouds, distances };
+    this.curves.push({ done, distances });
+    if (done === this.updates) this.tell();
+    this.request();
+    this.survey();
   }
 
   // ------------------------------------------------------------------ what is drawn
@@ -317,8 +316,7 @@ class DrawYourOwn {
   drawPanel(panel, i, colours) {
     const canvas = panel.querySelector("canvas");
     const { context, to } = axes(canvas, colours);
-    const faint = 0.35;
-    context.globalAlpha = faint;
+    context.globalAlpha = 0.35;
     if (this.isStarted) cloudOf(context, to, this.data.values, colours.orange, 1.4);
     context.globalAlpha = 1;
     if (this.shown !== null) cloudOf(context, to, this.shown.clouds[i].values, colours.way, 1.6);
@@ -329,40 +327,20 @@ class DrawYourOwn {
 
   drawCurves(colours) {
     const canvas = this.find("canvas.distances");
-    const { context, width, height } = fit(canvas);
-    const text = Number.parseFloat(window.getComputedStyle(canvas).fontSize);
-    const box = { left: 3 * text, top: 0.6 * text };
-    Object.assign(box, { width: width - box.left - 5 * text, height: height - 2.6 * text });
+    canvas.ariaLabel = this.distancesInWords() || "No energy distances yet";
     const highest = Math.max(0.4, ...this.curves.flatMap(({ distances }) => distances));
-    const top = Math.ceil(5 * highest) / 5;
-    const to = projection([0, this.updates, 0, top], box);
-    context.font = `${text}px system-ui, sans-serif`;
-    context.fillStyle = colours.text;
-    const corners = [[0, top], [0, 0], [this.updates, 0]];
-    line(context, corners.map(([x, y]) => [to.x(x), to.y(y)]), colours.text, 1);
-    context.textBaseline = "middle";
-    context.textAlign = "right";
-    for (const y of [0, top / 2, top]) context.fillText(y.toFixed(1), to.x(0) - 5, to.y(y));
-    context.textBaseline = "top";
-    context.textAlign = "center";
-    for (const share of [0, 0.5, 1]) {
-      const label = share === 1 ? `${this.updates} updates` : String(share * this.updates);
-      context.fillText(label, to.x(share * this.updates), to.y(0) + 5);
-    }
+    const { context, to, text } = curveAxes(canvas, this.updates, highest, colours);
     if (this.curves.length === 0) return;
-    canvas.ariaLabel = this.distancesInWords();
     context.setLineDash([1, 4]);
-    const level = to.y(this.floor);
-    line(context, [[to.x(0), level], [to.x(this.updates), level]], colours.text, 1.5);
-    const ends = [];
-    STEPS.forEach((m, i) => {
+    const chance = [0, this.updates].map((done) => [to.x(done), to.y(this.floor)]);
+    line(context, chance, colours.text, 1.5);
+    if (this.curves.length === 1) return; // no line yet to put a label to
+    const ends = STEPS.map((m, i) => {
       const points = this.curves.map(({ done, distances }) => [to.x(done), to.y(distances[i])]);
       context.setLineDash(DASHES[i]);
       line(context, points, this.curveColours(colours)[i], 2);
-      ends.push({ y: points.at(-1)[1], label: plural(m, "step") });
+      return { label: plural(m, "step"), y: points.at(-1)[1] };
     });
-    context.setLineDash([]);
-    if (this.curves.length === 1) return; // no line yet to put a label to
     context.textBaseline = "middle";
     context.textAlign = "left";
     const x = to.x(this.curves.at(-1).done) + 6;
@@ -448,6 +426,30 @@ function axes(canvas, colours) {
   context.lineWidth = 1;
   context.strokeRect(to.x(-1), to.y(1), to.x(1) - to.x(-1), to.y(-1) - to.y(1));
   return { context, to };
+}
+
+/** Clears a canvas, and draws axes of updates and of distances from 0 on; its coordinates. */
+function curveAxes(canvas, updates, highest, colours) {
+  const { context, width, height } = fit(canvas);
+  const text = Number.parseFloat(window.getComputedStyle(canvas).fontSize);
+  const box = { left: 3 * text, top: 0.6 * text };
+  Object.assign(box, { width: width - box.left - 5 * text, height: height - 2.6 * text });
+  const top = Math.ceil(5 * highest) / 5;
+  const to = projection([0, updates, 0, top], box);
+  const corners = [[0, top], [0, 0], [updates, 0]];
+  line(context, corners.map(([x, y]) => [to.x(x), to.y(y)]), colours.text, 1);
+  context.font = `${text}px system-ui, sans-serif`;
+  context.fillStyle = colours.text;
+  context.textBaseline = "middle";
+  context.textAlign = "right";
+  for (const y of [0, top / 2, top]) context.fillText(y.toFixed(1), to.x(0) - 5, to.y(y));
+  context.textBaseline = "top";
+  context.textAlign = "center";
+  for (const x of [0, updates / 2, updates]) {
+    const label = x === updates ? `${x} updates` : String(x);
+    context.fillText(label, to.x(x), to.y(0) + 5);
+  }
+  return { context, to, text };
 }
 
 /** Points, x and y one after the other, as small discs. */
