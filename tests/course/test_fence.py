@@ -1,9 +1,11 @@
 """Answers run behind the system's fence: what they try is refused, and nothing of them is left."""
 
+import contextlib
 import hashlib
 import itertools
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -129,21 +131,31 @@ def test_nothing_outlives_its_grading(tmp_path, source):
         "time.sleep(0.5)\n"
         "return x / 2"
     )
-    report = graded(tmp_path, source, f"def answer(x):\n{indented(code)}", TWICE)
-    assert report.points == 3, report.as_text()
-    assert not alive(mark)
-    assert graded(tmp_path, source, HALF, TWICE).points == 3
+    with killed_afterwards(mark):
+        report = graded(tmp_path, source, f"def answer(x):\n{indented(code)}", TWICE)
+        assert report.points == 3, report.as_text()
+        assert not alive(mark)
+        assert graded(tmp_path, source, HALF, TWICE).points == 3
 
 
 def alive(mark):
-    """Whether a process has a mark in its command line."""
+    """The other processes that have a mark in their command line."""
+    found = []
     for command in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
+        with contextlib.suppress(OSError):  # it has ended
             if mark.encode() in command.read_bytes() and int(command.parent.name) != os.getpid():
-                return True
-        except OSError:
-            continue
-    return False
+                found.append(int(command.parent.name))
+    return found
+
+
+@contextlib.contextmanager
+def killed_afterwards(mark):
+    """What a broken fence leaves behind does not disturb what comes after."""
+    try:
+        yield
+    finally:
+        for process in alive(mark):
+            os.kill(process, signal.SIGKILL)
 
 
 GRADES = """
@@ -169,12 +181,13 @@ def test_a_grader_that_is_killed_takes_its_submission_with_it(tmp_path, source):
         env=os.environ | {"PYTHONPATH": str(LIBRARY.parent)},
         stderr=subprocess.DEVNULL,
     )
-    try:
-        wait_for(lambda: alive(mark))
-    finally:
-        grader.kill()
-        grader.wait()
-    wait_for(lambda: not alive(mark), seconds=20)
+    with killed_afterwards(mark):
+        try:
+            wait_for(lambda: alive(mark))
+        finally:
+            grader.kill()
+            grader.wait()
+        wait_for(lambda: not alive(mark), seconds=20)
 
 
 def wait_for(condition, seconds=120):
