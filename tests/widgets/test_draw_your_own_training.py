@@ -16,6 +16,7 @@ from sorl_edu.networks import ShortcutField, VelocityField
 from sorl_edu.shortcut import at_step_size, self_consistency_loss
 
 FOLDER = Path(__file__).with_name("draw_your_own")
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(NODE is None, reason="it takes node.js on the path")
 
 M, BATCH, RATE, TAU = 8, 50, 5e-3, 0.1
@@ -30,6 +31,18 @@ def test_the_tests_of_its_own_pass():
     assert len(tests) >= 2
     done = subprocess.run([NODE, "--test", *tests], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_settings_are_the_lessons():
+    settings = node(FOLDER / "settings.mjs", None)
+    assert settings.pop("batch") == 128
+    width = settings["hidden"][0]
+    assert settings == {"hidden": [width] * 3, "learningRate": 5e-3, "M": 8, "tau": 0.005}
+    for name, field in (("01_flow_matching", "Velocity"), ("02_shortcut_models", "Shortcut")):
+        lesson = (ROOT / "notebooks" / f"{name}.py").read_text()
+        assert f"{field}Field(({width}, {width}, {width}), action_dim=2)" in lesson
+        assert "optax.adam" in lesson and "cosine_decay_schedule(5e-3, updates)" in lesson
+    assert "M, network = 8," in lesson and "weight=1.0, tau=0.005" in lesson
 
 
 def layers_of(params):

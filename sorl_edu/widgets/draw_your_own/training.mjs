@@ -1,10 +1,10 @@
 // Training, as lessons 1 and 2 write it: Adam with a learning rate that falls as a cosine, a moving
 // average of the parameters, and a batch drawn from the points at each update.
 //
-// The backward pass is our own, and not @jax-js/jax's (version 0.1.25, in WebAssembly). At this size
-// (3 x 64, a batch of 128) a loss with its gradients takes both some 3 ms of one core, and theirs is
-// twice as fast from a batch of 256 on. But it is 570 kB beside our 20, must be fetched where a
-// notebook may have no network, and hides what a student can here read beside the lesson.
+// The backward pass is our own, and not @jax-js/jax's (version 0.1.25, in WebAssembly). In batches of
+// 128, a loss with its gradients took ours 3 to 6 ms of one core, and theirs 3 to 4; in batches of 256,
+// 8 and 4 to 5. But theirs is 570 kB beside our 15, must be fetched where a notebook may have no
+// network, and hides what a student can here read beside the lesson.
 
 import { normal, uniform } from "../playground/random.mjs";
 import { arrays, copied, initialised, zeros } from "./mlp.mjs";
