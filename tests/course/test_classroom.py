@@ -78,10 +78,13 @@ def test_a_student_without_one_notebook_of_the_assignment_is_told_of(tmp_path, s
     (tmp_path / "cy").mkdir()
     put(source, tmp_path / "dot" / "A1.ipynb", HALF, TWICE)
     (tmp_path / "dot" / "notes.ipynb").write_text("no notebook")
+    put(source, tmp_path / "eve" / "A1.ipynb")
+    put(source, tmp_path / "eve" / "hand_in" / "A1.ipynb", HALF, TWICE)
     found = {one.student: one for one in find_submissions(tmp_path, NUMBERS)}
     assert "more than one notebook" in found["ada"].problem
     assert "but answers.py" in found["ben"].problem and "but nothing" in found["cy"].problem
     assert found["dot"].notebook.name == "A1.ipynb"
+    assert found["eve"].notebook.parent.name == "hand_in"  # what was packed is what is handed in
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="no submissions"):
         find_submissions(tmp_path / "none", NUMBERS)

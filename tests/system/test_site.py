@@ -8,6 +8,7 @@ import pkgutil
 import re
 import shutil
 import threading
+import time
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -119,7 +120,13 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(built):
-    """The address of a web server for the site."""
+    with serving(built) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(built):
+    """The address of a web server for a site."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *words):
@@ -132,7 +139,8 @@ def server(built):
         server.shutdown()
 
 
-def test_every_link_leads_somewhere(built):
+def follow_links(built):
+    """Every page of a site by its name, whose links all lead somewhere, and their number."""
     pages = {page: built.parsed(page) for page in built.pages()}
     followed = 0
     for page, parsed in pages.items():
@@ -146,6 +154,11 @@ def test_every_link_leads_somewhere(built):
             if parts.fragment and target in pages:
                 assert unquote(parts.fragment) in pages[target].places, f"{page}: {link}"
             followed += 1
+    return pages, followed
+
+
+def test_every_link_leads_somewhere(built):
+    pages, followed = follow_links(built)
     assert followed > 1000
     assert {"index.html", LESSON, ASSIGNMENT, "CHANGELOG.html", "api/agents.html"} <= pages.keys()
     assert {"notebooks/GLOSSARY.html", "notebooks/INSTRUCTORS.html", "search.html"} <= pages.keys()
@@ -221,7 +234,13 @@ def test_the_site_is_small(built, measured, monkeypatch):
 
 @pytest.fixture
 def opened(browser, server):
-    """Opens a page of the site; no error may be in its console, and no other host be asked."""
+    with opening(browser, server) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def opening(browser, server):
+    """Opens pages of a site; no error may be in their console, and no other host be asked."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     said, asked = [], []
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -244,7 +263,15 @@ PICTURE = """() => {
 }"""
 
 
-def test_every_page_opens_without_an_error(built, opened):
+def picture_of(frame):
+    """What a frame shows; what WebGL draws can be read from the screen alone."""
+    if frame.locator("canvas.scene").count() == 0:
+        return frame.evaluate(PICTURE)
+    frame.page.wait_for_timeout(300)
+    return frame.locator("canvas.scene").screenshot()
+
+
+def open_every_page(built, opened):
     pages = [page for page in built.pages() if not page.startswith("widgets/")]
     for name in pages:
         page = opened(name)
@@ -252,23 +279,55 @@ def test_every_page_opens_without_an_error(built, opened):
         assert page.evaluate("document.documentElement.scrollWidth") == 1280, name
 
 
-@pytest.mark.parametrize("name", ["index.html", LESSON])
-def test_every_slider_moves_its_picture(opened, name):
-    page = opened(name)
-    frames = page.locator("iframe.sorl-page").all()
-    assert len(frames) == {"index.html": 1, LESSON: 2}[name]
+def test_every_page_opens_without_an_error(built, opened):
+    open_every_page(built, opened)
+
+
+def move_every_slider(page):
+    """Moves each slider of each frame, which must change its picture; the numbers of both."""
+    frames, moved = page.locator("iframe.sorl-page").all(), 0
     for element in frames:
         element.scroll_into_view_if_needed()
         frame = element.element_handle().content_frame()
         frame.wait_for_function(f"() => ({PICTURE})().length > 1000")
         page.wait_for_function("frame => frame.offsetHeight > 250", arg=element.element_handle())
-        sliders = frame.locator("input[type=range]").all()
-        assert sliders
-        for slider in sliders:
-            before = frame.evaluate(PICTURE)
-            first = slider.get_attribute("min") == slider.input_value()
-            slider.press("End" if first else "Home")
-            frame.wait_for_function(f"before => ({PICTURE})() !== before", arg=before)
+        for slider in frame.locator("input[type=range]").all():
+            before, at = picture_of(frame), slider.input_value()
+            slider.press("End" if slider.get_attribute("min") == at else "Home")
+            deadline = time.monotonic() + 30
+            while picture_of(frame) == before:
+                assert time.monotonic() < deadline, f"{page.url}: {slider.get_attribute('name')}"
+            moved += 1
+    return len(frames), moved
+
+
+@pytest.mark.parametrize(("name", "frames"), [("index.html", 1), (LESSON, 2)])
+def test_every_slider_moves_its_picture(opened, name, frames):
+    found, moved = move_every_slider(opened(name))
+    assert found == frames and moved >= 2 * frames - 1
+
+
+@pytest.mark.goals
+def test_the_whole_site_is_in_order(browser, measured):
+    """`make site`, and then all that the tests above try on a small one."""
+    start = time.monotonic()
+    site.build(ROOT, ROOT / "build" / "site")
+    measured(
+        "the whole site, notebooks executed where they had changed", time.monotonic() - start, "s"
+    )
+    start = time.monotonic()
+    site.build(ROOT, ROOT / "build" / "site")
+    measured("the whole site, from executed notebooks", time.monotonic() - start, "s")
+    whole = Built(ROOT, ROOT / "build" / "site", plays=True)
+    pages, followed = follow_links(whole)
+    with serving(whole) as address, opening(browser, address) as opened:
+        open_every_page(whole, opened)
+        with_frames = [name for name in pages if 'class="sorl-page"' in whole.text(name)]
+        counts = [move_every_slider(opened(name)) for name in with_frames]
+    frames, moved = (sum(count) for count in zip(*counts, strict=True))
+    for what, count in (("pages", len(pages)), ("links", followed), ("sliders", moved)):
+        measured(f"the whole site, {what}", count, "")
+    assert len(with_frames) >= 9 and frames >= 14 and moved >= 22
 
 
 def test_pages_in_frames_follow_the_theme_that_a_reader_chooses(opened):

@@ -253,8 +253,9 @@ class RobotPage {
   drawValues(colours) {
     const canvas = this.find("canvas.values");
     const { context, width, height } = fit(canvas);
-    const words = this.find("figure .pool");
-    words.textContent = this.agent.value === null ? "This agent has no critic." : "";
+    const hasCritic = this.agent.value !== null;
+    const words = hasCritic ? "They appear while the arm acts." : "This agent has no critic.";
+    this.find("figure .pool").textContent = this.values.length === 0 ? words : "";
     if (this.values.length === 0) return;
     const [low, high] = limitsOf(this.values.flat());
     const middle = (low + high) / 2;

@@ -1,6 +1,6 @@
 // The arm, the cube and its goal, drawn with three.js from the model's own shapes.
 
-const CAMERA = { position: [1.1, -0.6, 0.62], target: [0.36, 0, 0.17], angle: 38 };
+const CAMERA = { position: [1.3, -0.7, 0.75], target: [0.33, 0, 0.24], angle: 38 };
 const NEAR_GROUND = -0.001; // the floor, a little below z = 0, so that shapes on it show
 const DOT = 0.005; // radius of a dot, metres
 const LOWEST = 0.03; // of the view above the horizon, radians
