@@ -26,7 +26,7 @@ from sorl_edu.training.checkpoints import TRAINING_STATE, load_agent, read_metad
 
 DATASET = "pointmaze-medium-navigate-v0"
 TASK = "pointmaze-medium-navigate-singletask-v0"
-CUBE = ogbench.shipped_data() / "robots" / "cube_task1.safetensors"
+SCENE = ogbench.shipped_data() / "robots" / "scene_task1.safetensors"
 TINY = [
     *("--field.hidden", 8, "--batch-size", 16, "--log-every", 10, "--checkpoint-every", 10),
 ]
@@ -252,7 +252,7 @@ REFUSED = [
     ("playground missing.safetensors --out OUT", "there is no checkpoint missing.safetensors"),
     ("playground AGENT --out OUT --steps 3", "m is 3; it can be 1, 2, 4, 8, 16, 32"),
     ("playground AGENT --out OUT --candidates 500", "N is 500; it can be 1, 2, 3"),
-    (f"playground {CUBE} --out OUT", "is not a maze"),
+    (f"playground {SCENE} --out OUT", "is not a maze"),
     ("benchmark", "--out"),
     ("benchmark --out OUT --suite pointmase", "Did you mean pointmaze"),
     ("benchmark --out OUT --tasks cube-singel-play", "Did you mean cube-single-play"),
