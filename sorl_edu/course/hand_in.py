@@ -170,7 +170,7 @@ def _write(name: str, book: _Book, numbers: Sequence[str]) -> Path:
     text = json.dumps(content, indent=1)
     large = f"the notebook has {len(text):,} bytes, and the grader reads at most {MOST_BYTES:,}"
     check(len(text) <= MOST_BYTES, f"{large}: clear the outputs of cells that show much, {SAVE}")
-    path = book.folder / notebooks.HAND_IN / f"{name}.ipynb"
+    path = book.folder / notebooks.HAND_IN_FOLDER / f"{name}.ipynb"
     with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
         read_cells(beside, numbers)

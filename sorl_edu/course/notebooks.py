@@ -60,7 +60,7 @@ LANGUAGE = {
 """The language_info that JupyterLab writes into a notebook, except for the version of Python."""
 README_MARKS = "<!-- notebooks: written by `sorl-edu course sync` -->", "<!-- end of notebooks -->"
 TIME_LIMIT = 600  # seconds per cell
-HAND_IN = "hand_in"
+HAND_IN_FOLDER = "hand_in"
 """The folder, beside a notebook, of the file that its last cell packs."""
 
 # Without magics, so that the same text runs in a notebook, in a script and in a test.

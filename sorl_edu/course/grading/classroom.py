@@ -114,7 +114,7 @@ def _chosen(student: str, files: Sequence[Path], numbers: Sequence[str]) -> Subm
         return Submission(student, None, f"no .ipynb is submitted, but {what}")
     if len(books) > 1:
         ours = [book for book in books if _has_exercises(book, numbers)]
-        packed = [book for book in ours if book.parent.name == notebooks.HAND_IN]
+        packed = [book for book in ours if book.parent.name == notebooks.HAND_IN_FOLDER]
         ours = packed if len(packed) == 1 else ours
         if len(ours) != 1:
             listed = ", ".join(path.name for path in (ours or books)[:5])
