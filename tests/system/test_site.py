@@ -327,7 +327,7 @@ def test_the_whole_site_is_in_order(browser, measured):
     frames, moved = (sum(count) for count in zip(*counts, strict=True))
     for what, count in (("pages", len(pages)), ("links", followed), ("sliders", moved)):
         measured(f"the whole site, {what}", count, "")
-    assert len(with_frames) >= 9 and frames >= 14 and moved >= 22
+    assert len(with_frames) >= 8 and frames >= 14 and moved >= 24
 
 
 def test_pages_in_frames_follow_the_theme_that_a_reader_chooses(opened):
