@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,9 +71,7 @@ def arm_physics(environment: str) -> ArmPhysics:
         UnknownName: no such dataset.
         ConfigError: the name has no task, or is not cube-single's.
     """
-    env = _make(environment)
-    try:
-        reset(env, 0)
+    with _opened(environment) as env:
         bare, model = env.unwrapped, env.unwrapped.model
         joint = lambda name: int(model.joint(name).id)  # noqa: E731
         to_wrist = bare._T_pa
@@ -98,8 +97,6 @@ def arm_physics(environment: str) -> ArmPhysics:
             goal=bare.data.mocap_pos[mocap].tolist(),
             widths=(env.observation_space.shape[0], env.action_space.shape[0]),
         )
-    finally:
-        env.close()
 
 
 def start_states(environment: str, seeds: Sequence[int]) -> list[PhysicsState]:
@@ -108,15 +105,12 @@ def start_states(environment: str, seeds: Sequence[int]) -> list[PhysicsState]:
     Raises:
         UnknownName, ConfigError: as `arm_physics`.
     """
-    env = _make(environment)
-    try:
+    with _opened(environment) as env:
         states = []
         for seed in seeds:
             reset(env, seed)
             states.append(get_state(env))
         return states
-    finally:
-        env.close()
 
 
 def arm_shapes(environment: str, resolution: float) -> list[Shape]:
@@ -131,9 +125,7 @@ def arm_shapes(environment: str, resolution: float) -> list[Shape]:
     """
     import mujoco
 
-    env = _make(environment)
-    try:
-        reset(env, 0)
+    with _opened(environment) as env:
         model = env.unwrapped.model
         shapes = []
         for i in range(model.ngeom):
@@ -155,14 +147,19 @@ def arm_shapes(environment: str, resolution: float) -> list[Shape]:
                 )
             )
         return shapes
-    finally:
-        env.close()
 
 
-def _make(environment: str):
+@contextlib.contextmanager
+def _opened(environment: str) -> Iterator:
+    """The environment of a task of cube-single, after a reset."""
     dataset, env_id = parse_name(environment)
     check(dataset.startswith("cube-single-"), f"'{environment}' is not a task of cube-single")
-    return make_env(env_id)
+    env = make_env(env_id)
+    try:
+        reset(env, 0)
+        yield env
+    finally:
+        env.close()
 
 
 def _is_for_looking(model, geom: int) -> bool:

@@ -25,11 +25,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sorl_edu.errors import ConfigError, UnknownName, check
-from sorl_edu.files import atomic_write
 from sorl_edu.plotting.style import PHOTOGRAPH
 from sorl_edu.progress import progress_bar
 from sorl_edu.widgets.frame import CLICKABLE, Frame, Parameter, Region, still_html
-from sorl_edu.widgets.page import page
+from sorl_edu.widgets.page import page, save
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
@@ -184,9 +183,7 @@ class Explorer(ABC):
             f"the page is {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f}: keep fewer values",
         )
         if file is not None:
-            check(Path(file).suffix == ".html", f"the page is saved as .html, not as '{file}'")
-            with atomic_write(file) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            save(text, file)
         return text
 
     def view(self):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
+from sorl_edu.errors import check
+from sorl_edu.files import atomic_write
 from sorl_edu.plotting.style import DARK
 from sorl_edu.widgets.frame import DARK_PHOTOGRAPH, Frame, Region, photograph_html
 
@@ -94,6 +97,17 @@ def document(title: str, style: str, main: str, script: str, **given: dict) -> s
 </body>
 </html>
 """
+
+
+def save(text: str, file: str | Path) -> None:
+    """Writes a page to a file, atomically.
+
+    Raises:
+        ConfigError: the file's name does not end in .html.
+    """
+    check(Path(file).suffix == ".html", f"the page is saved as .html, not as '{file}'")
+    with atomic_write(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _json(values: dict) -> str:

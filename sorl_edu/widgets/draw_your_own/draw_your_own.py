@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sorl_edu.errors import check
-from sorl_edu.files import atomic_write
 from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, SKY
 from sorl_edu.widgets.draw_your_own.source import WORKER, page
+from sorl_edu.widgets.page import save
 from sorl_edu.widgets.playground.playground import frame_html
 from sorl_edu.widgets.playground.source import joined
 
@@ -70,9 +70,7 @@ class DrawYourOwn:
         """
         text = page(self.title, self._given)
         if file is not None:
-            check(Path(file).suffix == ".html", f"the page is saved as .html, not as '{file}'")
-            with atomic_write(file) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            save(text, file)
         return text
 
     def view(self):

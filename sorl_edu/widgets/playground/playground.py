@@ -13,9 +13,9 @@ import numpy as np
 from sorl_edu.agents.agent import Agent, State
 from sorl_edu.environments.mazes import maze_geometry, maze_physics
 from sorl_edu.errors import check
-from sorl_edu.files import atomic_write
 from sorl_edu.plotting.mazes import check_positions
 from sorl_edu.plotting.style import BLUE, ORANGE, SKY
+from sorl_edu.widgets.page import save
 from sorl_edu.widgets.playground.agents import agent_bytes
 from sorl_edu.widgets.playground.packages import MUJOCO, write_script
 from sorl_edu.widgets.playground.source import page
@@ -103,9 +103,7 @@ class Playground:
         """
         text = page(self.title, self._file, self._given)
         if file is not None:
-            check(Path(file).suffix == ".html", f"the page is saved as .html, not as '{file}'")
-            with atomic_write(file) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            save(text, file)
         return text
 
     def to_folder(self, folder: str | Path, *, packages_in: str = ".") -> Path:
@@ -133,8 +131,7 @@ class Playground:
             "physics": {"script": f"{packages_in}/{MUJOCO.script}", "xml": physics.xml},
         }
         file = Path(folder) / "index.html"
-        with atomic_write(file) as temporary:
-            temporary.write_text(page(self.title, self._file, given), encoding="utf-8")
+        save(page(self.title, self._file, given), file)
         return file
 
     def view(self):

@@ -11,7 +11,7 @@ import numpy as np
 from sorl_edu.agents.agent import Agent, State
 from sorl_edu.environments.arms import Shape, arm_physics, arm_shapes, start_states
 from sorl_edu.errors import check
-from sorl_edu.files import atomic_write
+from sorl_edu.widgets.page import save
 from sorl_edu.widgets.playground.agents import agent_bytes
 from sorl_edu.widgets.playground.packages import MUJOCO, THREE, write_script
 from sorl_edu.widgets.playground.playground import CANDIDATES, STEPS, check_sliders, colours
@@ -20,7 +20,7 @@ from sorl_edu.widgets.playground.source import ROBOT, page
 TITLE = "Playground: the arm, live"
 STARTS = 32
 RESOLUTION = 0.002  # metres: vertices in one cube of this edge become one
-SMALLEST_FACES = 65536  # vertices of a mesh, at most: its faces are 16-bit numbers
+MOST_VERTICES = 65536  # of a mesh, whose faces are 16-bit numbers
 
 
 class RobotPlayground:
@@ -96,9 +96,7 @@ class RobotPlayground:
         scripts = {"mujoco": f"{packages_in}/{MUJOCO.script}"}
         scripts["three"] = f"{packages_in}/{THREE.script}"
         file = Path(folder) / "index.html"
-        with atomic_write(file) as temporary:
-            text = page(self.title, self._file, self._given | {"scripts": scripts}, ROBOT)
-            temporary.write_text(text, encoding="utf-8")
+        save(page(self.title, self._file, self._given | {"scripts": scripts}, ROBOT), file)
         return file
 
     def __repr__(self) -> str:
@@ -119,7 +117,7 @@ def _shape(shape: Shape) -> dict:
 
 def _mesh(vertices: np.ndarray, faces: np.ndarray) -> dict:
     """A mesh whose vertices are 16-bit numbers between two corners: to a hundredth of a mm."""
-    check(len(vertices) <= SMALLEST_FACES, f"a mesh has {len(vertices)} vertices, which are many")
+    check(len(vertices) <= MOST_VERTICES, f"a mesh has {len(vertices)} vertices, which are many")
     low, high = vertices.min(0), vertices.max(0)
     shares = np.round(65535 * (vertices - low) / (high - low)).astype("<u2")
     encode = lambda numbers: base64.b64encode(numbers.tobytes()).decode()  # noqa: E731
