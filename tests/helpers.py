@@ -1,14 +1,17 @@
 """Helpers of several test modules."""
 
+import io
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from packaging.version import Version
@@ -75,3 +78,44 @@ def node(script: Path, given: Any) -> Any:
     done = subprocess.run([NODE, script], input=json.dumps(given), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def run_node_tests(folder: Path, least: int) -> None:
+    """Runs node's tests of a folder, which must have at least so many files of them."""
+    tests = sorted(map(str, folder.glob("*.test.mjs")))
+    assert len(tests) >= least
+    done = subprocess.run([NODE, "--test", *tests], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def displayed(shown: Any, monkeypatch: pytest.MonkeyPatch) -> list:
+    """The objects that a notebook's cell displays of one."""
+    display = pytest.importorskip("IPython.display", reason="make test installs it")
+    bundles = []
+    monkeypatch.setattr(display, "display", bundles.append)
+    shown._ipython_display_()
+    return bundles
+
+
+class OfflinePage:
+    """A page from a disk, without a network, whose `errors` are all that its console says."""
+
+    def __init__(
+        self, browser: Any, file: Path, *, wait: int, script: str | None = None, **options: Any
+    ) -> None:
+        self.context = browser.new_context(offline=True, **options)
+        self.page, self.errors = self.context.new_page(), []
+        self.page.set_default_timeout(wait)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self.errors.append(message.text))
+        if script is not None:
+            self.page.add_init_script(script)
+        self.page.goto(file.as_uri())
+
+
+def unpacked_mujoco(archive: bytes, folder: Path) -> str:
+    """Writes MuJoCo's build for browsers, for node, into a folder; returns the folder."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        for name in ("mujoco.js", "mujoco.wasm", "package.json"):
+            (folder / name).write_bytes(opened.extractfile(f"package/{name}").read())
+    return str(folder)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import OfflinePage, displayed
 from quick import QUICK
 from test_draw_your_own_training import NETWORKS, Case
 
@@ -65,15 +66,6 @@ def test_bad_input_raises_an_error_that_says_why():
         DrawYourOwn(updates=0)
 
 
-def displayed(drawn, monkeypatch):
-    """The objects that a notebook's cell displays of it."""
-    display = pytest.importorskip("IPython.display", reason="make test installs it")
-    bundles = []
-    monkeypatch.setattr(display, "display", bundles.append)
-    drawn._ipython_display_()
-    return bundles
-
-
 def test_the_widget_is_sent_the_worker_s_script(monkeypatch):
     pytest.importorskip("anywidget", reason="make test installs it")
     widget, frame = displayed(DrawYourOwn(["shortcut"], updates=7), monkeypatch)
@@ -86,18 +78,11 @@ def test_the_widget_is_sent_the_worker_s_script(monkeypatch):
 # In a browser.
 
 
-class Shown:
+class Shown(OfflinePage):
     """A page of the widget, with the first samples of the untrained network."""
 
     def __init__(self, browser, file, script=None, **options):
-        self.context = browser.new_context(offline=True, **options)
-        self.page, self.errors = self.context.new_page(), []
-        self.page.set_default_timeout(WAIT)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self.errors.append(message.text))
-        if script:
-            self.page.add_init_script(script)
-        self.page.goto(file.as_uri())
+        super().__init__(browser, file, wait=WAIT, script=script, **options)
         self.until("shown !== null")
 
     def close(self):

@@ -1,6 +1,5 @@
 """What the page trains with, beside the library: losses, gradients, updates and samples."""
 
-import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import NODE, node
+from helpers import NODE, node, run_node_tests
 
 from sorl_edu.flow_matching import flow_matching_loss, integrate
 from sorl_edu.networks import ShortcutField, VelocityField
@@ -27,10 +26,7 @@ NETWORKS = {
 
 
 def test_the_tests_of_its_own_pass():
-    tests = sorted(map(str, FOLDER.glob("*.test.mjs")))
-    assert len(tests) >= 2
-    done = subprocess.run([NODE, "--test", *tests], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_node_tests(FOLDER, least=2)
 
 
 def test_its_settings_are_the_lessons():

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import TINY
+from helpers import TINY, OfflinePage, displayed
 
 from sorl_edu.agents import SORL, FlowBC
 from sorl_edu.course import shipped
@@ -86,15 +86,6 @@ def test_bad_input_raises_an_error_that_says_why(trained):
         make(candidates=1000)
 
 
-def displayed(playground, monkeypatch):
-    """The objects that a notebook's cell displays of it."""
-    display = pytest.importorskip("IPython.display", reason="make test installs it")
-    bundles = []
-    monkeypatch.setattr(display, "display", bundles.append)
-    playground._ipython_display_()
-    return bundles
-
-
 def test_the_widget_is_sent_the_agent_and_its_surroundings(trained, monkeypatch):
     pytest.importorskip("anywidget", reason="make test installs it")
     widget, frame = displayed(Playground(*trained, ENVIRONMENT, steps=2), monkeypatch)
@@ -109,19 +100,12 @@ def test_the_widget_is_sent_the_agent_and_its_surroundings(trained, monkeypatch)
 # In a browser.
 
 
-class Shown:
+class Shown(OfflinePage):
     """A playground's page, after its first picture."""
 
     def __init__(self, browser, file, **options):
-        self.context = browser.new_context(offline=True, **options)
-        self.page, self.errors = self.context.new_page(), []
-        self.page.set_default_timeout(WAIT)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self.errors.append(message.text))
-        self.page.add_init_script(
-            "addEventListener('sorl-drawn', () => { window.firstDrawn ??= performance.now(); })"
-        )
-        self.page.goto(file.as_uri())
+        notes = "addEventListener('sorl-drawn', () => { window.firstDrawn ??= performance.now(); })"
+        super().__init__(browser, file, wait=WAIT, script=notes, **options)
         self.page.wait_for_function("window.firstDrawn")
 
     def facts(self):

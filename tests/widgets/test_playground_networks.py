@@ -1,12 +1,11 @@
 """The playground's JavaScript: its own tests, and its numbers beside the library's."""
 
-import subprocess
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from helpers import NODE, node
+from helpers import NODE, node, run_node_tests
 
 from sorl_edu.agents import AGENTS
 from sorl_edu.agents.agent import candidate_paths, propose
@@ -31,10 +30,7 @@ CASES = [
 
 
 def test_the_tests_of_its_own_pass():
-    tests = sorted(map(str, FOLDER.glob("*.test.mjs")))
-    assert len(tests) >= 4
-    done = subprocess.run([NODE, "--test", *tests], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_node_tests(FOLDER, least=4)
 
 
 def test_candidates_values_and_choice_are_those_of_the_library():

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import NODE, PLAY_RATE, node
+from helpers import NODE, PLAY_RATE, node, unpacked_mujoco
 
 from sorl_edu.course import shipped
 from sorl_edu.datasets.ogbench import shipped_data
@@ -40,15 +40,10 @@ def archive():
 
 @pytest.mark.skipif(NODE is None, reason="it takes node.js on the path")
 def test_ten_roll_outs_end_where_those_of_the_environment_do(archive, tmp_path, measured):
-    (tmp_path / "package").mkdir()
-    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-        for name in ("mujoco.js", "mujoco.wasm", "package.json"):
-            content = opened.extractfile(f"package/{name}").read()
-            (tmp_path / "package" / name).write_bytes(content)
     maze = maze_geometry(ENVIRONMENT)
     given = {
         "agent": str(shipped_data() / "course" / "narrow.safetensors"),
-        "mujoco": str(tmp_path / "package"),
+        "mujoco": unpacked_mujoco(archive, tmp_path),
         "xml": maze_physics(ENVIRONMENT).xml,
         "task": {"goal": maze.goal, "goal_radius": maze.goal_radius, "limit": LIMIT},
         "settings": [{"steps": STEPS, "candidates": CANDIDATES}],

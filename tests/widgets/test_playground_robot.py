@@ -2,8 +2,6 @@
 
 import base64
 import dataclasses
-import io
-import tarfile
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import NODE, node
+from helpers import NODE, node, unpacked_mujoco
 
 from sorl_edu.agents.agent import act
 from sorl_edu.cli import main
@@ -42,11 +40,7 @@ def archives():
 @pytest.fixture(scope="module")
 def mujoco(archives, tmp_path_factory):
     """A folder with MuJoCo's build for browsers."""
-    folder = tmp_path_factory.mktemp("mujoco")
-    with tarfile.open(fileobj=io.BytesIO(archives["@mujoco/mujoco"])) as opened:
-        for name in ("mujoco.js", "mujoco.wasm", "package.json"):
-            (folder / name).write_bytes(opened.extractfile(f"package/{name}").read())
-    return str(folder)
+    return unpacked_mujoco(archives["@mujoco/mujoco"], tmp_path_factory.mktemp("mujoco"))
 
 
 @pytest.fixture
