@@ -1,7 +1,8 @@
 """The networks: an MLP, the two fields, the critic ensemble, and the encoder of observations.
 
 Each is a function of arrays with parameters. The lessons and the agents decide what is learned with
-it, and which step size or number of steps it sees.
+it, and which step size or number of steps it sees. `inputs(obs, action)` is an example of what it
+takes, from which its parameters get their shapes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class MLP(nn.Module):
     hidden: Sequence[int]
     out: int
     layer_norm: bool = False
+    last_scale: float = 1.0
+    """Variance of the last layer's first weights, in units of the usual one."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch out"]:
@@ -30,7 +33,8 @@ class MLP(nn.Module):
             x = nn.gelu(nn.Dense(width, kernel_init=initializer)(x))
             if self.layer_norm:
                 x = nn.LayerNorm()(x)
-        return nn.Dense(self.out, kernel_init=initializer)(x)
+        last = nn.initializers.variance_scaling(self.last_scale, "fan_avg", "uniform")
+        return nn.Dense(self.out, kernel_init=last)(x)
 
 
 class VelocityField(nn.Module):
@@ -50,6 +54,9 @@ class VelocityField(nn.Module):
         inputs = jnp.concatenate([obs, a_t, t], axis=-1)
         return MLP(self.hidden, self.action_dim, self.layer_norm)(inputs)
 
+    def inputs(self, obs, action):
+        return obs, action, jnp.ones((len(obs), 1))
+
 
 class ShortcutField(nn.Module):
     """Lesson 2's field s(a_t, t, h | o), fed the level log2(1/h) in place of h > 0."""
@@ -68,6 +75,58 @@ class ShortcutField(nn.Module):
     ) -> Float[Array, "batch action"]:
         inputs = jnp.concatenate([obs, a_t, t, -jnp.log2(h)], axis=-1)
         return MLP(self.hidden, self.action_dim, self.layer_norm)(inputs)
+
+
+class DeterministicPolicy(nn.Module):
+    """One action for an observation, mu(o)."""
+
+    hidden: Sequence[int]
+    action_dim: int
+    layer_norm: bool = False
+    squash: bool = False
+    """Whether tanh keeps the action inside (-1, 1)."""
+    last_scale: float = 1.0
+    """As for `MLP`."""
+
+    @nn.compact
+    def __call__(self, obs: Float[Array, "batch obs"]) -> Float[Array, "batch action"]:
+        mu = MLP(self.hidden, self.action_dim, self.layer_norm, self.last_scale)(obs)
+        return jnp.tanh(mu) if self.squash else mu
+
+    def inputs(self, obs, action):
+        return (obs,)
+
+
+class OneStepPolicy(nn.Module):
+    """One action for an observation and noise, mu(o, z)."""
+
+    hidden: Sequence[int]
+    action_dim: int
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(
+        self, obs: Float[Array, "batch obs"], noise: Float[Array, "batch action"]
+    ) -> Float[Array, "batch action"]:
+        inputs = jnp.concatenate([obs, noise], axis=-1)
+        return MLP(self.hidden, self.action_dim, self.layer_norm)(inputs)
+
+    def inputs(self, obs, action):
+        return obs, action
+
+
+class ValueFunction(nn.Module):
+    """V(o), what a state is worth."""
+
+    hidden: Sequence[int]
+    layer_norm: bool = True
+
+    @nn.compact
+    def __call__(self, obs: Float[Array, "batch obs"]) -> Float[Array, " batch"]:
+        return MLP(self.hidden, 1, self.layer_norm)(obs)[..., 0]
+
+    def inputs(self, obs, action):
+        return (obs,)
 
 
 class CriticEnsemble(nn.Module):
@@ -94,6 +153,9 @@ class CriticEnsemble(nn.Module):
             axis_size=self.ensemble,
         )
         return members(self.hidden, 1, self.layer_norm)(jnp.concatenate(inputs, axis=-1))[..., 0]
+
+    def inputs(self, obs, action):
+        return obs, action
 
 
 @struct.dataclass

@@ -44,6 +44,10 @@ class Batch:
     masks: Float[Array, " batch"]  # 0 where o' must not be bootstrapped from, else 1
     horizons: Float[Array, " batch"]  # k, the number of transitions from o to o'
     next_observations: Float[Array, "batch obs"]
+    next_actions: Float[Array, "batch action"] | None = None
+    """The data's action at o', where there is one."""
+    next_acted: Float[Array, " batch"] | None = None
+    """1 where the data act at o', 0 where o' is the last state of a trajectory."""
 
 
 def aggregate(values: Float[Array, "ensemble *batch"], how: Aggregation) -> Float[Array, "*batch"]:

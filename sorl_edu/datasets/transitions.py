@@ -157,13 +157,16 @@ class Transitions:
         return self.starts[jax.random.randint(key, (batch_size,), 0, len(self))]
 
     def _batch(self, rows: Array, rewards: Array, masks: Array, horizons: Array) -> Batch:
+        next_rows = rows + horizons
         return Batch(
             observations=self.observations[rows],
             actions=self.actions[rows],
             rewards=rewards,
             masks=masks,
             horizons=horizons.astype(jnp.float32),
-            next_observations=self.observations[rows + horizons],
+            next_observations=self.observations[next_rows],
+            next_actions=self.actions[next_rows],
+            next_acted=1.0 - self.last[next_rows],
         )
 
 
