@@ -133,7 +133,7 @@ def distillation_loss(
     return loss, {"distillation_loss": loss}
 
 
-# ----------------------------------------------------------------------------------- pulling a score
+# --------------------------------------------------------------------------------- pulling a score
 
 
 def pulled(

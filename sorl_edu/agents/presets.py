@@ -1,12 +1,11 @@
 """Hyper-parameters by name: the published ones of eight OGBench environments, and the course's own.
 
-    agent = preset("cube-single-play")                             # as published
+    agent = preset("cube-single-play")                             # SORL's, as published
+    agent = preset("fql/cube-single-play")                         # another method's
     agent = preset("pointmaze", q_weight=50.0)                     # the course's, one value changed
     agent = preset("pointmaze", **{"field.hidden": (128, 128)})    # a setting of a part
 
-Source of the published ones: the paper's table of hyper-parameters and the command lines of its
-released code (arXiv 2505.22866). They were tuned with one Adam over all four networks, which this
-library splits (see DESIGN.md), so they are a starting point and not an equivalent.
+The published ones, and their sources, are in `agents.published`.
 """
 
 from __future__ import annotations
@@ -16,18 +15,8 @@ from typing import Any
 
 from sorl_edu.agents import SORL, Agent, FlowBC
 from sorl_edu.agents.agent import Encoder, Network, Optimizer
+from sorl_edu.agents.published import BASELINES, PUBLISHED, SORL_PUBLISHED, with_width
 from sorl_edu.errors import UnknownName
-
-PUBLISHED: dict[str, SORL] = {
-    "antmaze-large-navigate": SORL(q_weight=500.0, q_aggregation="min"),
-    "antmaze-giant-navigate": SORL(q_weight=500.0, q_aggregation="min", discount=0.995),
-    "humanoidmaze-medium-navigate": SORL(q_weight=100.0, discount=0.995),
-    "humanoidmaze-large-navigate": SORL(q_weight=500.0, discount=0.995),
-    "antsoccer-arena-navigate": SORL(q_weight=500.0, discount=0.995),
-    "cube-single-play": SORL(q_weight=10.0),
-    "cube-double-play": SORL(q_weight=50.0),
-    "scene-play": SORL(q_weight=100.0),
-}
 
 # Small enough for two cores. Fourier features let a small network see the maze's walls, and 5-step
 # returns carry the reward back through it in minutes. With the published weights (10 and 10) one
@@ -68,7 +57,7 @@ SMALL = {
     "encoder": Encoder(normalize=True),
     "optimizer": Optimizer(learning_rate=1e-3),
 }
-CUBE_SINGLE_SMALL = replace(PUBLISHED["cube-single-play"], q_weight=4.0, **SMALL)
+CUBE_SINGLE_SMALL = replace(SORL_PUBLISHED["cube-single-play"], q_weight=4.0, **SMALL)
 
 COURSE: dict[str, Agent] = {
     "pointmaze": POINTMAZE,
@@ -82,16 +71,50 @@ COURSE: dict[str, Agent] = {
         field=Network((64, 64, 64)),
         critic=Network((64, 64, 64), layer_norm=True),
     ),
-    "scene-small": replace(PUBLISHED["scene-play"], q_weight=40.0, **SMALL),
+    "cube-double-small": replace(SORL_PUBLISHED["cube-double-play"], q_weight=20.0, **SMALL),
+    "scene-small": replace(SORL_PUBLISHED["scene-play"], q_weight=40.0, **SMALL),
     "robots-small-bc": FlowBC(
         field=SMALL["field"], encoder=SMALL["encoder"], optimizer=SMALL["optimizer"]
     ),
 }
 
-DATASETS = (*PUBLISHED, "pointmaze")
+
+# Baselines on two cores have the networks, batches, n-step returns and learning rates of SORL's
+# preset for the same environment. What tells a method from the others stays as published, but for
+# its one knob, which `make baselines` chose on the default task (data/baselines/tuning.csv).
+KNOBS_SMALL: dict[str, dict[str, dict[str, float]]] = {}
+
+
+def _small(name: str, like: str) -> Agent:
+    """A baseline in the size of the preset `like` of SORL."""
+    baseline, sorl = BASELINES[name], COURSE[like]
+    equal = {
+        setting: getattr(sorl, setting)
+        for setting in ("discount", "n_step", "tau", "batch_size", "encoder")
+        if hasattr(baseline, setting)
+    }
+    if sorl.q_aggregation == "min" and hasattr(baseline, "q_aggregation"):
+        equal["q_aggregation"] = "min"
+    optimizer = replace(baseline.optimizer, learning_rate=sorl.optimizer.learning_rate)
+    knobs = KNOBS_SMALL.get(name, {}).get(like, {})
+    return replace(
+        baseline, **with_width(baseline, sorl.field.hidden), **equal, optimizer=optimizer, **knobs
+    )
+
+
+COURSE_SIZES = ("pointmaze", "cube-single-small", "cube-double-small", "scene-small")
+"""SORL's presets on two cores, in whose size there is one of every baseline."""
+
+COURSE |= {f"{name}/{like}": _small(name, like) for like in COURSE_SIZES for name in BASELINES}
+
+DATASETS = (*SORL_PUBLISHED, "pointmaze")
 """The presets that a dataset's name begins with, to find one for it."""
 
-PRESETS: dict[str, Agent] = PUBLISHED | COURSE
+PRESETS: dict[str, Agent] = {
+    **SORL_PUBLISHED,
+    **COURSE,
+    **{f"{name}/{env}": PUBLISHED[name][env] for name in BASELINES for env in SORL_PUBLISHED},
+}
 
 
 def preset(name: str, **changes: Any) -> Agent:
