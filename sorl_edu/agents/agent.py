@@ -22,7 +22,7 @@ from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.errors import check
+from sorl_edu.errors import ConfigError, check
 from sorl_edu.flow_matching import Field, integrate_path
 from sorl_edu.inference import Proposal, candidate_noise
 from sorl_edu.networks import ObservationEncoder
@@ -147,6 +147,23 @@ def candidate_paths(
     noise = candidate_noise(key, candidates, 1, state.action_dim)[:, 0]
     repeated = jnp.broadcast_to(obs, (candidates, len(obs)))
     return integrate_path(agent.flow(state, steps=steps), repeated, noise, steps)
+
+
+def can_act(
+    agent: Agent,
+    state: State,
+    obs: Float[Array, "batch obs"],
+    *,
+    steps: int,
+    candidates: int,
+) -> bool:
+    """Whether the agent has these dials: nothing is computed to find out."""
+    choose = partial(act, agent, steps=steps, candidates=candidates)
+    try:
+        jax.eval_shape(choose, state, obs, jax.random.key(0))
+    except ConfigError:
+        return False
+    return True
 
 
 def check_values(agent: Agent, proposal: Proposal) -> None:

@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import jax
+
 from sorl_edu import inference
 from sorl_edu.agents import agent
 from sorl_edu.agents.actor_critic import ActorCritic, FlowPolicy
@@ -41,7 +43,7 @@ class BFN(FlowPolicy, ActorCritic):
     def next_actions(self, state, batch, key):
         """The best of N candidates at o'."""
         obs = batch.next_observations
-        noise = inference.candidate_noise(key, self.candidates, len(obs), state.action_dim)
+        noise = jax.random.normal(key, (self.candidates, *batch.actions.shape))
         sample = self.sampler(state, state.policy.params, self.flow_steps)
         return inference.propose(sample, partial(self.worth, state), obs, noise).action
 

@@ -17,7 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from sorl_edu.agents.agent import Agent, State, propose
+from sorl_edu.agents.agent import Agent, State, can_act, propose
 from sorl_edu.environments.mazes import MazeGeometry, count_endings, maze_geometry
 from sorl_edu.errors import check
 from sorl_edu.inference import Proposal, check_budget
@@ -337,6 +337,8 @@ def propose_at(
     """Actions at each place, with their values; ConfigError for an agent without a critic."""
     key = jax.random.key(0) if key is None else key
     places = jnp.asarray(places, jnp.float32)
+    if not can_act(agent, state, places, steps=steps, candidates=samples):
+        samples = 1  # the only action of a deterministic policy
     proposal = propose(agent, state, places, key, steps=steps, candidates=samples)
     check(
         proposal.q is not None,

@@ -1,7 +1,8 @@
 """What the library expects of an agent, tried on every agent and on one written from scratch.
 
-A new agent gets these tests with one line in `SMALL`, and needs tests of its own for what is its
-own. The bandit's optimum is known: see `datasets.toy`.
+A new agent gets these tests with one line in `SMALL`, and one in `DIALS` or `BANDIT` if it lacks a
+dial or needs another setting than most. It needs tests of its own for what is its own. The bandit's
+optimum is known: see `datasets.toy`.
 """
 
 import collections
@@ -17,7 +18,20 @@ from minimal_agent import Regression
 from safetensors.numpy import load_file
 
 from sorl_edu import plotting
-from sorl_edu.agents import AGENTS, SORL, FlowBC, presets
+from sorl_edu.agents import (
+    AGENTS,
+    BC,
+    BFN,
+    FAWAC,
+    FBRAC,
+    FQL,
+    IFQL,
+    IQL,
+    SORL,
+    FlowBC,
+    ReBRAC,
+    presets,
+)
 from sorl_edu.agents.agent import (
     Agent,
     Encoder,
@@ -32,6 +46,7 @@ from sorl_edu.agents.agent import (
     value,
     without,
 )
+from sorl_edu.agents.published import with_width
 from sorl_edu.datasets.toy import bandit, bandit_modes, bandit_reward, random_transitions
 from sorl_edu.errors import ConfigError
 from sorl_edu.experiments import benchmark
@@ -40,22 +55,47 @@ from sorl_edu.training.checkpoints import AgentInfo, load_agent, save_agent
 from sorl_edu.widgets import ActionDistributionExplorer
 
 ENCODER = Encoder(fourier_features=8)
+
+
+def small(agent, **settings):
+    """The agent with networks and a learning rate that solve the bandit in seconds."""
+    agent = replace(agent, batch_size=128, encoder=ENCODER, optimizer=Optimizer(1e-2), **settings)
+    return replace(agent, tau=0.01, **with_width(agent, (64, 64)))
+
+
 SMALL = {
-    "sorl": SORL(
-        q_weight=30.0,
-        denoise_steps=2,
-        max_backprop_steps=2,
-        tau=0.01,
-        batch_size=128,
-        field=Network((64, 64)),
-        critic=Network((64, 64), layer_norm=True),
-        encoder=ENCODER,
-        optimizer=Optimizer(1e-2),
-    ),
+    "sorl": small(SORL(q_weight=30.0, denoise_steps=2, max_backprop_steps=2)),
     "flow_bc": FlowBC(field=Network((64, 64, 64)), encoder=ENCODER, optimizer=Optimizer(3e-3)),
+    "bc": BC(policy=Network((64, 64)), encoder=ENCODER, optimizer=Optimizer(3e-3)),
+    "iql": small(IQL(inverse_temperature=20.0)),
+    "rebrac": small(ReBRAC(policy_penalty=0.1)),
+    "fawac": small(FAWAC(inverse_temperature=10.0, flow_steps=2)),
+    "fbrac": small(FBRAC(flow_weight=1.0, flow_steps=2)),
+    "ifql": small(IFQL()),
+    "fql": small(FQL(distillation_weight=1.0, flow_steps=2)),
+    "bfn": small(BFN(candidates=4, flow_steps=2)),
     "regression": Regression(batch_size=64),
 }
-UPDATES = {"sorl": 800, "flow_bc": 1200, "regression": 600}
+UPDATES = {"flow_bc": 1200, "regression": 600}  # else 800
+BRANCHES = {"sorl": 2, "rebrac": 1}  # switches of an update; else none
+DIALS = {  # the most steps and candidates of agents that lack a dial; else (2, 3) are tried
+    "bc": (1, 1),
+    "iql": (1, 1),
+    "rebrac": (1, 1),
+    "fql": (1, 3),
+}
+BANDIT = {  # steps and candidates with which an agent solves the bandit; else (2, 32)
+    "iql": (1, 1),
+    "rebrac": (1, 1),
+    "ifql": (8, 256),
+    "fql": (1, 32),
+    "bfn": (8, 256),
+}
+
+
+def dials(name):
+    steps, candidates = DIALS.get(name, (2, 3))
+    return {"steps": steps, "candidates": candidates}
 
 
 def tiny(agent):
@@ -104,7 +144,7 @@ def trained(data):
 
     @functools.cache
     def run(name):
-        options = {"updates": UPDATES[name], "log_every": 200, "progress": False}
+        options = {"updates": UPDATES.get(name, 800), "log_every": 200, "progress": False}
         return train(SMALL[name], data, key=jax.random.key(1), **options)
 
     return run
@@ -191,7 +231,7 @@ def test_the_shared_key_alone_decides_branches(name, fresh):
     alone = switches(agent.update, state, batch, KEY, SHARED)
     together = jax.vmap(agent.update, in_axes=(0, None, 0, None))
     # A switch on a key that differs between seeds would become a select, which runs every branch.
-    assert switches(together, states, batch, keys, SHARED) == alone == {"sorl": 2}.get(name, 0)
+    assert switches(together, states, batch, keys, SHARED) == alone == BRANCHES.get(name, 0)
     apart = jax.vmap(agent.update, in_axes=(0, None, 0, 0))
     assert switches(apart, states, batch, keys, SHARED[None]) == 0
 
@@ -229,11 +269,11 @@ def test_training_lowers_the_first_loss(name, data):
 @each_agent
 def test_a_loaded_agent_acts_as_the_saved_one_and_carries_no_moments(name, trained, tmp_path):
     agent, state, file = SMALL[name], trained(name).state, tmp_path / "agent.safetensors"
-    save_agent(file, agent, state, AgentInfo(environment=MAZE, updates=UPDATES[name]))
+    save_agent(file, agent, state, AgentInfo(environment=MAZE, updates=800))
     loaded, kept, info = load_agent(file, environment=MAZE)
-    assert loaded == agent and info.updates == UPDATES[name]
-    obs, options = jnp.linspace(-1, 1, 9)[:, None], {"steps": 2, "candidates": 3}
-    before, after = (propose(agent, s, obs, KEY, **options) for s in (state, kept))
+    assert loaded == agent and info.updates == 800
+    obs = jnp.linspace(-1, 1, 9)[:, None]
+    before, after = (propose(agent, s, obs, KEY, **dials(name)) for s in (state, kept))
     for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         np.testing.assert_array_equal(one, other)
     assert all(learner.moments is None for learner in learners(kept))
@@ -244,22 +284,39 @@ def test_a_loaded_agent_acts_as_the_saved_one_and_carries_no_moments(name, train
 @each_agent
 def test_a_proposal_has_what_its_agent_can_give(name, trained):
     agent, state, obs = SMALL[name], trained(name).state, jnp.linspace(-1, 1, 9)[:, None]
-    proposal = propose(agent, state, obs, KEY, steps=2, candidates=3)
-    assert proposal.actions.shape == (3, 9, 2) and np.abs(proposal.actions).max() <= 1
-    one = act(agent, state, obs, KEY, steps=2, candidates=1)
+    steps, candidates = dials(name).values()
+    proposal = propose(agent, state, obs, KEY, **dials(name))
+    assert proposal.actions.shape == (candidates, 9, 2) and np.abs(proposal.actions).max() <= 1
+    one = act(agent, state, obs, KEY, steps=steps, candidates=1)
     np.testing.assert_allclose(one, proposal.actions[0], atol=1e-6)
     assert (proposal.q is None) == (not isinstance(agent, HasCritic))
     if isinstance(agent, HasCritic):
-        for n in range(3):
-            known = value(agent, state, obs, proposal.actions[n], steps=2)
+        for n in range(candidates):
+            known = value(agent, state, obs, proposal.actions[n], steps=steps)
             np.testing.assert_allclose(proposal.q[n], known, atol=1e-5)
         np.testing.assert_array_equal(proposal.chosen, np.argmax(proposal.q, 0))
-        best = act(agent, state, obs, KEY, steps=2, candidates=3)
+        best = act(agent, state, obs, KEY, **dials(name))
         np.testing.assert_allclose(best, proposal.action, atol=1e-6)
     else:
         np.testing.assert_array_equal(proposal.chosen, np.zeros(9))
-        with pytest.raises(ConfigError, match="has no critic to choose among 3 candidates"):
-            act(agent, state, obs, KEY, steps=2, candidates=3)
+
+
+@pytest.mark.parametrize("name", ["flow_bc", "regression"])
+def test_an_agent_without_a_critic_does_not_choose(name, fresh):
+    agent, (state, batch) = TINY[name], fresh(name)
+    with pytest.raises(ConfigError, match="has no critic to choose among 3 candidates"):
+        act(agent, state, batch.observations, KEY, steps=2, candidates=3)
+
+
+@pytest.mark.parametrize("name", DIALS)
+def test_a_dial_that_an_agent_lacks_is_refused(name, fresh):
+    agent, (state, batch) = TINY[name], fresh(name)
+    _, candidates = DIALS[name]
+    with pytest.raises(ConfigError, match=f"{type(agent).__name__}.*: use steps = 1"):
+        act(agent, state, batch.observations, KEY, steps=2, candidates=1)
+    if candidates == 1:
+        with pytest.raises(ConfigError, match="nothing to choose: .* candidates = 1"):
+            act(agent, state, batch.observations, KEY, steps=1, candidates=2)
 
 
 @pytest.mark.parametrize("name", [n for n, agent in SMALL.items() if isinstance(agent, HasFlow)])
@@ -276,19 +333,21 @@ def test_the_ways_of_candidates_end_at_their_actions(name, steps, trained):
 @each_agent
 def test_figures_and_the_explorer_draw_it(name, fresh):
     agent, (state, _) = TINY[name], fresh(name)
-    chooses = isinstance(agent, HasCritic)
-    options = {"steps": (1, 2), "candidates": (1, 4) if chooses else (1,), "samples": 10}
+    steps, candidates = dials(name).values()
+    several = isinstance(agent, HasCritic) and candidates > 1
+    settings = {"steps": (1, 2)[:steps], "candidates": (1, 4) if several else (1,)}
+    options = settings | {"samples": 10}
     obs = np.array([0.0, 4.0])
     figure = plotting.action_distribution(agent, state, obs, key=KEY, **options)
     assert pixels(figure).std() > 1
-    if chooses:
+    if isinstance(agent, HasCritic):
         figure = plotting.q_landscape(agent, state, MAZE, steps=1, samples=2, per_cell=1)
         assert pixels(figure).std() > 1
     else:
         with pytest.raises(ConfigError, match=f"{type(agent).__name__}.* has no critic"):
             plotting.q_landscape(agent, state, MAZE, steps=1, samples=2, per_cell=1)
     explorer = ActionDistributionExplorer(agent, state, MAZE, **options)
-    assert pixels(explorer.render(steps=2)).std() > 1
+    assert pixels(explorer.render(steps=steps)).std() > 1
 
 
 @each_agent
@@ -326,7 +385,8 @@ def nearest_modes(actions):
     "name", [name for name, agent in SMALL.items() if isinstance(agent, HasCritic)]
 )
 def test_an_agent_with_a_critic_solves_the_bandit(name, trained):
-    options = {"steps": 2, "candidates": 32}
+    steps, candidates = BANDIT.get(name, (2, 32))
+    options = {"steps": steps, "candidates": candidates}
     actions = act(SMALL[name], trained(name).state, CONTEXTS, KEY, **options)
     mode, _ = nearest_modes(actions)
     assert (mode == 0).mean() >= 0.9
