@@ -3,6 +3,7 @@
 from sorl_edu.agents.agent import Agent
 from sorl_edu.agents.bc import BC
 from sorl_edu.agents.bfn import BFN
+from sorl_edu.agents.chunked import Chunked, chunked, chunked_class
 from sorl_edu.agents.fawac import FAWAC
 from sorl_edu.agents.fbrac import FBRAC
 from sorl_edu.agents.flow_bc import FlowBC
@@ -11,7 +12,7 @@ from sorl_edu.agents.ifql import IFQL
 from sorl_edu.agents.iql import IQL
 from sorl_edu.agents.rebrac import ReBRAC
 from sorl_edu.agents.sorl import SORL
-from sorl_edu.errors import UnknownName
+from sorl_edu.errors import CheckpointError, UnknownName
 
 AGENTS: dict[str, type] = {
     "sorl": SORL,
@@ -28,11 +29,31 @@ AGENTS: dict[str, type] = {
 """The agents that files can hold, by name; an agent of your own is added to be saved."""
 
 
+IN_CHUNKS = "chunked_"
+"""What the name of an agent in chunks begins with: "chunked_bfn"."""
+
+
 def agent_class(name: str) -> type:
     """The agent of that name; else UnknownName, with the nearest one."""
-    if name not in AGENTS:
+    plain = name.removeprefix(IN_CHUNKS)
+    if plain not in AGENTS:
         raise UnknownName("agent", name, AGENTS)
-    return AGENTS[name]
+    return AGENTS[plain] if plain == name else chunked_class(AGENTS[plain])
+
+
+def agent_name(agent: Agent) -> str:
+    """The name that `agent_class` knows the agent by.
+
+    Raises:
+        CheckpointError: the agent's class is not among `AGENTS`.
+    """
+    inner = agent.agent if isinstance(agent, Chunked) else agent
+    for name, kind in AGENTS.items():
+        if type(inner) is kind:
+            return name if inner is agent else IN_CHUNKS + name
+    raise CheckpointError(
+        f"{type(inner).__name__} is not in sorl_edu.agents.AGENTS; add it there to save it"
+    )
 
 
 __all__ = [
@@ -49,4 +70,6 @@ __all__ = [
     "FlowBC",
     "ReBRAC",
     "agent_class",
+    "agent_name",
+    "chunked",
 ]

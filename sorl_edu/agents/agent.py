@@ -94,6 +94,18 @@ class HasFlow(Protocol):
         """v(o, a_t, t), whose m Euler steps carry the noise of a candidate to its action."""
 
 
+@runtime_checkable
+class ActsInChunks(Protocol):
+    """An agent whose action is several environment steps long: h actions, one after the other."""
+
+    horizon: int
+
+
+def steps_per_decision(agent: Agent) -> int:
+    """How many environment steps one action of an agent covers."""
+    return agent.horizon if isinstance(agent, ActsInChunks) else 1
+
+
 @partial(jax.jit, static_argnames=("agent", "steps", "candidates"))
 def propose(
     agent: Agent,

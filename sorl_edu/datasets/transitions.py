@@ -144,6 +144,37 @@ class Transitions:
         rewards, masks, horizons = n_step_returns(self.rewards, self.masks, self.last, n, discount)
         return self.replace(rewards=rewards, masks=masks, horizons=horizons)
 
+    def with_action_chunks(self, horizon: int) -> Transitions:
+        """The dataset with h actions in a row as one: (rows, h * action).
+
+        Transitions start only where all h actions are of one trajectory, and `last` marks the rows
+        where none does. Rewards and next observations stay as they are: `with_n_step_returns`
+        makes those of h steps, before this.
+
+        Args:
+            horizon: h, at least 1.
+
+        Raises:
+            ConfigError: horizon is below 1.
+            DataError: no trajectory has h transitions.
+        """
+        check(horizon >= 1, f"horizon must be at least 1, got {horizon}")
+        rows = np.arange(len(self.last))[:, None] + np.arange(horizon)
+        inside = rows[:, -1] < len(self.last)
+        rows = np.minimum(rows, len(self.last) - 1)
+        complete = inside & ~np.asarray(self.last)[rows].any(1)
+        starts = np.flatnonzero(complete)
+        check(
+            len(starts) > 0,
+            f"no trajectory is long enough for chunks of {horizon} actions",
+            DataError,
+        )
+        return self.replace(
+            actions=self.actions[rows].reshape(len(rows), -1),
+            last=jnp.asarray(~complete),
+            starts=jnp.asarray(starts, jnp.int32),
+        )
+
     def at(self, rows: Int[Array, " batch"]) -> Batch:
         """The transitions that start at `rows`."""
         return self._batch(rows, self.rewards[rows], self.masks[rows], self.horizons[rows])

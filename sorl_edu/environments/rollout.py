@@ -3,7 +3,7 @@
 reset every environment of a batch to its episode's seed
 until every episode has ended:
     decision = policy(observations, key of this step)        # one call for the whole batch
-    step the environments whose episodes still run
+    step the environments whose episodes still run           # h times, if a decision is h actions
 """
 
 from __future__ import annotations
@@ -112,14 +112,15 @@ def rollout(
     on_step: OnStep | None = None,
     record: bool = False,
     limit: int | None = None,
+    horizon: int = 1,
 ) -> tuple[pd.DataFrame, Recording | None]:
     """Runs episodes in lock-step, so that one policy call serves many.
 
     PointMazes run all at once, other environments in batches of at most `make.MOST_AT_ONCE`.
 
     Args:
-        policy: called once per step with the observations of all environments of a batch. After an
-            episode has ended its row stays, and its action is ignored.
+        policy: called once per decision with the observations of all environments of a batch.
+            After an episode has ended its row stays, and its action is ignored.
         environment: an official OGBench single-task name.
         episodes: number of episodes; the same seed and number give an episode the same start.
         seed: seed of start states and of the policy's keys.
@@ -127,6 +128,8 @@ def rollout(
         on_step: called with a `Moment` before every step, and again after the last step of a batch.
         record: also return the episodes.
         limit: a time limit below the environment's own.
+        horizon: steps that a decision covers; its actions are that many side by side, played from
+            first to last.
 
     Returns:
         A row per episode: episode, success (0 or 1), return and length; with `record` also the
@@ -141,7 +144,7 @@ def rollout(
     Raises:
         UnknownName: no such dataset.
         ConfigError: the name has no task, episodes is below 1, starts has another length, or limit
-            is not from 1 to the environment's own.
+            is not from 1 to the environment's own; horizon is below 1.
         DataError: a start state does not fit the environment.
     """
     check(
@@ -152,6 +155,7 @@ def rollout(
     longest = environments[0].spec.max_episode_steps
     limit = longest if limit is None else limit
     check(1 <= limit <= longest, f"limit must be from 1 to {longest}, got {limit}")
+    check(horizon >= 1, f"horizon must be at least 1, got {horizon}")
     episode_seeds = np.random.SeedSequence(seed).generate_state(episodes)
     size, tables, recordings = len(environments), [], []
     with numpy_seeded(seed), _stepper(environment) as step_all:
@@ -169,6 +173,7 @@ def rollout(
                 on_step,
                 record,
                 limit,
+                horizon,
             )
             tables.append(table)
             recordings.append(recording)
@@ -191,6 +196,7 @@ def _batch_of_episodes(
     on_step: OnStep | None,
     record: bool,
     limit: int,
+    horizon: int,
 ) -> tuple[pd.DataFrame, Recording | None]:
     """One episode in each environment, or in the first of them if there are fewer episodes."""
     episodes = len(numbers)
@@ -212,9 +218,12 @@ def _batch_of_episodes(
 
     track = Track(obs[:episodes])
     for t in range(limit):
-        decision = policy(obs, _key_of_step(key, limit * batch + t))
+        if t % horizon == 0:
+            decision = policy(obs, _key_of_step(key, limit * batch + t))
+            chosen = decision.action if isinstance(decision, Proposal) else decision
+            plan = np.split(np.asarray(chosen), horizon, axis=1)
         watch(t, decision)
-        actions = np.asarray(decision.action if isinstance(decision, Proposal) else decision)
+        actions = plan[t % horizon]
         alive = np.flatnonzero(running)
         outcomes = step_all([environments[e] for e in alive], actions[alive])
         rewards, masks = np.zeros(episodes), np.ones(episodes)

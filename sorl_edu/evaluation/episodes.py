@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from sorl_edu.agents.agent import Agent, State, act
+from sorl_edu.agents.agent import Agent, State, act, steps_per_decision
 from sorl_edu.environments.rollout import (
     OnStep,
     Recording,
@@ -56,20 +56,33 @@ def evaluate(
         DataError: the environment's observations or actions have other widths than the agent's.
     """
     check_budget(steps, candidates, episodes)
-    check_environment(state, environment, episodes)
+    horizon = steps_per_decision(agent)
+    check_environment(state, environment, episodes, horizon=horizon)
     policy = partial(act, agent, state, steps=int(steps), candidates=int(candidates))
     return rollout(
-        policy, environment, episodes=episodes, seed=seed, record=record, on_step=on_step
+        policy,
+        environment,
+        episodes=episodes,
+        seed=seed,
+        record=record,
+        on_step=on_step,
+        horizon=horizon,
     )
 
 
-def check_environment(state: State, environment: str, episodes: int | np.integer = 1) -> None:
-    """Raises DataError unless the environment has the widths that the agent was trained on."""
+def check_environment(
+    state: State, environment: str, episodes: int | np.integer = 1, *, horizon: int = 1
+) -> None:
+    """Raises DataError unless the environment has the widths that the agent was trained on.
+
+    An agent in chunks of `horizon` actions learned from as many of them side by side.
+    """
     env = make_environments(environment, parallel_environments(environment, episodes))[0]
     obs_dim, action_dim = env.observation_space.shape[0], env.action_space.shape[0]
+    trained = state.action_dim / horizon
     check(
-        (state.obs_dim, state.action_dim) == (obs_dim, action_dim),
-        f"the agent was trained on {state.obs_dim}-wide observations and {state.action_dim}-wide "
+        (state.obs_dim, trained) == (obs_dim, action_dim),
+        f"the agent was trained on {state.obs_dim}-wide observations and {trained:g}-wide "
         f"actions, but {environment} has {obs_dim} and {action_dim}",
         DataError,
     )

@@ -32,7 +32,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image, ImageDraw, ImageFont
 
-from sorl_edu.agents.agent import Agent, HasCritic, State, propose
+from sorl_edu.agents.agent import Agent, HasCritic, State, propose, steps_per_decision
 from sorl_edu.environments.make import kind_of, parse_name
 from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
 from sorl_edu.environments.rollout import (
@@ -148,7 +148,7 @@ def film(
         "candidates = (1, 1)",
     )
     check_film(environment, episodes=episodes, size=size, every=every)
-    check_environment(state, environment, episodes)
+    check_environment(state, environment, episodes, horizon=steps_per_decision(agent))
 
     left, right = (
         film_episodes(
@@ -298,7 +298,14 @@ def film_episodes(
                     shoot(e, moment, float(q[e]))
 
         policy = partial(propose, agent, state, steps=steps, candidates=candidates)
-        table, _ = rollout(policy, environment, episodes=episodes, seed=seed, on_step=on_step)
+        table, _ = rollout(
+            policy,
+            environment,
+            episodes=episodes,
+            seed=seed,
+            on_step=on_step,
+            horizon=steps_per_decision(agent),
+        )
     for episode, success in zip(filmed, table.success, strict=True):
         episode.success = success > 0
     return filmed

@@ -20,7 +20,7 @@ from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from sorl_edu.agents import AGENTS, Agent, agent_class
+from sorl_edu.agents import Agent, agent_class, agent_name
 from sorl_edu.agents.agent import State, without
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import CheckpointError, ConfigError, brief, check
@@ -159,7 +159,7 @@ def description(agent: Agent, state: State) -> dict:
         CheckpointError: the agent's class is not among `sorl_edu.agents.AGENTS`.
     """
     return {
-        "agent": _agent_name(agent),
+        "agent": agent_name(agent),
         "config": asdict(agent),
         "observation_dim": int(state.obs_dim),
         "action_dim": int(state.action_dim),
@@ -232,15 +232,6 @@ def _difference(values: Any, found: Any, name: str = "") -> str:
         if key in values and key in found
         else f"{name}{key}"
         for key in names
-    )
-
-
-def _agent_name(agent: Agent) -> str:
-    for name, kind in AGENTS.items():
-        if type(agent) is kind:
-            return name
-    raise CheckpointError(
-        f"{type(agent).__name__} is not in sorl_edu.agents.AGENTS; add it there to save it"
     )
 
 

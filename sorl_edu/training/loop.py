@@ -167,7 +167,7 @@ class Training:
         started, agent = time.perf_counter(), self.agent
         data, held_out = (_prepare(agent, split) for split in (self.data, self.validation))
         checkpoint = TrainingCheckpoint(self.checkpoint_dir, self.identity())
-        state = init_seeds(agent, self.keys, _as_tasks(self.data)[0])
+        state = init_seeds(agent, self.keys, data.shared)
         state, done, rows, before = checkpoint.resume(state, self.updates)
         history = History(rows)
         tasks = jnp.asarray([0] * len(self.keys) if self.tasks is None else self.tasks, jnp.int32)
