@@ -117,6 +117,13 @@ PRESETS: dict[str, Agent] = {
 }
 
 
+def preset_names() -> str:
+    """The names of all presets in one sentence, for a help text."""
+    plain = ", ".join(name for name in PRESETS if "/" not in name)
+    baselines, sizes = ", ".join(BASELINES), ", ".join((*SORL_PUBLISHED, *COURSE_SIZES))
+    return f"{plain}; and METHOD/NAME, where METHOD is one of {baselines}, and NAME of {sizes}"
+
+
 def preset(name: str, **changes: Any) -> Agent:
     """The agent of that name, with settings changed.
 

@@ -66,12 +66,12 @@ class Train(Command):
 
     @classmethod
     def with_all_flags(cls, words: Sequence[str]) -> tuple[type[Command], str]:
-        from sorl_edu.agents.presets import PRESETS, preset
+        from sorl_edu.agents.presets import preset, preset_names
 
         chosen = _preset_name(words)
         agent = preset(chosen)
         flags = ("agent", Annotated[type(agent), arg(name="")], agent)
-        about = f"The agent's settings default to preset '{chosen}'. Presets: {', '.join(PRESETS)}."
+        about = f"The agent's settings default to preset '{chosen}'. Presets: {preset_names()}."
         return make_dataclass(cls.__name__, [flags], bases=(cls,), frozen=True), about
 
     def run(self) -> int:
@@ -439,7 +439,7 @@ class Benchmark(Command):
 
 def _preset_name(words: Sequence[str]) -> str:
     """The preset that a command line names, else the one for its dataset, else 'pointmaze'."""
-    from sorl_edu.agents.presets import PRESETS, preset_for
+    from sorl_edu.agents.presets import preset_for, preset_names
     from sorl_edu.environments.make import parse_name
 
     for flag, value in zip(words, [*words[1:], ""], strict=True):
@@ -454,7 +454,7 @@ def _preset_name(words: Sequence[str]) -> str:
             return preset_for(word)
         except UnknownName:
             raise ConfigError(
-                f"no preset is for {word}: choose one with --preset ({', '.join(PRESETS)})"
+                f"no preset is for {word}: choose one with --preset ({preset_names()})"
             ) from None
     return "pointmaze"
 

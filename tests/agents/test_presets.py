@@ -2,9 +2,10 @@
 
 import pytest
 
-from sorl_edu.agents import AGENTS, SORL, FlowBC, agent_class
+from sorl_edu.agents import AGENTS, BC, SORL, FlowBC, agent_class
 from sorl_edu.agents.agent import Encoder, Network, Optimizer
-from sorl_edu.agents.presets import COURSE, PRESETS, PUBLISHED, preset, preset_for
+from sorl_edu.agents.presets import COURSE, COURSE_SIZES, PRESETS, preset, preset_for, preset_names
+from sorl_edu.agents.published import BASELINES, PUBLISHED, SORL_PUBLISHED
 from sorl_edu.errors import ConfigError, UnknownName
 
 # environment: q_weight, aggregation, gamma
@@ -21,7 +22,8 @@ PAPER = {
 
 
 def test_there_are_eight():
-    assert set(PUBLISHED) == set(PAPER)
+    assert set(SORL_PUBLISHED) == set(PAPER)
+    assert all(set(agents) == set(PAPER) for agents in PUBLISHED.values())
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -48,6 +50,56 @@ def test_the_course_compares_agents_on_equal_terms():
     assert isinstance(sorl, SORL) and isinstance(cloning, FlowBC)
     for name in ("field", "encoder", "optimizer", "batch_size"):
         assert getattr(sorl, name) == getattr(cloning, name)
+
+
+# environment: alpha of IQL, alpha_1 and alpha_2 of ReBRAC, alpha of FAWAC, of FBRAC and of FQL
+OTHERS = {
+    "antmaze-giant-navigate": (10, 0.003, 0.01, 3, 10, 10),
+    "humanoidmaze-large-navigate": (10, 0.01, 0.01, 3, 30, 30),
+    "cube-single-play": (1, 1, 0, 1, 100, 300),
+    "scene-play": (10, 0.1, 0.01, 0.3, 100, 300),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_published_values_of_baselines(name):
+    iql, rebrac, fawac, fbrac, fql = (
+        preset(f"{method}/{name}") for method in ("iql", "rebrac", "fawac", "fbrac", "fql")
+    )
+    assert OTHERS[name] == (
+        iql.inverse_temperature,
+        rebrac.policy_penalty,
+        rebrac.critic_penalty,
+        fawac.inverse_temperature,
+        fbrac.flow_weight,
+        fql.distillation_weight,
+    )
+    assert iql.critic.hidden == ((256,) * 4 if "play" in name else (512,) * 4)
+    assert (iql.q_aggregation, rebrac.q_aggregation) == ("min", "min")
+    assert {agent.discount for agent in (iql, rebrac, fawac, fbrac, fql)} == {PAPER[name][2]}
+    for agent in (fawac, fbrac, fql):
+        assert agent.q_aggregation == PAPER[name][1]
+        assert agent.optimizer == Optimizer(learning_rate=3e-4, grad_clip_norm=0)
+        assert (agent.tau, agent.batch_size, agent.n_step) == (0.005, 256, 1)
+
+
+@pytest.mark.parametrize("like", COURSE_SIZES)
+def test_baselines_of_the_course_have_sorls_size(like):
+    sorl = preset(like)
+    for name in BASELINES:
+        agent = preset(f"{name}/{like}")
+        assert agent.policy.hidden == sorl.field.hidden and agent.encoder == sorl.encoder
+        assert agent.optimizer.learning_rate == sorl.optimizer.learning_rate
+        assert agent.batch_size == sorl.batch_size
+        if name != "bc":
+            assert (agent.n_step, agent.tau) == (sorl.n_step, sorl.tau)
+            assert agent.critic == sorl.critic
+            assert agent.q_aggregation == "min" or sorl.q_aggregation == "mean"
+
+
+def test_a_help_text_names_all_presets():
+    text = preset_names()
+    assert all(part in text for name in PRESETS for part in name.split("/"))
 
 
 def test_a_setting_of_a_part_is_changed_and_the_others_stay():
@@ -151,6 +203,7 @@ def test_a_dataset_without_a_preset_is_refused():
 
 
 def test_agents_by_name():
-    assert {name: agent_class(name) for name in AGENTS} == {"sorl": SORL, "flow_bc": FlowBC}
+    assert {name: agent_class(name) for name in AGENTS} == AGENTS
+    assert (AGENTS["sorl"], AGENTS["flow_bc"], AGENTS["bc"]) == (SORL, FlowBC, BC)
     with pytest.raises(UnknownName, match="unknown agent 'sorll'. Did you mean sorl"):
         agent_class("sorll")
