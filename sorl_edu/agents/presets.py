@@ -160,13 +160,19 @@ def _changed(settings: Any, changes: dict[str, Any]) -> Any:
     return replace(settings, **new)
 
 
-def preset_for(dataset: str) -> str:
-    """The name of the preset for an OGBench dataset name, task and version aside.
+def preset_for(dataset: str, agent: str = "sorl") -> str:
+    """The name of an agent's preset for an OGBench dataset name, task and version aside.
+
+    SORL's is the environment's name, as in "cube-single-play"; another agent's begins with the
+    agent's, as in "fql/cube-single-play".
 
     Raises:
-        UnknownName: no preset is for that environment.
+        UnknownName: no preset is for that environment and agent.
     """
     for start in DATASETS:
         if dataset.startswith(f"{start}-"):
-            return start
+            name = start if agent == "sorl" else f"{agent}/{start}"
+            if name in PRESETS:
+                return name
+            raise UnknownName("preset", name, PRESETS)
     raise UnknownName("preset for dataset", dataset, PRESETS)

@@ -149,17 +149,16 @@ def sign_flip_p_value(
     if len(moved) == 0:
         return 1.0
     observed = abs(moved.sum()) * (1 - 1e-9)  # equal sums may differ in their last digits
+
+    def extreme(patterns: np.ndarray) -> np.ndarray:
+        return np.abs((1 - 2 * patterns) @ moved) >= observed
+
     if len(moved) <= exact_up_to:
         patterns = (np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved))) & 1
-        return float((np.abs((1 - 2 * patterns) @ moved) >= observed).mean())
+        return float(extreme(patterns).mean())
     rng = np.random.default_rng(0)
-    extreme = sum(
-        np.count_nonzero(
-            np.abs((1 - 2 * rng.integers(2, size=(n, len(moved)))) @ moved) >= observed
-        )
-        for n in _portions(draws)
-    )
-    return (1 + extreme) / (1 + draws)
+    portions = (rng.integers(2, size=(count, len(moved))) for count in _portions(draws))
+    return (1 + sum(np.count_nonzero(extreme(drawn)) for drawn in portions)) / (1 + draws)
 
 
 def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
