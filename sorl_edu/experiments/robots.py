@@ -33,7 +33,6 @@ from sorl_edu.environments.rollout import Moment, make_environments, rollout
 from sorl_edu.errors import check
 from sorl_edu.evaluation import paired_difference
 from sorl_edu.experiments import experiment
-from sorl_edu.experiments.benchmark import best_setting
 from sorl_edu.experiments.experiment import (
     PROTOCOL,
     Collection,
@@ -42,6 +41,7 @@ from sorl_edu.experiments.experiment import (
     grid,
     parse_pieces,
 )
+from sorl_edu.experiments.statistics import best_setting
 from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, write_csv
 from sorl_edu.plotting import video
 from sorl_edu.progress import progress_bar

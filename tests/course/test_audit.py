@@ -28,7 +28,7 @@ from sorl_edu.environments.make import PhysicsState
 from sorl_edu.environments.mazes import count_endings, maze_geometry
 from sorl_edu.environments.rollout import rollout
 from sorl_edu.evaluation import bounded_interval, paired_difference, summarize, t_interval
-from sorl_edu.experiments import benchmark, claims, robots
+from sorl_edu.experiments import claims, robots, statistics
 from sorl_edu.plotting.actions import chosen_actions
 from sorl_edu.plotting.style import spread
 from sorl_edu.widgets import ActionDistributionExplorer
@@ -627,7 +627,7 @@ AUDIT = [
         L6, "at 70%, in an interval from 57 to 78",
         lambda: [
             round(float(x))
-            for x in benchmark.best_setting(
+            for x in statistics.best_setting(
                 shipped.robot_results("cube").rename(columns={"training_seed": "seed"})
             )[["success", "low", "high"]].iloc[0]
         ] == [70, 57, 78],
