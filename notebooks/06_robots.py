@@ -61,7 +61,7 @@ from sorl_edu.course import shipped
 from sorl_edu.course.exercises import robots as exercises
 from sorl_edu.datasets.collect import collect
 from sorl_edu.environments.make import make_env, parse_name, reset
-from sorl_edu.experiments import benchmark
+from sorl_edu.experiments import benchmark, statistics, suites
 from sorl_edu.widgets import RobotActionsExplorer, ScalingExplorer
 
 # %matplotlib inline
@@ -478,7 +478,7 @@ exercises.report(report)
 # reports it for the last evaluation, which has other agents and other starts.
 
 # %%
-benchmark.best_setting(results.rename(columns={"training_seed": "seed"})).round(1)
+statistics.best_setting(results.rename(columns={"training_seed": "seed"})).round(1)
 
 # %% [markdown]
 # The result is eight steps and the best of eight, at 70%, in an interval from 57 to 78. All three evaluations would have
@@ -674,12 +674,11 @@ print(
 )
 
 # %% [markdown]
-# For comparison, here is the published success in percent over eight seeds and five tasks, of SORL and of flow
-# Q-learning (FQL).
+# For comparison, here is the published success in percent (mean and standard deviation over eight seeds, five
+# tasks) of SORL and of the ten methods that the paper compares it with.
 
 # %%
-published = {env.name: dict(env.published) for env in benchmark.SUITES["ogbench-sorl"]}
-pd.DataFrame(published).T
+pd.DataFrame({env.name: env.published for env in suites.SUITES["ogbench-sorl"]}).T
 
 # %% [markdown]
 # We had no GPU for these runs, so it is an open question whether this library reaches that table. It departs

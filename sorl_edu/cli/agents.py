@@ -385,13 +385,16 @@ class Benchmark(Command):
     out: Path
     """Folder for results.csv, table.md and, for each agent and environment, its episodes."""
     data: Path | None = None
-    """Folder in which to look for the datasets first."""
+    """Folder in which to look for the datasets first, and in which they are collected."""
     estimate_only: bool = False
     """Print the estimate and stop."""
 
     examples = """
     sorl-edu benchmark --out runs/ogbench
     sorl-edu benchmark --out runs/ogbench --estimate-only
+    sorl-edu benchmark --out runs/ogbench --agents sorl --tune --per-task
+    sorl-edu benchmark --suite course --tasks cube-single-play --out runs/course --seeds 3 \\
+        --steps 1 8 --candidates 1 8
     sorl-edu benchmark --suite pointmaze --out runs/mazes --seeds 3 --updates 10000
     sorl-edu benchmark --tasks cube-single-play --data runs/data --out runs/cube \\
         --presets cube-single-small robots-small-bc --seeds 3 --updates 50000 \\
@@ -407,22 +410,26 @@ class Benchmark(Command):
 
     def run(self) -> int:
         from sorl_edu.experiments import benchmark
-        from sorl_edu.experiments.experiment import read_rows
         from sorl_edu.training import use_all_cores
 
         use_all_cores()
         data, out = existing_folder(self.data), usable_folder(self.out)
+        work = benchmark.workload(self.plan)
 
         print("From a short measurement on this machine:")
         training = evaluation = 0.0
-        for experiment in self.plan.experiments():
+        for experiment, times in work:
             guess = benchmark.estimate(experiment)
-            training, evaluation = training + guess.training, evaluation + guess.evaluation
+            training += times * guess.training
+            evaluation += times * guess.evaluation
             print(
                 f"  {guess.environment}, {guess.agent}: {len(experiment.tasks)} task(s) x "
-                f"{len(experiment.seeds)} seed(s) at {guess.updates_per_second:.3g} updates/s, "
-                f"{guess.training / 3600:.2g} h; evaluation at most "
-                f"{guess.evaluation / 3600:.2g} h",
+                f"{len(experiment.seeds)} seed(s)"
+                + f" x {times} values to tune"
+                * (times > 1)
+                + f" at {guess.updates_per_second:.3g} updates/s, "
+                f"{times * guess.training / 3600:.2g} h; evaluation at most "
+                f"{times * guess.evaluation / 3600:.2g} h",
                 flush=True,
             )
         print(
@@ -432,7 +439,7 @@ class Benchmark(Command):
         if self.estimate_only:
             return 0
         benchmark.run(self.plan, out, data=data)
-        print(benchmark.as_markdown(read_rows(out), self.plan.suite))
+        print((out / "table.md").read_text())
         print(f"{out} has results.csv, table.md and the episodes.")
         return 0
 

@@ -21,6 +21,7 @@ updates share it, whatever they evaluate; and a training begins with a shorter o
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import itertools
 import json
@@ -295,14 +296,29 @@ def check_experiment(
     Rows of a folder agree in agent, data, seeds, updates and episodes; tasks and settings may be
     added. Datasets are compared only where the SHA-256 is given.
     """
-    state, obs = checkpoints.blank_state(experiment.agent, 2, 2), jnp.zeros((1, 2))
-    for m, n in experiment.settings:
-        choose = partial(act, experiment.evaluated_agent, steps=m, candidates=n)
-        jax.eval_shape(choose, state, obs, jax.random.key(0))
-
+    for setting in experiment.settings:
+        check_setting(experiment.agent, experiment.evaluated_agent, setting)
     place = experiment.rows_folder(folder)
     if any(place.glob("task*.csv")):
         check_plan(place, experiment.plan(dataset_sha256))
+
+
+@functools.cache
+def check_setting(agent: Agent, evaluated_agent: Agent, setting: tuple[int, int]) -> None:
+    """Raises ConfigError if an agent can't act with a setting, without running it.
+
+    Args:
+        agent: whose states they are.
+        evaluated_agent: that acts; the same unless an experiment has a verifier.
+        setting: (steps, candidates).
+    """
+    choose = partial(act, evaluated_agent, steps=setting[0], candidates=setting[1])
+    jax.eval_shape(choose, _blank_state(agent), jnp.zeros((1, 2)), jax.random.key(0))
+
+
+@functools.cache
+def _blank_state(agent: Agent) -> State:
+    return checkpoints.blank_state(agent, 2, 2)
 
 
 def check_plan(place: Path, plan: Mapping[str, Any]) -> None:
@@ -379,7 +395,8 @@ def train(
         folder: where rows are kept, which must not be those of another plan.
         trainings: where agents and training states are kept, for experiments of several folders to
             share; `folder`/trainings unless given.
-        data: folder in which to look for the dataset first.
+        data: folder in which to look for the dataset first. A `collection` is kept there; in
+            `folder` unless given.
         download: whether a dataset that isn't on this machine may be downloaded.
         progress: show progress bars.
 
@@ -390,7 +407,7 @@ def train(
     """
     check_experiment(experiment, folder)
     if experiment.collection is not None:
-        data = experiment.collection.collect(experiment.dataset, Path(folder))
+        data = experiment.collection.collect(experiment.dataset, Path(data or folder))
     names = [experiment.task(number) for number in experiment.tasks]
     loaded = load_tasks(names, folder=data, download=download, progress=progress)
     datasets, sha256 = dict(zip(experiment.tasks, loaded, strict=True)), loaded[0].sha256

@@ -257,7 +257,10 @@ REFUSED = [
     ("benchmark --out OUT --suite pointmase", "Did you mean pointmaze"),
     ("benchmark --out OUT --tasks cube-singel-play", "Did you mean cube-single-play"),
     ("benchmark --out OUT --updates 7", "multiple of 10"),
-    ("benchmark --out OUT --presets default robots-smal-bc", "Did you mean robots-small-bc"),
+    ("benchmark --out OUT --presets robots-smal-bc", "Did you mean robots-small-bc"),
+    ("benchmark --out OUT --agents sorl sorel", "Did you mean sorl"),
+    ("benchmark --out OUT --tune --presets pointmaze", "presets are taken as they are"),
+    ("benchmark --out OUT --suite pointmaze --presets pointmaze-bc --candidates 8", "no critic"),
     (f"benchmark --out OUT --data {NOWHERE}", f"no folder '{NOWHERE}'"),
     ("collect pointmaze-medum-navigate-v0 --out OUT", f"Did you mean {DATASET}"),
     (f"collect {DATASET} --out OUT --episodes 0", "at least 1"),
@@ -347,9 +350,11 @@ def test_settings_of_a_part_are_dotted_flags():
 
 
 def test_a_benchmark_has_the_flags_of_its_plan():
-    words = ["--suite", "pointmaze", "--presets", "default", "pointmaze-bc", "--seeds", "2"]
-    command = cli.parse(["benchmark", "--out", "x", *words])
-    assert command.plan == Plan(suite="pointmaze", presets=("default", "pointmaze-bc"), seeds=2)
+    words = ["--suite", "pointmaze", "--agents", "sorl", "--presets", "pointmaze-bc", "--per-task"]
+    command = cli.parse(["benchmark", "--out", "x", *words, "--seeds", "2"])
+    plan = Plan(suite="pointmaze", agents=("sorl",), presets=("pointmaze-bc",), seeds=2)
+    assert command.plan == replace(plan, per_task=True)
+    assert cli.parse(["benchmark", "--out", "x", "--tune"]).plan == Plan(tune=True)
 
 
 def test_root_help_names_every_command(capsys):

@@ -1,11 +1,13 @@
 """Benchmarks: what is planned, run, kept, resumed and reported, on the course's maze."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -17,10 +19,10 @@ from safetensors.numpy import load_file
 
 from sorl_edu import cli, evaluation
 from sorl_edu.agents import AGENTS, presets
-from sorl_edu.errors import CheckpointError, ConfigError
-from sorl_edu.evaluation import bounded_interval
-from sorl_edu.experiments import benchmark, experiment
+from sorl_edu.errors import CheckpointError, ConfigError, check
+from sorl_edu.experiments import benchmark, experiment, tuning
 from sorl_edu.experiments.benchmark import Plan
+from sorl_edu.experiments.suites import SUITES
 from sorl_edu.training.checkpoints import read_metadata
 
 FLAGS = ["--suite", "pointmaze", "--presets", "counting", "--seeds", "2", "--updates", "40"]
@@ -36,6 +38,15 @@ def plan(**changes):
         | {"presets": ("counting",), "checkpoint_every": 10}
         | changes
     )
+
+
+@dataclass(frozen=True)
+class OneStep(Counting):
+    """An agent that has no steps to refine its action in."""
+
+    def propose(self, state, obs, key, *, steps, candidates):
+        check(steps == 1, "OneStep has one step alone: use steps = 1")
+        return super().propose(state, obs, key, steps=steps, candidates=candidates)
 
 
 def register(patch, episodes=quick_episodes):
@@ -61,32 +72,72 @@ def done(tmp_path_factory):
 
 
 def test_the_suite_is_the_papers_forty_tasks_with_its_hyper_parameters():
-    experiments = Plan().experiments()
+    experiments = Plan(steps=(8,), candidates=(8,)).experiments()
     names = [planned.task(i) for planned in experiments for i in planned.tasks]
     assert len(set(names)) == 40 and "cube-double-play-singletask-task5-v0" in names
-    for planned, env in zip(experiments, benchmark.SUITES["ogbench-sorl"], strict=True):
+    for planned, env in zip(experiments, SUITES["ogbench-sorl"], strict=True):
         assert planned.environment == env.name and planned.name == "SORL"
         assert planned.agent == presets.PUBLISHED[env.name]
-        assert dict(env.published).keys() == {"SORL", "FQL"}
         assert planned.evaluated_updates == (800_000, 900_000, 1_000_000)
         assert planned.episodes == 50 and planned.seeds == tuple(range(8))
 
 
 def test_tasks_are_chosen_by_environment_or_one_by_one():
-    chosen = Plan(tasks=("scene-play", "cube-single-play-singletask-task2-v0")).experiments()
+    tasks = "scene-play", "cube-single-play-singletask-task2-v0"
+    chosen = Plan(tasks=tasks, steps=(8,), candidates=(8,)).experiments()
     assert [(planned.environment, planned.tasks) for planned in chosen] == [
         ("cube-single-play", (2,)),
         ("scene-play", (1, 2, 3, 4, 5)),
     ]
 
 
-def test_agents_are_compared_at_the_settings_that_each_can_run():
-    compared = plan(presets=("default", "pointmaze-bc"), candidates=(1, 8)).experiments()
-    assert [planned.name for planned in compared] == ["SORL", "pointmaze-bc"]
+def test_agents_are_compared_at_the_settings_that_each_can_run(monkeypatch):
+    monkeypatch.setitem(presets.PRESETS, "one-step", OneStep())
+    both = {"agents": ("sorl",), "presets": ("pointmaze-bc", "one-step"), "candidates": (1, 8)}
+    compared = plan(**both).experiments()
+    assert [planned.name for planned in compared] == ["SORL", "pointmaze-bc", "one-step"]
     assert compared[0].settings == ((1, 1), (1, 8), (8, 1), (8, 8))
     assert compared[1].settings == ((1, 1), (8, 1))
-    with pytest.raises(ConfigError, match="'pointmaze-bc' has no critic"):
-        plan(presets=("pointmaze-bc",), candidates=(8,))
+    assert compared[2].settings == ((1, 1), (1, 8))
+    with pytest.raises(ConfigError, match="FlowBC has no critic"):
+        plan(presets=("pointmaze-bc",), candidates=(8,)).experiments()
+    with pytest.raises(ConfigError, match="has one step alone"):
+        plan(presets=("one-step",), steps=(2, 8)).experiments()
+
+
+def test_an_agent_has_its_own_preset_in_each_environment(monkeypatch):
+    for name in ("counting/cube-single-play", "counting/scene-play"):
+        monkeypatch.setitem(presets.PRESETS, name, Counting(scale=len(name)))
+    chosen = {"suite": "ogbench-sorl", "steps": (8,), "tasks": ("cube-single-play", "scene-play")}
+    compared = plan(agents=("sorl", "counting"), presets=(), **chosen).experiments()
+    assert [(planned.environment, planned.name, planned.preset) for planned in compared] == [
+        ("cube-single-play", "SORL", "cube-single-play"),
+        ("cube-single-play", "Counting", "counting/cube-single-play"),
+        ("scene-play", "SORL", "scene-play"),
+        ("scene-play", "Counting", "counting/scene-play"),
+    ]
+    assert [planned.agent.scale for planned in compared[1::2]] == [25, 19]
+    with pytest.raises(ConfigError, match="'counting/cube-double-play'. Did you mean counting/cu"):
+        plan(agents=("counting",), presets=(), suite="ogbench-sorl", tasks=("cube-double-play",))
+
+
+def test_the_courses_suite_has_its_own_updates_tasks_and_data(monkeypatch):
+    monkeypatch.setitem(presets.PRESETS, "cube-double-small", presets.PRESETS["scene-small"])
+    short = {"suite": "course", "steps": (8,), "candidates": (8,), "seeds": 3}
+    maze, single, scene, double = Plan(**short).experiments()
+    assert [p.preset for p in (maze, single, scene, double)] == [
+        "pointmaze", "cube-single-small", "scene-small", "cube-double-small"
+    ]  # fmt: skip
+    assert single.updates == 50_000
+    assert {planned.updates for planned in (maze, scene, double)} == {20_000}
+    assert maze.tasks == single.tasks == (1, 2, 3, 4, 5)
+    assert scene.tasks == (1, 2, 3) and double.tasks == (1,)
+    assert maze.collection is None  # it is shipped
+    assert single.collection == experiment.Collection(1000)  # the official size
+    assert scene.collection and double.collection
+    assert {planned.updates for planned in Plan(**short, updates=90).experiments()} == {90}
+    with pytest.raises(ConfigError, match="unknown task 'scene-play-singletask-task4-v0'"):
+        Plan(**short, tasks=("scene-play-singletask-task4-v0",))
 
 
 def test_there_is_a_row_for_every_task_seed_evaluation_and_setting(done):
@@ -178,64 +229,6 @@ def test_a_benchmark_that_is_killed_goes_on(done, tmp_path):
     assert content_of(tmp_path) == content_of(done[0])
 
 
-def made_up(success, agent="SORL"):
-    """Rows of one environment, two settings and three seeds, by (updates, m): success."""
-    rows = [
-        {"agent": agent, "environment": "cube-single-play", "task": task, "seed": seed}
-        | {"updates": updates, "steps": m, "candidates": 1, "episode": 0}
-        | {"success": min(value + 0.1 * seed, 1.0)}
-        for (updates, m), value in success.items()
-        for seed in range(3)
-        for task in (1, 2)
-    ]
-    return pd.DataFrame(rows)
-
-
-def test_the_table_averages_as_published_and_its_interval_is_over_agents():
-    rows = made_up({(80, 1): 0.1, (90, 1): 0.2, (100, 1): 0.3})
-    (row,) = benchmark.per_environment(rows).to_dict("records")
-    assert row["success"] == pytest.approx(30) and row["seeds"] == 3 and row["tasks"] == 2
-    low, high = bounded_interval([20, 20, 30, 30, 40, 40], 0, 100)
-    assert (row["low"], row["high"]) == pytest.approx((low, high))
-
-
-SELECTED = {(80, 1): 0.5, (90, 1): 0.5, (100, 1): 0.1} | {(80, 8): 0, (90, 8): 0, (100, 8): 0.8}
-
-
-def test_the_best_setting_is_selected_on_other_episodes_than_reported():
-    (row,) = benchmark.best_setting(made_up(SELECTED)).to_dict("records")
-    assert row["steps"] == 1 and row["success"] == pytest.approx(20)
-    text = benchmark.as_markdown(made_up(SELECTED), "ogbench-sorl")
-    assert "| cube-single-play | SORL |" in text and "(1, 1): 20" in text and "| 97 | 96 |" in text
-
-
-def test_agents_stand_below_each_other_and_select_for_themselves():
-    worse = {key: 1 - value for key, value in SELECTED.items() if key[1] == 8}
-    rows = pd.concat([made_up(SELECTED), made_up(worse, "cloning")])
-    best = benchmark.best_setting(rows).set_index("agent")
-    assert (best.loc["SORL"].steps, best.loc["cloning"].steps) == (1, 8)
-    assert best.loc["cloning"].success == pytest.approx(30)
-    sorl, cloning = benchmark.as_markdown(rows, "ogbench-sorl").splitlines()[2:4]
-    assert sorl.startswith("| cube-single-play | SORL | 47 [")
-    assert cloning.startswith("| cube-single-play | cloning |  | 77 [")
-
-
-def test_the_footer_is_about_the_rows():
-    rows = made_up(SELECTED)
-    text = benchmark.as_markdown(rows, "ogbench-sorl").splitlines()[-1]
-    assert (
-        "over the agents of 3 seed(s) and 2 task(s), with 1 episode(s) at each of 80, 90, 100 up"
-        in text
-    )
-    assert "OGBench before 1.2" in text and 'success_timing="post"' in text
-    more = pd.concat([rows, rows[rows.task == 1].assign(episode=1), made_up({(80, 1): 0}, "new")])
-    assert "| cube-single-play | new | 10 [" in benchmark.as_markdown(more, "ogbench-sorl")
-    text = benchmark.as_markdown(more[(more.agent != "new") | (more.task == 1)], "ogbench-sorl")
-    assert "and 1 to 2 task(s), with 1 to 2 episode(s)" in text
-    rows = rows.assign(environment="pointmaze-medium-navigate")
-    assert "OGBench before" not in benchmark.as_markdown(rows, "pointmaze")
-
-
 def test_an_estimate_multiplies_what_it_measures():
     (planned,) = plan().experiments()
     guess = benchmark.estimate(planned, updates=10)
@@ -266,9 +259,12 @@ def test_the_command_says_how_long_it_takes_then_writes_the_table(tmp_path, caps
         ({"tasks": ("cube-single-pla",)}, "Did you mean cube-single-play"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"updates": 1005}, "multiple of 10"),
+        ({"updates": 0}, "at least 10"),
+        ({"agents": ("sorel",)}, "Did you mean sorl"),
+        ({"tune": True, "presets": ("pointmaze",)}, "presets are taken as they are"),
         ({"steps": (3,)}, "power of two"),
         ({"steps": ()}, "name steps"),
-        ({"presets": ()}, "name steps, candidates and presets"),
+        ({"candidates": ()}, "name steps and candidates"),
         ({"presets": ("pointmase",)}, "Did you mean pointmaze"),
     ],
 )
@@ -311,6 +307,35 @@ def test_an_agent_may_be_added_to_a_comparison(done, tmp_path):
     assert len(rows) == 2 * len(alone)
     table = (tmp_path / "table.md").read_text()
     assert "| counting |" in table and "| other |" in table
+
+
+def test_a_tuned_benchmark_counts_what_choosing_cost_and_reports_the_choice(tmp_path, monkeypatch):
+    monkeypatch.setitem(presets.PRESETS, "counting/pointmaze", Counting())
+    monkeypatch.setitem(tuning.KNOBS, "counting", tuning.Knob("scale", (0.5, 2.0)))
+    tuned = plan(agents=("counting",), presets=(), tune=True, per_task=True, episodes=4)
+    assert [(p.name, times) for p, times in benchmark.workload(tuned)] == [
+        ("Counting scale 0.5", 2),
+        ("Counting", 1),
+    ]
+    rows = benchmark.run(tuned, tmp_path, progress=False)
+    tried = pd.read_csv(tmp_path / "tuning.csv")
+    assert len(tried) == 2 * 2 and tried.episodes.tolist() == [2 * 4] * 4
+    (choice,) = tried[tried.chosen].itertuples()
+    assert set(zip(rows.steps, rows.candidates, strict=True)) == {(choice.steps, 1)}
+    assert len(rows) == 2 * 2 * 3  # the choice alone, at every evaluation
+    assert set(rows.agent) == {"Counting"} and set(rows.seed) == {0, 1}
+    with open(tmp_path / "Counting" / "pointmaze-medium-navigate" / "plan.json") as file:
+        assert json.load(file)["agent"]["scale"] == choice.value
+    head, _, line = (tmp_path / "table.md").read_text().splitlines()[:3]
+    table = dict(zip(*(row.strip("| ").split(" | ") for row in (head, line)), strict=True))
+    assert table["tuning episodes"] == "32"
+    assert "| pointmaze-medium-navigate 3 | Counting |" in (tmp_path / "table.md").read_text()
+    before = content_of(tmp_path)
+    monkeypatch.setattr(experiment, "train_seeds", None)  # nothing is trained any more
+    benchmark.run(tuned, tmp_path, progress=False)
+    with pytest.raises(CheckpointError, match="episodes was 4 and is 9"):
+        benchmark.run(replace(tuned, episodes=9), tmp_path, progress=False)
+    assert content_of(tmp_path) == before
 
 
 DEVICES = """
