@@ -221,8 +221,7 @@ def _check_folder(plan: Plan, experiments: Sequence[Experiment], out: Path) -> N
     """Raises CheckpointError if `out` holds rows of another plan."""
     for planned in experiments:
         if plan.tune:
-            for _, trial in tuning.trials(planned, tuning.own_knob(planned)):
-                experiment.check_experiment(trial, out / "tuning")
+            tuning.check_tuning(planned, tuning.own_knob(planned), out / "tuning", out)
         else:
             experiment.check_experiment(planned, out)
     others = set(read_rows(out).agent) - {planned.name for planned in experiments}

@@ -24,7 +24,7 @@ import pandas as pd
 
 from sorl_edu.agents import AGENTS
 from sorl_edu.agents.agent import Agent
-from sorl_edu.errors import UnknownName, check
+from sorl_edu.errors import CheckpointError, UnknownName, check
 from sorl_edu.experiments import experiment
 from sorl_edu.experiments.experiment import Experiment, grid
 
@@ -137,6 +137,30 @@ def _with(agent: Agent, name: str, value: Any) -> Agent:
     if name not in known:
         raise UnknownName(f"hyper-parameter of {type(agent).__name__}", name, known)
     return replace(agent, **{name: value})
+
+
+def check_tuning(planned: Experiment, knob: Knob | None, folder: Path, reported: Path) -> None:
+    """Raises what `tune`, and then `experiment.run` of its choice, would raise for their folders.
+
+    Args:
+        planned, knob, folder: as for `tune`.
+        reported: the folder of the experiment's own rows, which are of a value that may be chosen.
+
+    Raises:
+        CheckpointError: one of the folders holds rows of another plan.
+    """
+    options = [trial for _, trial in trials(planned, knob)]
+    for trial in options:
+        experiment.check_experiment(trial, folder)
+    refusals = []
+    for agent in dict.fromkeys(trial.agent for trial in options or [planned]):
+        try:
+            experiment.check_experiment(replace(planned, agent=agent, settings=()), reported)
+        except CheckpointError as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
 
 
 @dataclass(frozen=True)

@@ -335,6 +335,9 @@ def test_a_tuned_benchmark_counts_what_choosing_cost_and_reports_the_choice(tmp_
     benchmark.run(tuned, tmp_path, progress=False)
     with pytest.raises(CheckpointError, match="episodes was 4 and is 9"):
         benchmark.run(replace(tuned, episodes=9), tmp_path, progress=False)
+    monkeypatch.setitem(tuning.KNOBS, "counting", tuning.Knob("scale", (3.0, 4.0)))
+    with pytest.raises(CheckpointError, match=f"agent.scale was {choice.value} and is 3.0"):
+        benchmark.run(tuned, tmp_path, progress=False)
     assert content_of(tmp_path) == before
 
 
