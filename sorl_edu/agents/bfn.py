@@ -31,7 +31,7 @@ from sorl_edu.flow_matching import flow_matching_loss
 class BFN(FlowPolicy, ActorCritic):
     """Best of N of a flow; see the module's pseudocode."""
 
-    candidates: int = 32
+    candidates: int = 4
     """N of training. At test time N is a setting of its own."""
     flow_steps: int = 10
     """Euler steps of the candidates of training."""

@@ -73,12 +73,18 @@ KNOBS: dict[str, Knob] = {
     "fbrac": Knob("flow_weight", (3.0, 10.0, 30.0, 100.0)),
     "ifql": Knob("candidates", (32, 64, 128), at_test_time=True),
     "fql": Knob("distillation_weight", (10.0, 30.0, 300.0, 1000.0)),
-    "bfn": Knob("candidates", (4, 8, 16, 32)),
+    "bfn": Knob("candidates", (4, 8, 16, 32), at_test_time=True),
     "sorl": Knob("q_weight", (4.0, 20.0, 100.0, 500.0)),
 }
 """By the agent's name in `AGENTS`. Behaviour cloning (bc, flow_bc) has no knob."""
 
-KNOBS_OF_ENVIRONMENTS: dict[tuple[str, str], Knob] = {}
+MAZE = "pointmaze-medium-navigate"
+KNOBS_OF_ENVIRONMENTS: dict[tuple[str, str], Knob] = {
+    ("rebrac", MAZE): Knob("policy_penalty", (0.003, 0.01, 0.03, 0.1)),
+    ("fbrac", MAZE): Knob("flow_weight", (1.0, 3.0, 10.0, 30.0)),
+    ("fql", MAZE): Knob("distillation_weight", (3.0, 10.0, 30.0, 100.0)),
+    ("sorl", MAZE): Knob("q_weight", (20.0, 100.0, 500.0, 2500.0)),
+}
 """Other values for an agent in one environment: by (agent, dataset without its version)."""
 
 
