@@ -151,10 +151,10 @@ def test_random_signs_agree_with_all_of_them_and_with_scipys():
 def test_the_test_seldom_rejects_what_is_true(seeds, tasks):
     """Agents that are alike on every task, whose success is low, discrete, and often the same."""
     rng, rates = np.random.default_rng(0), np.linspace(0.05, 0.6, tasks)
-    runs = rng.binomial(5, rates, (2, 1000, seeds, tasks)) / 5
+    runs = rng.binomial(5, rates, (2, 400, seeds, tasks)) / 5
     p = np.array([sign_flip_p_value(d.ravel()) for d in runs[0] - runs[1]])
     for level in (0.05, 0.2):
-        assert (p <= level).mean() <= level + 3 * np.sqrt(level / 1000)
+        assert (p <= level).mean() <= level + 3 * np.sqrt(level / 400)
 
 
 def test_holms_correction_by_hand():
