@@ -96,6 +96,18 @@ def choose(values: Float[Array, "candidates batch"]) -> Int[Array, " batch"]:
     return jnp.argmax(values, axis=0)
 
 
+def choose_softly(
+    values: Float[Array, "candidates batch"], temperature: float, key: PRNGKeyArray
+) -> Int[Array, " batch"]:
+    """For each observation, an index n drawn from softmax_n(V / temperature); 0 for `choose`.
+
+    The larger the temperature, the less the choice depends on the values.
+    """
+    if temperature == 0:
+        return choose(values)
+    return jax.random.categorical(key, values / temperature, axis=0)
+
+
 def take(
     actions: Float[Array, "candidates batch action"], chosen: Int[Array, " batch"]
 ) -> Float[Array, "batch action"]:

@@ -1,4 +1,4 @@
-"""The networks: an MLP, the two fields, the critic ensemble, and the encoder of observations.
+"""The networks: an MLP, fields, policies, critics, values, and the encoder of observations.
 
 Each is a function of arrays with parameters. The lessons and the agents decide what is learned with
 it, and which step size or number of steps it sees. `inputs(obs, action)` is an example of what it
@@ -75,6 +75,49 @@ class ShortcutField(nn.Module):
     ) -> Float[Array, "batch action"]:
         inputs = jnp.concatenate([obs, a_t, t, -jnp.log2(h)], axis=-1)
         return MLP(self.hidden, self.action_dim, self.layer_norm)(inputs)
+
+
+class NoisePredictor(nn.Module):
+    """IDQL's network for eps(a_t, t | o): residual blocks, and Fourier features of t.
+
+        x <- x + Dense(mish(Dense(LayerNorm(dropout(x)))))     of width w, within it 4 w
+
+    There is one block for each hidden width. Frequencies of t are learned. Dropout acts only with
+    `training`, which needs a key: apply(..., training=True, rngs={"dropout": key}).
+
+    Source: Hansen-Estruch et al., IDQL, 2023, arXiv 2304.10573 (LN_Resnet), and its code.
+    """
+
+    hidden: Sequence[int]
+    action_dim: int
+    layer_norm: bool = True
+    dropout: float = 0.1
+
+    @nn.compact
+    def __call__(
+        self,
+        obs: Float[Array, "batch obs"],
+        a_t: Float[Array, "batch action"],
+        t: Float[Array, "batch 1"],
+        training: bool = False,
+    ) -> Float[Array, "batch action"]:
+        def dense(width: int, x: Array) -> Array:
+            return nn.Dense(width, kernel_init=initializer)(x)
+
+        frequencies = self.param("frequencies", nn.initializers.normal(0.2), (1, 32))
+        angles = 2 * jnp.pi * t @ frequencies
+        time = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+        time = dense(128, jax.nn.mish(dense(128, time)))
+        x = dense(self.hidden[0], jnp.concatenate([a_t, obs, time], axis=-1))
+        for width in self.hidden:
+            inner = nn.Dropout(self.dropout)(x, deterministic=not training)
+            inner = nn.LayerNorm()(inner) if self.layer_norm else inner
+            inner = dense(width, jax.nn.mish(dense(4 * width, inner)))
+            x = inner + (x if x.shape[-1] == width else dense(width, x))
+        return dense(self.action_dim, jax.nn.mish(x))
+
+    def inputs(self, obs, action):
+        return obs, action, jnp.ones((len(obs), 1))
 
 
 class DeterministicPolicy(nn.Module):

@@ -3,15 +3,18 @@
 from sorl_edu.agents.agent import Agent
 from sorl_edu.agents.bc import BC
 from sorl_edu.agents.bfn import BFN
+from sorl_edu.agents.cac import CAC
 from sorl_edu.agents.chunked import Chunked, chunked, chunked_class
 from sorl_edu.agents.fawac import FAWAC
 from sorl_edu.agents.fbrac import FBRAC
 from sorl_edu.agents.flow_bc import FlowBC
 from sorl_edu.agents.fql import FQL
+from sorl_edu.agents.idql import IDQL
 from sorl_edu.agents.ifql import IFQL
 from sorl_edu.agents.iql import IQL
 from sorl_edu.agents.rebrac import ReBRAC
 from sorl_edu.agents.sorl import SORL
+from sorl_edu.agents.srpo import SRPO
 from sorl_edu.errors import CheckpointError, UnknownName
 
 AGENTS: dict[str, type] = {
@@ -20,6 +23,9 @@ AGENTS: dict[str, type] = {
     "bc": BC,
     "iql": IQL,
     "rebrac": ReBRAC,
+    "idql": IDQL,
+    "srpo": SRPO,
+    "cac": CAC,
     "fawac": FAWAC,
     "fbrac": FBRAC,
     "ifql": IFQL,
@@ -60,12 +66,15 @@ __all__ = [
     "AGENTS",
     "BC",
     "BFN",
+    "CAC",
     "FAWAC",
     "FBRAC",
     "FQL",
+    "IDQL",
     "IFQL",
     "IQL",
     "SORL",
+    "SRPO",
     "Agent",
     "FlowBC",
     "ReBRAC",
