@@ -76,7 +76,7 @@ def candidate_noise(
 def draw_candidates(
     sample: Sampler,
     obs: Float[Array, "batch obs"],
-    noise: Float[Array, "candidates batch action"],
+    noise: Float[Array, "candidates batch noise"],
 ) -> Float[Array, "candidates batch action"]:
     """a^(1) ... a^(N) ~ pi(. | o) for every observation, from the given noise."""
     return jax.vmap(sample, in_axes=(None, 0))(obs, noise)
@@ -126,7 +126,7 @@ def propose(
     sample: Sampler,
     value: Value | None,
     obs: Float[Array, "batch obs"],
-    noise: Float[Array, "candidates batch action"],
+    noise: Float[Array, "candidates batch noise"],
 ) -> Proposal:
     """N candidates for every observation, one from each noise, valued and chosen from.
 
@@ -134,7 +134,8 @@ def propose(
         sample: the policy.
         value: the verifier; without one, the first candidate is chosen.
         obs: o.
-        noise: a_0 of every candidate, as `candidate_noise` makes it.
+        noise: a_0 of every candidate, as `candidate_noise` makes it; wider than an action for a
+            policy that needs more noise on its way.
     """
     actions = draw_candidates(sample, obs, noise)
     if value is None:

@@ -124,9 +124,8 @@ class CAC(ActorCritic):
         """The consistency loss of the network `params`, - eta Q_i / mean |Q_j|, and metrics."""
         obs, (noise_key, coin_key, consistency_key) = batch.observations, jax.random.split(key, 3)
         sample = self.sampler(state, params, steps=1)
-        q = self.function(state, "critic")(
-            obs, sample(obs, self.noise(state, noise_key, 1, len(obs))[0])
-        )
+        actions = sample(obs, self.noise(state, noise_key, 1, len(obs))[0])
+        q = self.function(state, "critic")(obs, actions)
         i = jax.random.randint(coin_key, (), 0, len(q))
         climb = -q[i].mean() / jax.lax.stop_gradient(jnp.abs(q[(i + 1) % len(q)]).mean())
         levels = denoising.levels_after(state.updates, self.growth_updates)

@@ -14,6 +14,7 @@ from sorl_edu.inference import (
     candidate_noise,
     check_budget,
     choose,
+    choose_softly,
     draw_candidates,
     network_evaluations,
     propose,
@@ -162,3 +163,19 @@ def test_a_budget_of_numpys_integers_is_taken(number):
 def test_the_largest_budget_is_taken():
     check_budget(inference.MAX_STEPS, 1)
     check_budget(1, inference.MAX_ROWS // 64, 64)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_a_soft_choice_has_the_frequencies_of_the_softmax(temperature):
+    values, rows = np.array([1.0, 0.0, -1.0, 0.5]), 40_000
+    known = np.exp(values / temperature) / np.exp(values / temperature).sum()
+    each = jnp.broadcast_to(jnp.asarray(values, jnp.float32)[:, None], (4, rows))
+    chosen = choose_softly(each, temperature, jax.random.key(0))
+    shares = np.bincount(chosen, minlength=4) / rows
+    assert np.all(np.abs(shares - known) < 5 * np.sqrt(known * (1 - known) / rows))
+
+
+def test_a_choice_at_temperature_zero_is_the_best():
+    values = jax.random.normal(jax.random.key(1), (8, 100))
+    chosen = choose_softly(values, 0, jax.random.key(0))
+    np.testing.assert_array_equal(chosen, np.argmax(values, axis=0))

@@ -10,6 +10,7 @@ from sorl_edu.flow_matching import velocity_target
 from sorl_edu.networks import (
     MLP,
     CriticEnsemble,
+    NoisePredictor,
     ObservationEncoder,
     ShortcutField,
     VelocityField,
@@ -75,6 +76,44 @@ def test_a_velocity_field_is_fed_the_time():
     params = jax.jit(network.init)(KEY, OBS, ACTIONS, T)
     velocity = network.apply(params, OBS, ACTIONS, T)
     np.testing.assert_allclose(velocity, linear(params, OBS, ACTIONS, T), atol=1e-6)
+
+
+def mish(x):
+    return x * np.tanh(np.log1p(np.exp(x)))
+
+
+def normalised(x):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+
+
+def test_a_noise_predictor_is_residual_blocks_and_features_of_time():
+    network = NoisePredictor((5, 6), 2)  # the second block also changes the width
+    params = jax.jit(network.init)(KEY, OBS, ACTIONS, T)["params"]
+    layers = {name: jax.tree.map(lambda x: np.asarray(x, float), p) for name, p in params.items()}
+
+    def dense(i, x):
+        return x @ layers[f"Dense_{i}"]["kernel"] + layers[f"Dense_{i}"]["bias"]
+
+    angles = 2 * np.pi * np.asarray(T) @ layers["frequencies"]
+    time = dense(1, mish(dense(0, np.c_[np.cos(angles), np.sin(angles)])))
+    x = dense(2, np.c_[np.asarray(ACTIONS), np.asarray(OBS), time])
+    x = x + dense(4, mish(dense(3, normalised(x))))
+    x = dense(7, x) + dense(6, mish(dense(5, normalised(x))))
+    known = dense(8, mish(x))
+    np.testing.assert_allclose(network.apply({"params": params}, OBS, ACTIONS, T), known, atol=1e-4)
+
+
+def test_dropout_acts_in_training_and_never_else():
+    network, inputs = NoisePredictor((64,), 2, dropout=0.5), (OBS, ACTIONS, T)
+    params = jax.jit(network.init)(KEY, *inputs)
+    steady = [NoisePredictor((64,), 2, dropout=d).apply(params, *inputs) for d in (0.0, 0.5)]
+    np.testing.assert_array_equal(*steady)
+    one, same, other = (
+        network.apply(params, *inputs, training=True, rngs={"dropout": jax.random.key(i)})
+        for i in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).min() > 1e-4 and np.abs(one - steady[0]).min() > 1e-4
 
 
 @pytest.mark.parametrize("sees_steps", [True, False])
