@@ -100,17 +100,16 @@ class CAC(ActorCritic):
             function, obs, denoising.split_noise(noise, jumps), sigmas
         )
 
-    def noise(self, state, key, candidates, batch):
-        """The noise of each candidate, for all of its jumps."""
-        width = self.denoise_steps * state.action_dim
-        return inference.candidate_noise(key, candidates, batch, width)
+    def noise_width(self, state):
+        """What one candidate's noise has: an action's width for each of its jumps."""
+        return self.denoise_steps * state.action_dim
 
     def critic_loss(self, params, state, batch, key):
         """The TD loss of the critics `params` for the best of some candidates, and metrics."""
         obs = batch.next_observations
         sample = self.sampler(state, state.policy.target, steps=1)
-        noise = self.noise(state, key, self.target_candidates, len(obs))
-        candidates = inference.draw_candidates(sample, obs, noise)
+        shape = self.target_candidates, len(obs), self.noise_width(state)
+        candidates = inference.draw_candidates(sample, obs, jax.random.normal(key, shape))
         critic = self.function(state, "critic", state.critic.target)
 
         def of_the_best(obs, first):
@@ -124,8 +123,8 @@ class CAC(ActorCritic):
         """The consistency loss of the network `params`, - eta Q_i / mean |Q_j|, and metrics."""
         obs, (noise_key, coin_key, consistency_key) = batch.observations, jax.random.split(key, 3)
         sample = self.sampler(state, params, steps=1)
-        actions = sample(obs, self.noise(state, noise_key, 1, len(obs))[0])
-        q = self.function(state, "critic")(obs, actions)
+        noise = jax.random.normal(noise_key, (len(obs), self.noise_width(state)))
+        q = self.function(state, "critic")(obs, sample(obs, noise))
         i = jax.random.randint(coin_key, (), 0, len(q))
         climb = -q[i].mean() / jax.lax.stop_gradient(jnp.abs(q[(i + 1) % len(q)]).mean())
         levels = denoising.levels_after(state.updates, self.growth_updates)
@@ -140,7 +139,8 @@ class CAC(ActorCritic):
         inference.check_budget(steps, candidates, len(obs))
         noise_key, choice_key = jax.random.split(key)
         sample, worth = self.sampler(state, state.policy.params, steps), partial(self.worth, state)
-        noise = self.noise(state, noise_key, candidates, len(obs))
+        width = self.noise_width(state)
+        noise = inference.candidate_noise(noise_key, candidates, len(obs), width)
         proposal = inference.propose(sample, worth, state.encoder(obs), noise)
         chosen = inference.choose_softly(proposal.q, self.temperature, choice_key)
         return proposal._replace(chosen=chosen)

@@ -87,7 +87,7 @@ def test_the_target_has_the_best_candidate_of_each_critic(state, batch):
             return super().function(state, name, params)
 
     agent = variant(Opposed, target_candidates=3, discount=0.5)
-    noise = agent.noise(state, KEY, 3, len(batch.rewards))
+    noise = jax.random.normal(KEY, (3, len(batch.rewards), 4))
     sample = agent.sampler(state, state.policy.target, steps=1)
     first = np.stack([sample(batch.next_observations, z)[:, 0] for z in noise])
     next_q = np.minimum(first.max(0), (-first).max(0))
