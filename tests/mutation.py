@@ -369,6 +369,8 @@ FAULTS = (
         "if t % horizon == 0:",
         "if True:",
         "agents/test_chunked.py",
+    ),
+    Fault(
         "a consistency function without its boundary condition",
         "denoising.py",
         "above, scale = s - SIGMA_MIN, jnp.sqrt(s**2 + SIGMA_DATA**2)",

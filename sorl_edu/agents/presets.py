@@ -82,7 +82,15 @@ COURSE: dict[str, Agent] = {
 # Baselines on two cores have the networks, batches, n-step returns and learning rates of SORL's
 # preset for the same environment. What tells a method from the others stays as published, but for
 # its one knob, which `make baselines` chose on the default task (data/baselines/tuning.csv).
-KNOBS_SMALL: dict[str, dict[str, dict[str, float]]] = {}
+OWN_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "srpo": {"pointmaze": {"q_gradient_normalized": True}},  # as published for mazes
+    "cac": {  # as many updates as the benchmark's suite "course" has
+        "pointmaze": {"growth_updates": 20_000},
+        "cube-single-small": {"growth_updates": 50_000},
+        "cube-double-small": {"growth_updates": 20_000},
+        "scene-small": {"growth_updates": 20_000},
+    },
+}
 
 
 def _small(name: str, like: str) -> Agent:
@@ -96,9 +104,9 @@ def _small(name: str, like: str) -> Agent:
     if sorl.q_aggregation == "min" and hasattr(baseline, "q_aggregation"):
         equal["q_aggregation"] = "min"
     optimizer = replace(baseline.optimizer, learning_rate=sorl.optimizer.learning_rate)
-    knobs = KNOBS_SMALL.get(name, {}).get(like, {})
+    own = OWN_SETTINGS.get(name, {}).get(like, {})
     return replace(
-        baseline, **with_width(baseline, sorl.field.hidden), **equal, optimizer=optimizer, **knobs
+        baseline, **with_width(baseline, sorl.field.hidden), **equal, optimizer=optimizer, **own
     )
 
 

@@ -20,12 +20,15 @@ from typing import Any
 from sorl_edu.agents import (
     BC,
     BFN,
+    CAC,
     FAWAC,
     FBRAC,
     FQL,
+    IDQL,
     IFQL,
     IQL,
     SORL,
+    SRPO,
     Agent,
     ReBRAC,
 )
@@ -51,6 +54,8 @@ KNOBS: dict[str, dict[str, tuple[float, ...]]] = {
         "policy_penalty": (0.003, 0.003, 0.01, 0.01, 0.01, 1, 0.1, 0.1),
         "critic_penalty": (0.01, 0.01, 0.01, 0.01, 0.01, 0, 0, 0.01),
     },
+    "srpo": {"q_weight": (0.3, 0.3, 0.3, 0.3, 0.3, 0.03, 0.1, 0.1)},
+    "cac": {"q_weight": (1, 1, 0.03, 1, 1, 0.003, 0.3, 0.3)},
     "fawac": {"inverse_temperature": (3, 3, 3, 3, 3, 1, 0.3, 0.3)},
     "fbrac": {"flow_weight": (3, 10, 30, 30, 30, 100, 100, 100)},
     "fql": {"distillation_weight": (10, 10, 30, 30, 10, 300, 300, 300)},
@@ -61,6 +66,9 @@ BASELINES: dict[str, Agent] = {
     "bc": BC(),
     "iql": IQL(),
     "rebrac": ReBRAC(),
+    "idql": IDQL(),
+    "srpo": SRPO(),
+    "cac": CAC(),
     "fawac": FAWAC(),
     "fbrac": FBRAC(),
     "ifql": IFQL(),
@@ -81,8 +89,16 @@ def _published(name: str) -> dict[str, Agent]:
         known = {field.name for field in fields(agent)}
         changes = {setting: value for setting, value in shared.items() if setting in known}
         changes |= {knob: float(values[i]) for knob, values in KNOBS.get(name, {}).items()}
-        if name == "iql" and environment in MANIPULATION:
+        manipulation = environment in MANIPULATION
+        if name == "iql" and manipulation:
             changes |= with_width(agent, (256,) * 4)
+        if name == "idql":
+            critic = replace(agent.critic, hidden=(256 if manipulation else 512,) * 2)
+            values = replace(agent.values, hidden=critic.hidden)
+            expectile = 0.9 if manipulation else 0.7
+            changes |= {"critic": critic, "values": values, "expectile": expectile}
+        if name == "srpo" and not manipulation:  # mazes
+            changes |= {"q_gradient_normalized": True, "policy": Network((256,) * 4)}
         found[environment] = replace(agent, **changes)
     return found
 
