@@ -65,7 +65,8 @@ MAX_BYTES = 25_000_000
 """The most that a site may have, compressed."""
 LIBRARY = Path(__file__).resolve().parents[1]
 API = (
-    *("flow_matching", "shortcut", "temporal_difference", "inference", "networks"),
+    *("flow_matching", "shortcut", "temporal_difference", "inference"),
+    *("policy_extraction", "denoising", "networks"),
     *("agents", "datasets", "environments", "training", "evaluation"),
     *("plotting", "widgets", "experiments", "errors"),
 )
