@@ -609,14 +609,14 @@ FAULTS = (
         "experiments/statistics.py",
         "best = per_environment(results[~last])",
         "best = per_environment(results[last])",
-        "experiments/test_statistics.py",
+        "experiments/test_experiment_statistics.py",
     ),
     Fault(
         "a comparison that pairs no tasks",
         "experiments/statistics.py",
         'one, other = tables[reference].align(table, join="inner")',
         "one, other = tables[reference], table",
-        "experiments/test_statistics.py",
+        "experiments/test_experiment_statistics.py",
     ),
     Fault(
         "a folder answers for another plan",
