@@ -9,7 +9,7 @@ PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
 .PHONY: help demo lab notebooks check test test-lowest test-colab test-all goals audit fuzz mutation bench claims \
-  course-data robots site style fast-tests
+  course-data robots baselines site style fast-tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -89,6 +89,11 @@ course-data: $(PACKAGE) ## train and measure the agents that the notebooks show 
 
 robots: $(LAB) ## collect robots' data, train and measure agents on them (hours; resumes)
 	$(BIN)/python -m sorl_edu.experiments.robots
+
+BASELINES := sorl bc iql rebrac idql srpo cac fawac fbrac ifql fql bfn
+baselines: $(PACKAGE) ## tune and compare all agents on fourteen tasks (days on two cores; says how long; resumes)
+	$(BIN)/sorl-edu benchmark --suite course --agents $(BASELINES) --tune --seeds 3 --episodes 20 \
+	  --steps 1 8 --candidates 1 8 32 --out runs/baselines
 
 site: $(VENV)/.all ## build the course as static pages, in build/site/html (minutes)
 	$(BIN)/python -m sorl_edu.course.site

@@ -392,7 +392,7 @@ class Benchmark(Command):
     examples = """
     sorl-edu benchmark --out runs/ogbench
     sorl-edu benchmark --out runs/ogbench --estimate-only
-    sorl-edu benchmark --out runs/ogbench --agents sorl --tune --per-task
+    sorl-edu benchmark --out runs/ogbench --agents sorl fql iql --tune --per-task
     sorl-edu benchmark --suite course --tasks cube-single-play --out runs/course --seeds 3 \\
         --steps 1 8 --candidates 1 8
     sorl-edu benchmark --suite pointmaze --out runs/mazes --seeds 3 --updates 10000

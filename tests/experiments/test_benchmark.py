@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 
 from sorl_edu import cli, evaluation
 from sorl_edu.agents import AGENTS, presets
+from sorl_edu.agents.published import SORL_PUBLISHED
 from sorl_edu.errors import CheckpointError, ConfigError, check
 from sorl_edu.experiments import benchmark, experiment, tuning
 from sorl_edu.experiments.benchmark import Plan
@@ -77,7 +78,7 @@ def test_the_suite_is_the_papers_forty_tasks_with_its_hyper_parameters():
     assert len(set(names)) == 40 and "cube-double-play-singletask-task5-v0" in names
     for planned, env in zip(experiments, SUITES["ogbench-sorl"], strict=True):
         assert planned.environment == env.name and planned.name == "SORL"
-        assert planned.agent == presets.PUBLISHED[env.name]
+        assert planned.agent == SORL_PUBLISHED[env.name]
         assert planned.evaluated_updates == (800_000, 900_000, 1_000_000)
         assert planned.episodes == 50 and planned.seeds == tuple(range(8))
 

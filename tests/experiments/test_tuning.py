@@ -9,7 +9,7 @@ from counting import Counting, quick_episodes
 
 from sorl_edu import evaluation
 from sorl_edu.agents import AGENTS
-from sorl_edu.agents.presets import PUBLISHED
+from sorl_edu.agents.published import SORL_PUBLISHED
 from sorl_edu.errors import ConfigError, UnknownName
 from sorl_edu.experiments import experiment, tuning
 from sorl_edu.experiments.experiment import PROTOCOL, Experiment, grid
@@ -150,12 +150,14 @@ def test_knobs_are_by_agent_and_where_one_differs_by_environment(monkeypatch):
     assert (
         knob_for("sorl", "scene-play")
         == other
-        == tuning.own_knob(replace(PLANNED, agent=PUBLISHED["scene-play"], dataset="scene-play-v0"))
+        == tuning.own_knob(
+            replace(PLANNED, agent=SORL_PUBLISHED["scene-play"], dataset="scene-play-v0")
+        )
     )
     assert knob_for("sorl", "cube-single-play") == KNOBS["sorl"]
     assert tuning.own_knob(PLANNED) is None  # an agent that has no name has no knob
     values = np.array(KNOBS["sorl"].values)
-    published = [agent.q_weight for agent in PUBLISHED.values()]
+    published = [agent.q_weight for agent in SORL_PUBLISHED.values()]
     assert values.min() <= min(published) and max(published) <= values.max()
 
 
