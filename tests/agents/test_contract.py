@@ -121,6 +121,9 @@ MAZE = "pointmaze-medium-navigate-singletask-task1-v0"
 KEY, SHARED = jax.random.key(5), jax.random.key(6)
 
 each_agent = pytest.mark.parametrize("name", SMALL)
+# A shortcut, a flow, one action with a critic and without, one step, and one that counts updates.
+KINDS = ["sorl", "flow_bc", "iql", "bc", "fql", "cac", "regression"]
+of_each_kind = pytest.mark.parametrize("name", KINDS)
 
 
 @pytest.fixture(autouse=True)
@@ -229,7 +232,7 @@ def test_a_seed_learns_beside_others_what_it_learns_alone(name, data):
         jax.tree.leaves(without(alone.state, "moments")),
         strict=True,
     ):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)  # Adam enlarges rounding
 
 
 @each_agent
@@ -342,7 +345,7 @@ def test_the_ways_of_candidates_end_at_their_actions(name, steps, trained):
     np.testing.assert_allclose(jnp.clip(paths[-1], -1, 1), proposal.actions[:, 0], atol=1e-5)
 
 
-@each_agent
+@of_each_kind
 def test_figures_and_the_explorer_draw_it(name, fresh):
     agent, (state, _) = TINY[name], fresh(name)
     steps, candidates = dials(name).values()
@@ -362,7 +365,7 @@ def test_figures_and_the_explorer_draw_it(name, fresh):
     assert pixels(explorer.render(steps=steps)).std() > 1
 
 
-@each_agent
+@of_each_kind
 def test_the_benchmark_trains_evaluates_and_keeps_it(name, tmp_path):
     plan = benchmark.Plan(
         suite="pointmaze",
