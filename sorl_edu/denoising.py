@@ -135,11 +135,23 @@ def epsilon_loss(
 
     Source: arXiv 2006.11239, eq. 14.
     """
+    gap, _ = noise_gap(model, obs, actions, key, noising)
+    loss = jnp.mean(gap**2)
+    return loss, {"diffusion_loss": loss}
+
+
+def noise_gap(
+    model: NoiseModel,
+    obs: Float[Array, "batch obs"],
+    actions: Float[Array, "batch action"],
+    key: PRNGKeyArray,
+    noising: Noising,
+) -> tuple[Float[Array, "batch action"], Float[Array, "batch 1"]]:
+    """eps(alpha_t a + sigma_t z, t | o) - z for drawn z and t, and sigma_t."""
     noise_key, time_key = jax.random.split(key)
     noise = jax.random.normal(noise_key, actions.shape)
     t, alpha, sigma = noising(time_key, len(actions))
-    loss = jnp.mean((model(obs, alpha * actions + sigma * noise, t) - noise) ** 2)
-    return loss, {"diffusion_loss": loss}
+    return model(obs, alpha * actions + sigma * noise, t) - noise, sigma
 
 
 def posterior(
@@ -210,10 +222,8 @@ def score_distillation(
 
     Source: SRPO, arXiv 2310.07297, eq. 10 to 12, with the weight sigma_t^2.
     """
-    noise_key, time_key = jax.random.split(key)
-    noise = jax.random.normal(noise_key, actions.shape)
-    t, alpha, sigma = noising(time_key, len(actions))
-    return sigma**2 * (model(obs, alpha * actions + sigma * noise, t) - noise)
+    gap, sigma = noise_gap(model, obs, actions, key, noising)
+    return sigma**2 * gap
 
 
 # ------------------------------------------------------------------------------------- consistency
