@@ -170,12 +170,24 @@ def can_act(
     candidates: int,
 ) -> bool:
     """Whether the agent has these dials: nothing is computed to find out."""
-    choose = partial(act, agent, steps=steps, candidates=candidates)
     try:
-        jax.eval_shape(choose, state, obs, jax.random.key(0))
+        check_dials(agent, state, obs, steps=steps, candidates=candidates)
     except ConfigError:
         return False
     return True
+
+
+def check_dials(
+    agent: Agent,
+    state: State,
+    obs: Float[Array, "batch obs"],
+    *,
+    steps: int,
+    candidates: int,
+) -> None:
+    """Raises what `act` would raise for steps m and candidates N, without any computation."""
+    choose = partial(act, agent, steps=steps, candidates=candidates)
+    jax.eval_shape(choose, state, obs, jax.random.key(0))
 
 
 def check_values(agent: Agent, proposal: Proposal) -> None:
@@ -314,6 +326,15 @@ def encode(encoder: ObservationEncoder, batch: Batch) -> Batch:
         batch,
         observations=encoder(batch.observations),
         next_observations=encoder(batch.next_observations),
+    )
+
+
+def check_no_dials(agent: Agent, steps: int, candidates: int) -> None:
+    """Raises ConfigError unless an agent that has one action is asked for one, in one step."""
+    check(
+        steps == candidates == 1,
+        f"{type(agent).__name__} has one action for an observation, with nothing to refine and "
+        "nothing to choose: use steps = 1 and candidates = 1",
     )
 
 

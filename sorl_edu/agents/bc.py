@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from sorl_edu import inference
-from sorl_edu.agents.agent import AgentState, Encoder, Learner, Network, Optimizer, check_positive
-from sorl_edu.errors import check
+from sorl_edu.agents import agent
+from sorl_edu.agents.agent import AgentState, Encoder, Learner, Network, Optimizer
 from sorl_edu.networks import DeterministicPolicy
 
 
@@ -40,7 +40,7 @@ class BC:
     optimizer: Optimizer = Optimizer(3e-4, grad_clip_norm=0)
 
     def __post_init__(self) -> None:
-        check_positive(self, "batch_size")
+        agent.check_positive(self, "batch_size")
 
     def prepare(self, data):
         return data
@@ -67,11 +67,7 @@ class BC:
 
     def propose(self, state, obs, key, *, steps, candidates):
         inference.check_budget(steps, candidates, len(obs))
-        check(
-            steps == candidates == 1,
-            "BC has one action for an observation, with nothing to refine and nothing to choose: "
-            "use steps = 1 and candidates = 1",
-        )
+        agent.check_no_dials(self, steps, candidates)
         mu = self._network(state.action_dim).apply(state.policy.params, state.encoder(obs))
         return inference.Proposal(jnp.clip(mu, -1, 1)[None], None, jnp.zeros(len(obs), jnp.int32))
 

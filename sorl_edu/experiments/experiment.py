@@ -31,18 +31,16 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from sorl_edu import evaluation
 from sorl_edu.agents import Agent
-from sorl_edu.agents.agent import State, act
+from sorl_edu.agents.agent import State, check_dials
 from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import OfflineDataset, load_tasks
 from sorl_edu.datasets.transitions import Transitions
@@ -312,8 +310,9 @@ def check_setting(agent: Agent, evaluated_agent: Agent, setting: tuple[int, int]
         evaluated_agent: that acts; the same unless an experiment has a verifier.
         setting: (steps, candidates).
     """
-    choose = partial(act, evaluated_agent, steps=setting[0], candidates=setting[1])
-    jax.eval_shape(choose, _blank_state(agent), jnp.zeros((1, 2)), jax.random.key(0))
+    steps, candidates = setting
+    obs = jnp.zeros((1, 2))
+    check_dials(evaluated_agent, _blank_state(agent), obs, steps=steps, candidates=candidates)
 
 
 @functools.cache
