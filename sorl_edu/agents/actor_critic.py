@@ -22,13 +22,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from sorl_edu import inference
 from sorl_edu import temporal_difference as td
 from sorl_edu.agents import agent
 from sorl_edu.agents.agent import Encoder, Learner, Network, Optimizer
-from sorl_edu.errors import check
 from sorl_edu.flow_matching import integrate
 from sorl_edu.networks import CriticEnsemble, DeterministicPolicy, VelocityField
 
@@ -85,6 +84,14 @@ class ActorCritic:
         """The loss of each learner, as loss(params, state, batch, key), in the order of descent."""
         return {"critic": self.critic_loss, "policy": self.policy_loss}
 
+    def noise_width(self, state: ActorCriticState) -> int:
+        """How many numbers of noise an action takes: as many as it has, unless told otherwise."""
+        return state.action_dim
+
+    def acting(self, state: ActorCriticState) -> dict:
+        """The parameters of the policy that acts: those that learn, unless told otherwise."""
+        return state.policy.params
+
     # ------------------------------------------------------------------- the methods of every agent
 
     def prepare(self, data):
@@ -125,8 +132,8 @@ class ActorCritic:
 
     def propose(self, state, obs, key, *, steps, candidates):
         inference.check_budget(steps, candidates, len(obs))
-        noise = inference.candidate_noise(key, candidates, len(obs), state.action_dim)
-        sample, worth = self.sampler(state, state.policy.params, steps), partial(self.worth, state)
+        noise = inference.candidate_noise(key, candidates, len(obs), self.noise_width(state))
+        sample, worth = self.sampler(state, self.acting(state), steps), partial(self.worth, state)
         return inference.propose(sample, worth, state.encoder(obs), noise)
 
     def value(self, state, obs, actions, *, steps):
@@ -144,6 +151,18 @@ class ActorCritic:
             aggregation=self.q_aggregation,
         )
         return td.td_loss(self.function(state, "critic", params), batch, target)
+
+    def draw(
+        self,
+        state: ActorCriticState,
+        params: PyTree,
+        obs: Float[Array, "batch obs"],
+        key: PRNGKeyArray,
+        steps: int = 1,
+    ) -> Float[Array, "batch action"]:
+        """a ~ pi(. | o) of the policy `params`, one action for every observation."""
+        noise = jax.random.normal(key, (len(obs), self.noise_width(state)))
+        return self.sampler(state, params, steps)(obs, noise)
 
     def function(self, state: ActorCriticState, name: str, params: dict | None = None) -> Callable:
         """The network `name` as a function of its inputs, with `params` or what it has learned."""
@@ -191,11 +210,7 @@ class DeterministicActor:
         return lambda obs, noise: jnp.clip(mu(obs), -1, 1)
 
     def propose(self, state, obs, key, *, steps, candidates):
-        check(
-            steps == candidates == 1,
-            f"{type(self).__name__} has one action for an observation, with nothing to refine and "
-            "nothing to choose: use steps = 1 and candidates = 1",
-        )
+        agent.check_no_dials(self, steps, candidates)
         return super().propose(state, obs, key, steps=steps, candidates=candidates)
 
 

@@ -22,7 +22,6 @@ chooses, as for all agents, and the network is fed what Karras et al. feed it (a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import jax
@@ -122,9 +121,7 @@ class CAC(ActorCritic):
     def policy_loss(self, params, state, batch, key):
         """The consistency loss of the network `params`, - eta Q_i / mean |Q_j|, and metrics."""
         obs, (noise_key, coin_key, consistency_key) = batch.observations, jax.random.split(key, 3)
-        sample = self.sampler(state, params, steps=1)
-        noise = jax.random.normal(noise_key, (len(obs), self.noise_width(state)))
-        q = self.function(state, "critic")(obs, sample(obs, noise))
+        q = self.function(state, "critic")(obs, self.draw(state, params, obs, noise_key))
         i = jax.random.randint(coin_key, (), 0, len(q))
         climb = -q[i].mean() / jax.lax.stop_gradient(jnp.abs(q[(i + 1) % len(q)]).mean())
         levels = denoising.levels_after(state.updates, self.growth_updates)
@@ -136,11 +133,7 @@ class CAC(ActorCritic):
         return loss, {"policy_loss": loss, "q_policy": q.mean()} | metrics
 
     def propose(self, state, obs, key, *, steps, candidates):
-        inference.check_budget(steps, candidates, len(obs))
         noise_key, choice_key = jax.random.split(key)
-        sample, worth = self.sampler(state, state.policy.params, steps), partial(self.worth, state)
-        width = self.noise_width(state)
-        noise = inference.candidate_noise(noise_key, candidates, len(obs), width)
-        proposal = inference.propose(sample, worth, state.encoder(obs), noise)
+        proposal = super().propose(state, obs, noise_key, steps=steps, candidates=candidates)
         chosen = inference.choose_softly(proposal.q, self.temperature, choice_key)
         return proposal._replace(chosen=chosen)

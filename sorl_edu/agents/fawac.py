@@ -46,15 +46,14 @@ class FAWAC(FlowPolicy, ActorCritic):
 
     def next_actions(self, state, batch, key):
         """a' = ODE_v(o', z')."""
-        sample = self.sampler(state, state.policy.params, self.flow_steps)
-        return sample(batch.next_observations, noise_like(batch.actions, key))
+        obs = batch.next_observations
+        return self.draw(state, state.policy.params, obs, key, self.flow_steps)
 
     def policy_loss(self, params, state, batch, key):
         """The weighted flow matching loss of the field `params`, and metrics."""
         value_key, noise_key, time_key = jax.random.split(key, 3)
         obs, actions = batch.observations, batch.actions
-        sample = self.sampler(state, state.policy.params, self.flow_steps)
-        own = sample(obs, noise_like(actions, value_key))
+        own = self.draw(state, state.policy.params, obs, value_key, self.flow_steps)
         advantages = self.worth(state, obs, actions) - self.worth(state, obs, own)
         weights = advantage_weights(advantages, self.inverse_temperature, self.largest_weight)
 

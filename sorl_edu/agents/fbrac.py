@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import jax
 
 from sorl_edu.agents import agent
-from sorl_edu.agents.actor_critic import ActorCritic, FlowPolicy, noise_like
+from sorl_edu.agents.actor_critic import ActorCritic, FlowPolicy
 from sorl_edu.flow_matching import flow_matching_loss
 
 
@@ -40,14 +40,13 @@ class FBRAC(FlowPolicy, ActorCritic):
 
     def next_actions(self, state, batch, key):
         """a' = ODE_v(o', z')."""
-        sample = self.sampler(state, state.policy.params, self.flow_steps)
-        return sample(batch.next_observations, noise_like(batch.actions, key))
+        obs = batch.next_observations
+        return self.draw(state, state.policy.params, obs, key, self.flow_steps)
 
     def policy_loss(self, params, state, batch, key):
         """- mean Q of the field `params`, and alpha times its flow matching loss; and metrics."""
         obs, (q_key, flow_key) = batch.observations, jax.random.split(key)
-        sample = self.sampler(state, params, self.flow_steps)
-        actions = sample(obs, noise_like(batch.actions, q_key))
+        actions = self.draw(state, params, obs, q_key, self.flow_steps)
         q = self.function(state, "critic")(obs, actions).mean()
         field = self.function(state, "policy", params)
         flow, metrics = flow_matching_loss(field, obs, batch.actions, flow_key)

@@ -76,8 +76,7 @@ class FQL(ActorCritic):
 
     def next_actions(self, state, batch, key):
         """a' = mu(o', z')."""
-        sample = self.sampler(state, state.policy.params, steps=1)
-        return sample(batch.next_observations, noise_like(batch.actions, key))
+        return self.draw(state, state.policy.params, batch.next_observations, key)
 
     def flow_loss(self, params, state, batch, key):
         """The flow matching loss of the field `params`, and metrics."""

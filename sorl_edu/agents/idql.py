@@ -26,7 +26,6 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import PyTree
 
-from sorl_edu import inference
 from sorl_edu import temporal_difference as td
 from sorl_edu.agents import agent
 from sorl_edu.agents.agent import Network
@@ -97,9 +96,8 @@ class IDQL(ImplicitQ):
             model, obs, split_noise(noise, self.denoise_steps), levels
         )
 
-    def propose(self, state, obs, key, *, steps, candidates):
-        inference.check_budget(steps, candidates, len(obs))
-        width = self.denoise_steps * state.action_dim
-        noise = inference.candidate_noise(key, candidates, len(obs), width)
-        sample, worth = self.sampler(state, state.average, steps), partial(self.worth, state)
-        return inference.propose(sample, worth, state.encoder(obs), noise)
+    def noise_width(self, state):
+        return self.denoise_steps * state.action_dim
+
+    def acting(self, state):
+        return state.average
