@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
-SETTINGS = 10  # random ones, of each explorer
+SETTINGS = 5  # random ones, of each explorer
 RUN = 180_000  # milliseconds for a notebook
 WAIT = 60_000  # milliseconds for a frame, and for all frames of a slow parameter
 MAZE = "ActionDistributionExplorer"
@@ -287,7 +287,7 @@ def size_of(control):
 
 
 def drive(page, root, controls, seed):
-    """Visits ten random settings of one explorer.
+    """Visits some random settings of one explorer.
 
     The picture must change with every single move, or `moved` times out.
 
