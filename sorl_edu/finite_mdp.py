@@ -18,6 +18,7 @@ Source: Puterman, Markov Decision Processes, 1994, chapter 4.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -66,30 +67,31 @@ class PolicyClass:
             f"observations must be numbered from 0 without a gap, got {seen}",
         )
 
+    @cached_property
+    def looks(self) -> Float[np.ndarray, "observations states"]:
+        """1 where a state looks like that, else 0."""
+        return np.eye(int(self.observations.max()) + 1)[:, self.observations]
+
     @property
     def sees_states(self) -> bool:
         """Whether no two states look alike."""
-        return len(np.unique(self.observations)) == len(self.observations)
+        return len(self.looks) == len(self.observations)
 
     def undecided(self, horizon: int) -> Float[np.ndarray, "steps observations moves"]:
         """Decisions that choose every move equally often."""
-        shape = horizon, int(self.observations.max()) + 1, len(self.moves)
-        return np.full(shape, 1 / len(self.moves))
+        return np.full((horizon, len(self.looks), len(self.moves)), 1 / len(self.moves))
 
     def policy(
-        self, decisions: Float[np.ndarray, "steps observations moves"]
-    ) -> Float[np.ndarray, "steps states actions"]:
+        self, decisions: Float[np.ndarray, "*steps observations moves"]
+    ) -> Float[np.ndarray, "*steps states actions"]:
         """pi_h(a | s) of decisions, which are laws of moves."""
-        return (decisions @ self.moves)[:, self.observations]
+        return (decisions @ self.moves)[..., self.observations, :]
 
     def scores(
         self, weights: Float[np.ndarray, "states actions"]
     ) -> Float[np.ndarray, "observations moves"]:
         """sum over s in o of sum_a w(s, a) move(a): what each move brings for each observation."""
-        of_states = weights @ self.moves.T
-        scores = np.zeros((int(self.observations.max()) + 1, len(self.moves)))
-        np.add.at(scores, self.observations, of_states)
-        return scores
+        return self.looks @ (weights @ self.moves.T)
 
     def best(
         self,
@@ -106,8 +108,7 @@ class PolicyClass:
         """
         scores = self.scores(weights)
         ties = scores >= scores.max(1, keepdims=True) - TIE * np.abs(scores).max(1, keepdims=True)
-        known = np.zeros(len(scores), bool)
-        known[self.observations[met]] = True
+        known = self.looks @ met > 0
         return np.where(known[:, None], ties / ties.sum(1, keepdims=True), otherwise)
 
 
@@ -176,7 +177,7 @@ def best_in_class(
     for h in reversed(range(mdp.horizon)):
         q = reward + mdp.transitions @ later
         decisions[h] = learner.best(q, all_met, decisions[h])
-        later = (learner.policy(decisions[h][None])[0] * q).sum(1)
+        later = (learner.policy(decisions[h]) * q).sum(1)
     return decisions
 
 

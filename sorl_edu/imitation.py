@@ -229,7 +229,7 @@ def psdp(
     for h in reversed(range(mdp.horizon)):
         q = reward + mdp.transitions @ later
         decisions[h] = learner.best(law[h][:, None] * q, law[h] > 0, before[h])
-        later = (learner.policy(decisions[h][None])[0] * q).sum(1)
+        later = (learner.policy(decisions[h]) * q).sum(1)
     return decisions
 
 

@@ -13,8 +13,8 @@ bridge that is a fall, on the road at most a detour. Offline data know the road.
 
 The reward player may use every pair of a cell and an action, those of the bridge among them, which
 the learner can't match without a fall. An episode must be long enough that the goal counts for more
-(60 steps here): with 40, the best match of the expert loses up to 15% of J to the best of the
-learner's class, where p is from 0.05 to 0.5.
+(60 steps here). In 40 steps, the best match of the expert that the learner finds is up to 16% below
+its largest J, where p is from 0.05 to 0.5.
 """
 
 from __future__ import annotations

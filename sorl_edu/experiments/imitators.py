@@ -71,7 +71,7 @@ def returns(
     expert_j = expected_return(world.mdp, world.expert, world.reward)
     rows = []
     for slip, seed in itertools.product(slips, seeds):
-        body = world.learner(slip)
+        body, offline = world.learner(slip), world.offline(slip)
         optimum = _j(world, body, best_in_class(world.mdp, world.reward, body))
         shown = law
         if expert_episodes is not None:
@@ -84,7 +84,7 @@ def returns(
                     world.mdp,
                     body,
                     shown,
-                    world.offline(slip),
+                    offline,
                     mixture,
                     rounds=rounds,
                     first=cloned if warm_start else None,
