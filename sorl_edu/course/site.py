@@ -66,7 +66,7 @@ MAX_BYTES = 25_000_000
 LIBRARY = Path(__file__).resolve().parents[1]
 API = (
     *("flow_matching", "shortcut", "temporal_difference", "inference"),
-    *("policy_extraction", "denoising", "networks"),
+    *("policy_extraction", "denoising", "finite_mdp", "imitation", "networks"),
     *("agents", "datasets", "environments", "training", "evaluation"),
     *("plotting", "widgets", "experiments", "errors"),
 )

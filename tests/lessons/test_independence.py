@@ -10,6 +10,8 @@ LOADS = {
     "shortcut": {"errors", "flow_matching", "shortcut"},
     "temporal_difference": {"errors", "temporal_difference"},
     "inference": {"errors", "flow_matching", "shortcut", "inference"},
+    "finite_mdp": {"errors", "finite_mdp"},
+    "imitation": {"errors", "finite_mdp", "imitation"},
 }
 BELOW = {"jax", "jaxtyping", "wadler_lindig", "lazy_loader"}  # wadler_lindig is jaxtyping's
 
