@@ -158,7 +158,7 @@ def rollout(
     check(horizon >= 1, f"horizon must be at least 1, got {horizon}")
     episode_seeds = np.random.SeedSequence(seed).generate_state(episodes)
     size, tables, recordings = len(environments), [], []
-    with numpy_seeded(seed), _stepper(environment) as step_all:
+    with numpy_seeded(seed), stepper(environment) as step_all:
         for batch, first in enumerate(range(0, episodes, size)):
             numbers = np.arange(first, min(first + size, episodes))
             table, recording = _batch_of_episodes(
@@ -257,7 +257,7 @@ def seconds_per_step(environment: str, episodes: int, *, steps: int = 10) -> flo
     for env in environments:
         env.reset(seed=0)
     actions = np.zeros((len(environments), environments[0].action_space.shape[0]), np.float32)
-    with numpy_seeded(0), _stepper(environment) as step_all:
+    with numpy_seeded(0), stepper(environment) as step_all:
         start = time.perf_counter()
         for _ in range(steps):
             step_all(environments, actions)
@@ -265,7 +265,7 @@ def seconds_per_step(environment: str, episodes: int, *, steps: int = 10) -> flo
 
 
 @contextlib.contextmanager
-def _stepper(environment: str) -> Iterator[Callable]:
+def stepper(environment: str) -> Iterator[Callable]:
     """A function of environments and actions that steps each and returns the outcomes in order."""
 
     def step(pairs: Sequence[tuple]) -> list[tuple]:

@@ -241,9 +241,11 @@ class TrainingCheckpoint:
     Args:
         folder: the folder of the file; without one, nothing is kept.
         identity: all that decides the run's result; the checkpoint of another run is refused.
+        unit: what a run counts.
     """
 
-    def __init__(self, folder: str | Path | None, identity: dict) -> None:
+    def __init__(self, folder: str | Path | None, identity: dict, unit: str = "updates") -> None:
+        self.unit = unit
         self.file = None if folder is None else Path(folder) / TRAINING_STATE
         self.identity = as_json(identity)
 
@@ -292,7 +294,7 @@ class TrainingCheckpoint:
         )
         check(
             done <= updates,
-            f"{self.file} has {done} updates already, more than the {updates} asked for",
+            f"{self.file} has {done} {self.unit} already, more than the {updates} asked for",
             CheckpointError,
         )
         return load_tree(self.file, state), done, [tuple(row) for row in history], float(seconds)

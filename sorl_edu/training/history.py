@@ -38,14 +38,14 @@ class History:
             for name in names
         }
         self._pending.clear()
-        self._append("train", update, means)
-        self._append("validation", update, held_out or {})
+        self.append("train", update, means)
+        self.append("validation", update, held_out or {})
         return {name: float(value.mean()) for name, value in means.items()}
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
-    def _append(self, split: str, update: int, values: Mapping[str, np.ndarray | Array]) -> None:
+    def append(self, split: str, update: int, values: Mapping[str, np.ndarray | Array]) -> None:
         self.rows += [
             (split, seed, update, name, float(value))
             for name, of_seeds in values.items()

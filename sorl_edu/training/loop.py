@@ -184,7 +184,7 @@ class Training:
                 state, metrics = run_chunk(agent, stop - done, state, data, keys, tasks, done)
                 metrics = {name: np.asarray(values) for name, values in metrics.items()}
                 try:
-                    _raise_unless_finite(metrics, state, done, good)
+                    raise_unless_finite(metrics, state, done, good)
                 except NonFiniteLoss:
                     save(good)
                     raise
@@ -215,8 +215,8 @@ class Training:
             "config": asdict(self.agent),
             "keys": jax.random.key_data(self.keys).tolist(),
             "tasks": None if self.tasks is None else list(map(int, self.tasks)),
-            "data": _fingerprint(self.data),
-            "validation data": _fingerprint(self.validation),
+            "data": fingerprint(self.data),
+            "validation data": fingerprint(self.validation),
             "log_every": self.log_every,
         }
 
@@ -300,7 +300,7 @@ def _prepare(agent: Agent, data: Transitions | Sequence[Transitions] | None) -> 
     return TaskSet.create([agent.prepare(task) for task in _as_tasks(data)])
 
 
-def _raise_unless_finite(
+def raise_unless_finite(
     metrics: dict[str, np.ndarray], state: State, done: int, good: State
 ) -> None:
     """Raises NonFiniteLoss for the first metric of a chunk that is not finite, or for its state.
@@ -326,8 +326,8 @@ def _finite(state: State) -> Array:
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def _fingerprint(data: Transitions | Sequence[Transitions] | None) -> int:
-    """CRC-32 of a dataset, to detect a change on resume."""
+def fingerprint(data: Transitions | Sequence[Transitions] | State) -> int:
+    """CRC-32 of a dataset's or a state's arrays, to detect a change on resume."""
     checksum = 0
     for leaf in jax.tree.leaves(data):
         checksum = zlib.crc32(np.asarray(leaf), checksum)
