@@ -260,6 +260,21 @@ def without(state: State, *parts: str) -> State:
     )
 
 
+def with_fresh_moments(agent: Agent, state: State, key: PRNGKeyArray, data: Transitions) -> State:
+    """A state from a file, which has no moments, with those of a fresh one: it can learn again.
+
+    Args:
+        key: of the fresh state, whose parameters are not used.
+        data: as `agent.prepare` returns it.
+    """
+    return jax.tree.map(
+        lambda node, new: node.replace(moments=new.moments) if isinstance(node, Learner) else node,
+        state,
+        agent.init(key, data),
+        is_leaf=lambda node: isinstance(node, Learner),
+    )
+
+
 @dataclass(frozen=True)
 class Network:
     """Settings of a multi-layer perceptron."""

@@ -19,6 +19,7 @@ from sorl_edu.cli.command import Command
 from sorl_edu.cli.course import Build, Course, Grade, Gradescope, Image, Leaderboard
 from sorl_edu.cli.data import Collect
 from sorl_edu.cli.doctor import Doctor
+from sorl_edu.cli.finetune import Finetune
 from sorl_edu.errors import UnknownName
 
 HELP = """\
@@ -28,6 +29,7 @@ Offline reinforcement learning with shortcut models (SORL) on OGBench.
 
   sorl-edu collect    collect a PointMaze, cube or scene dataset on this machine
   sorl-edu train      train an agent, several seeds at once
+  sorl-edu finetune   go on training an agent in its environment
   sorl-edu evaluate   run a trained agent in its environment
   sorl-edu sweep      evaluate a grid of inference steps x N, over training seeds
   sorl-edu video      film two settings of an agent side by side
@@ -43,6 +45,7 @@ sorl-edu COMMAND --help lists a command's flags and gives examples."""
 
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
+    "finetune": Finetune,
     "evaluate": Evaluate,
     "sweep": Sweep,
     "video": Video,

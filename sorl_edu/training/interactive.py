@@ -217,6 +217,11 @@ class Interaction:
     def updates_of_round(self) -> int:
         return round(self.updates_per_step * self.steps_of_round)
 
+    def updates_after(self, env_steps: int) -> int:
+        """How many updates are done after so many environment steps, the warm-up without any."""
+        idle, rounds = self.warm_up // self.steps_of_round, env_steps // self.steps_of_round
+        return max(0, rounds - idle) * self.updates_of_round
+
     def run(self, state: State) -> InteractiveRun:
         """Trains, from `state` or from the checkpoint.
 

@@ -22,7 +22,13 @@ from sorl_edu.environments import rollout
 from sorl_edu.evaluation import episodes as evaluations
 from sorl_edu.experiments import benchmark
 from sorl_edu.experiments.benchmark import Plan
-from sorl_edu.training.checkpoints import TRAINING_STATE, load_agent, read_metadata, save_agent
+from sorl_edu.training.checkpoints import (
+    TRAINING_STATE,
+    AgentInfo,
+    load_agent,
+    read_metadata,
+    save_agent,
+)
 
 DATASET = "pointmaze-medium-navigate-v0"
 TASK = "pointmaze-medium-navigate-singletask-v0"
@@ -110,6 +116,43 @@ def test_train_writes_agents_history_and_curves(trained, data):
     assert set(history.seed) == {5, 6} and set(history["update"]) == {10, 20}
     assert set(history.split) == {"train", "validation"}
     assert np.isfinite(history.value).all()
+
+
+@pytest.fixture
+def cloned(data, tmp_path):
+    """A tiny agent that has learned nothing, as a file that says that it has."""
+    dataset = ogbench.load(TASK, folder=data)
+    agent = preset("bc/pointmaze", batch_size=16, **{"policy.hidden": (8,)})
+    state = agent.init(jax.random.key(0), agent.prepare(dataset.train))
+    info = AgentInfo(environment=TASK, updates=20, dataset_sha256=dataset.sha256)
+    save_agent(tmp_path / "agent.safetensors", agent, state, info)
+    return tmp_path / "agent.safetensors"
+
+
+def test_finetune_goes_on_from_an_agent_and_resumes(cloned, data, tmp_path, capsys):
+    words = ["finetune", cloned, "--data", data, "--worlds", 2, "--round-steps", 5]
+    words += ["--warm-up", 10, "--capacity", 100, "--checkpoint-every", 1, "--noise", 0.1]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run(*words, "--out", one, "--steps", 40, "--episodes", 1) == 0
+    text = capsys.readouterr().out
+    assert "40 environment steps" in text and text.index("before:") < text.index("after:")
+    written = {"agent.safetensors", "history.csv", "episodes.csv", TRAINING_STATE}
+    assert files_in(one) == written
+    episodes = pd.read_csv(one / "episodes.csv")
+    assert set(episodes.env_steps) == {0, 40} and set(episodes.candidates) == {1}
+    agent, _, info = load_agent(one / "agent.safetensors", environment=TASK)
+    assert agent == load_agent(cloned)[0]
+    assert info.updates == 20 + (40 - 10) and info.notes["env_steps"] == 40
+    for steps in (20, 40):
+        assert run(*words, "--out", two, "--steps", steps, "--episodes", 0) == 0
+    start, *tuned = (load_file(file / "agent.safetensors") for file in (tmp_path, one, two))
+    assert all(np.array_equal(tuned[0][name], tuned[1][name]) for name in start)
+    assert any(not np.array_equal(tuned[0][name], start[name]) for name in start)
+
+
+def test_finetune_wants_the_dataset_that_the_agent_learned_from(cloned, tmp_path, capsys):
+    assert run("finetune", cloned, "--out", tmp_path / "out") == 1
+    assert "learned from another file" in capsys.readouterr().err
 
 
 def test_train_resumes_from_its_checkpoint_and_ends_where_one_run_ends(data, tmp_path, capsys):

@@ -12,7 +12,7 @@ import pytest
 from flax import struct
 
 from sorl_edu.agents import BC, FQL, chunked
-from sorl_edu.agents.agent import Network
+from sorl_edu.agents.agent import Network, with_fresh_moments, without
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.worlds import Outcome
 from sorl_edu.errors import CheckpointError, ConfigError, DataError
@@ -178,6 +178,13 @@ def test_a_seed_decides_and_the_given_state_is_left_alone():
     assert same(state, copy)
 
 
+def test_a_state_from_a_file_can_learn_again_with_fresh_moments():
+    data = FQL_TINY.prepare(offline_data())
+    fresh, other = (FQL_TINY.init(jax.random.key(seed), data) for seed in (1, 2))
+    again = with_fresh_moments(FQL_TINY, without(fresh, "moments"), jax.random.key(2), data)
+    assert same(again, fresh) and not same(again, other)  # Adam begins with zeros
+
+
 # ------------------------------------------------------------------------------- acting
 
 
@@ -256,6 +263,8 @@ def test_noise_moves_actions_and_keeps_them_in_range():
     run = interaction(Spy(move=0.9), env_steps=120, updates_per_step=0, noise=0.2).run(spy_state())
     actions = stored(run).actions
     assert actions.std() > 0.05 and actions.max() == 1 and abs(actions.mean() - 0.9) < 0.1
+    drawn = actions[actions < 1]
+    assert len(np.unique(drawn)) == len(drawn) > 30  # other noise in each step and world
 
 
 # ----------------------------------------------------------------------------- learning
@@ -277,6 +286,8 @@ def test_a_batch_has_its_fraction_of_offline_data(fraction, expected):
 def test_updates_begin_after_the_warm_up_and_are_as_many_as_asked():
     run = interaction(env_steps=120, warm_up=60, updates_per_step=0.5).run(spy_state())
     assert int(run.state.updates) == (120 - 60) / 2
+    assert interaction(warm_up=60, updates_per_step=0.5).updates_after(120) == 30
+    assert interaction(warm_up=60, updates_per_step=0.5).updates_after(48) == 0
     train = run.history[(run.history.split == "train") & (run.history.metric == "loss")]
     assert list(train["update"]) == [72, 84, 96, 108, 120]
     assert float(run.history[run.history.metric == "jump"].value.max()) < 0.3
