@@ -1,4 +1,4 @@
-"""Training from a fixed dataset, and the files that keep its results."""
+"""Training, from a fixed dataset or with an environment, and the files that keep its results."""
 
 from sorl_edu.training.devices import shard, use_all_cores
 from sorl_edu.training.loop import (
