@@ -6,8 +6,7 @@
     . . - - - - - - - - . .        - the road, two cells wide
     . . - - - - - - - - . .
 
-A walker moves by one cell: right, left, up or down; a wall stops it. Whoever is in a pit stays
-there. The reward is 1 for each step that begins in the goal. The expert takes the bridge, the
+A walker moves by one cell: right, left, up or down; a wall stops it, and a pit keeps it. The reward is 1 for each step that begins in the goal. The expert takes the bridge, the
 shorter way. The learner slips: with probability p its step goes to one of the two sides. On the
 bridge that is a fall, on the road at most a detour. Offline data know the road.
 
@@ -80,7 +79,7 @@ class Tightrope:
 
     @cached_property
     def mdp(self) -> FiniteMDP:
-        """Moves without a slip: whoever slips chooses other actions (`learner`)."""
+        """Moves without a slip, which is a choice of another action (`learner`)."""
         states = len(self.cells)
         start = np.zeros(states)
         start[[self.state(row, 0) for row in START_ROWS]] = 1 / len(START_ROWS)

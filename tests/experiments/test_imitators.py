@@ -82,7 +82,7 @@ def test_few_expert_episodes_leave_filter_without_practice_where_it_starts():
         slips=[0.0],
         learners={"FILTER": filter_resets(), "GUITAR": guitar()},
         expert_episodes=1,
-        rounds=10,
+        rounds=5,
         seeds=range(5),
     )
     j = rows.pivot_table("j", index="seed", columns="learner")
