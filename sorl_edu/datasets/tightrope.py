@@ -6,9 +6,10 @@
     . . - - - - - - - - . .        - the road, two cells wide
     . . - - - - - - - - . .
 
-A walker moves by one cell: right, left, up or down; a wall stops it, and a pit keeps it. The reward is 1 for each step that begins in the goal. The expert takes the bridge, the
-shorter way. The learner slips: with probability p its step goes to one of the two sides. On the
-bridge that is a fall, on the road at most a detour. Offline data know the road.
+A walker begins at any S equally often and moves by one cell: right, left, up or down; a wall stops
+it, and a pit keeps it. The reward is 1 for each step that begins in the goal. The expert takes the
+bridge, the shorter way. The learner slips: with probability p its step goes to one of the two
+sides. On the bridge that is a fall, on the road at most a detour. Offline data know the road.
 
 The reward player may use every pair of a cell and an action, those of the bridge among them, which
 the learner can't match without a fall. An episode must be long enough that the goal counts for more
