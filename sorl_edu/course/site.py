@@ -66,8 +66,8 @@ MAX_BYTES = 25_000_000
 LIBRARY = Path(__file__).resolve().parents[1]
 API = (
     *("flow_matching", "shortcut", "temporal_difference", "inference"),
-    *("policy_extraction", "denoising", "finite_mdp", "imitation", "networks"),
-    *("agents", "datasets", "environments", "training", "evaluation"),
+    *("policy_extraction", "denoising", "expressive_value", "finite_mdp", "imitation"),
+    *("networks", "agents", "datasets", "environments", "training", "evaluation"),
     *("plotting", "widgets", "experiments", "errors"),
 )
 """The modules and packages of the API reference, a page each. `course` has the solutions."""

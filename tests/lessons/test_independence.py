@@ -10,6 +10,10 @@ LOADS = {
     "shortcut": {"errors", "flow_matching", "shortcut"},
     "temporal_difference": {"errors", "temporal_difference"},
     "inference": {"errors", "flow_matching", "shortcut", "inference"},
+    "expressive_value": {
+        *("errors", "flow_matching", "shortcut", "temporal_difference", "inference"),
+        "expressive_value",
+    },
     "finite_mdp": {"errors", "finite_mdp"},
     "imitation": {"errors", "finite_mdp", "imitation"},
 }
