@@ -157,7 +157,8 @@ def bootstrapped_velocity(
     Returns:
         z_t, and dz_t / dt.
 
-    Source: a reconstruction after arXiv 2503.09817 (TD^2) and 2510.07650 (DCFM).
+    Source: a reconstruction after arXiv 2503.09817 (TD^2) and 2510.07650 (DCFM). Xu et al.,
+    Path-Coupled Bellman Flows, 2026 (PMLR 306), also keep both ends of the way.
     """
     field, obs = of_actions(target_field, next_actions), batch.next_observations
 

@@ -172,6 +172,21 @@ class ValueFunction(nn.Module):
         return (obs,)
 
 
+def ensemble_output(
+    module: nn.Module, inputs: Sequence[Float[Array, "batch _"]]
+) -> Float[Array, "ensemble batch 1"]:
+    """The number that each MLP of a module's ensemble says of the same inputs."""
+    members = nn.vmap(
+        MLP,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=None,
+        out_axes=0,
+        axis_size=module.ensemble,
+    )
+    return members(module.hidden, 1, module.layer_norm)(jnp.concatenate(inputs, axis=-1))
+
+
 class CriticEnsemble(nn.Module):
     """Q_i(o, a) of each network i or, of a policy of m steps, Q_i(o, a, m), fed m as it is."""
 
@@ -187,18 +202,32 @@ class CriticEnsemble(nn.Module):
         steps: Float[Array, "batch 1"] | None = None,
     ) -> Float[Array, "ensemble batch"]:
         inputs = [obs, actions] if steps is None else [obs, actions, steps]
-        members = nn.vmap(
-            MLP,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            in_axes=None,
-            out_axes=0,
-            axis_size=self.ensemble,
-        )
-        return members(self.hidden, 1, self.layer_norm)(jnp.concatenate(inputs, axis=-1))[..., 0]
+        return ensemble_output(self, inputs)[..., 0]
 
     def inputs(self, obs, action):
         return obs, action
+
+
+class ReturnFieldEnsemble(nn.Module):
+    """Lesson 8's fields u_i(z_t, t | o, a), which carry noise to a return."""
+
+    hidden: Sequence[int]
+    ensemble: int = 2
+    layer_norm: bool = True
+
+    @nn.compact
+    def __call__(
+        self,
+        obs: Float[Array, "batch obs"],
+        actions: Float[Array, "batch action"],
+        z_t: Float[Array, "batch 1"],
+        t: Float[Array, "batch 1"],
+    ) -> Float[Array, "ensemble batch 1"]:
+        return ensemble_output(self, [obs, actions, z_t, t])
+
+    def inputs(self, obs, action):
+        one = jnp.ones((len(obs), 1))
+        return obs, action, one, one
 
 
 @struct.dataclass

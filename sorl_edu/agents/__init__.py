@@ -5,6 +5,8 @@ from sorl_edu.agents.bc import BC
 from sorl_edu.agents.bfn import BFN
 from sorl_edu.agents.cac import CAC
 from sorl_edu.agents.chunked import Chunked, chunked, chunked_class
+from sorl_edu.agents.dials import dials_of, with_dials, without_dials
+from sorl_edu.agents.evor import EVOR
 from sorl_edu.agents.fawac import FAWAC
 from sorl_edu.agents.fbrac import FBRAC
 from sorl_edu.agents.flow_bc import FlowBC
@@ -31,6 +33,7 @@ AGENTS: dict[str, type] = {
     "ifql": IFQL,
     "fql": FQL,
     "bfn": BFN,
+    "evor": EVOR,
 }
 """The agents that files can hold, by name; an agent of your own is added to be saved."""
 
@@ -67,6 +70,7 @@ __all__ = [
     "BC",
     "BFN",
     "CAC",
+    "EVOR",
     "FAWAC",
     "FBRAC",
     "FQL",
@@ -81,4 +85,7 @@ __all__ = [
     "agent_class",
     "agent_name",
     "chunked",
+    "dials_of",
+    "with_dials",
+    "without_dials",
 ]

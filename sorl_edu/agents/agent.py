@@ -95,6 +95,14 @@ class HasFlow(Protocol):
 
 
 @runtime_checkable
+class HasDials(Protocol):
+    """An agent with more dials of test time than steps and candidates (see `dials`)."""
+
+    dials: tuple[str, ...]
+    """The names of settings that `init`, `update` and `losses` do not read."""
+
+
+@runtime_checkable
 class ActsInChunks(Protocol):
     """An agent whose action is several environment steps long: h actions, one after the other."""
 

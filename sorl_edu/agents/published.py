@@ -9,7 +9,8 @@ They were tuned with one Adam over all four networks, which this library splits 
 they are a starting point and not an equivalent. The others' are those of Park et al., Flow
 Q-Learning, 2025 (arXiv 2502.02538, table 6), from a second-hand copy that lacks antsoccer. There,
 IQL's, ReBRAC's and FQL's are from the same paper's table 7 (offline-to-online); FAWAC's, FBRAC's,
-SRPO's and CAC's are this library's choice, the most frequent one of the other legged robots.
+SRPO's and CAC's are this library's choice, the most frequent one of the other legged robots. EVOR's
+are a reconstruction: its paper has one set of them for all environments, which could not be read.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sorl_edu.agents import (
     BC,
     BFN,
     CAC,
+    EVOR,
     FAWAC,
     FBRAC,
     FQL,
@@ -74,6 +76,7 @@ BASELINES: dict[str, Agent] = {
     "ifql": IFQL(),
     "fql": FQL(),
     "bfn": BFN(),
+    "evor": EVOR(),
 }
 """Each method with the settings that all environments share."""
 

@@ -30,7 +30,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ import numpy as np
 import pandas as pd
 
 from sorl_edu import evaluation
-from sorl_edu.agents import Agent
+from sorl_edu.agents import Agent, without_dials
 from sorl_edu.agents.agent import State, check_dials
 from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import OfflineDataset, load_tasks
@@ -224,10 +224,14 @@ class Experiment:
         return checkpoints.as_json(values)
 
     def training_identity(self, dataset_sha256: str) -> dict:
-        """All that decides what a training makes, but for its tasks and its length."""
+        """All that decides what a training makes, but for its tasks and its length.
+
+        Dials of test time have no part in it.
+        """
+        trained = replace(self, agent=without_dials(self.agent))
         names = "agent", "transform", "seeds", "validation"
         facts = {"dataset_sha256": dataset_sha256, "log_every": self.log_period}
-        return facts | {name: self.facts()[name] for name in names}
+        return facts | {name: trained.facts()[name] for name in names}
 
     def plan(self, dataset_sha256: str | None) -> dict:
         """All that rows of one folder must agree in, whatever the tasks and the settings."""
@@ -466,7 +470,7 @@ def _train_tasks(
     transform = experiment.transform or (lambda data: data)
     validation = [transform(dataset.validation) for dataset in datasets.values()]
     history = train_seeds(
-        experiment.agent,
+        without_dials(experiment.agent),
         [transform(dataset.train) for dataset in datasets.values()],
         updates=experiment.updates,
         keys=seed_keys(seed for _, seed in members),

@@ -23,6 +23,7 @@ from sorl_edu.agents import (
     BC,
     BFN,
     CAC,
+    EVOR,
     FAWAC,
     FBRAC,
     FQL,
@@ -80,6 +81,7 @@ SMALL = {
     "ifql": small(IFQL()),
     "fql": small(FQL(distillation_weight=1.0, flow_steps=2)),
     "bfn": small(BFN(candidates=4, flow_steps=2)),
+    "evor": small(EVOR(discount=0.0, flow_steps=2)),  # with a bandit's returns on the unit scale
     "regression": Regression(batch_size=64),
 }
 UPDATES = {"flow_bc": 1200, "bc": 100, "regression": 600}  # else 500
@@ -102,6 +104,7 @@ BANDIT = {  # steps and candidates with which an agent solves the bandit; else (
     "ifql": (8, 256),
     "fql": (1, 32),
     "bfn": (8, 256),
+    "evor": (8, 256),
 }
 
 
