@@ -5,7 +5,7 @@ the same to a critic. Here a flow (lesson 1) learns the whole law of the discoun
 of an action under the policy pi_0 that clones the data, by temporal differences (lesson 3):
 
     a' ~ pi_0(. | o'),  z_0' ~ N(0, 1)
-    z'  = ODE_u'(z_0' | o', a')                      # a return of the target network
+    z'  = ODE_u'(z_0' | o', a')                      # midpoint steps of the target network
     y   = (1 - gamma) r + gamma^k mask z'            # no gradient through y
     z_t = (1 - t) z_0 + t y,  z_0 ~ N(0, 1),  t ~ U[0, 1)
     descend | u(z_t, t | o, a) - (y - z_0) |^2
@@ -55,7 +55,6 @@ from sorl_edu.flow_matching import (
     MAX_UNROLL,
     Field,
     euler_step,
-    integrate,
     interpolate,
     uniform_times,
     velocity_target,
@@ -76,6 +75,31 @@ Bootstrap = Literal["samples", "coupled", "velocities"]
 def of_actions(field: ReturnField, actions: Float[Array, "batch action"]) -> Field:
     """The field of lesson 1 that carries noise to returns of these actions."""
     return lambda obs, z_t, t: field(obs, actions, z_t, t)
+
+
+def carry(
+    field: Field,
+    obs: Float[Array, "batch obs"],
+    noise: Float[Array, "batch 1"],
+    steps: int,
+    until: float | Float[Array, "batch 1"] = 1.0,
+) -> Float[Array, "batch 1"]:
+    """Carries noise z_0 to z_t at the time `until`, in equal steps of the midpoint method.
+
+        z_{t + h} = z_t + h u(z_t + h/2 u(z_t, t), t + h/2)
+
+    Euler's method (lesson 1) ends too narrow: 8 of its steps make N(0, 0.85^2) of N(0, 1) with the
+    field of independent noise and data. TD repeats that error at each of 1 / (1 - gamma) steps. For
+    the same two evaluations, a midpoint step has an error of a higher order.
+    """
+
+    def step(z: Array, i: Array) -> tuple[Array, None]:
+        t, h = until * i / steps, until / steps
+        half = euler_step(field, obs, z, t, h / 2)
+        velocity = field(obs, half, (t + h / 2) * jnp.ones_like(z))
+        return z + h * velocity, None
+
+    return jax.lax.scan(step, noise, jnp.arange(steps), unroll=min(steps, MAX_UNROLL))[0]
 
 
 # --------------------------------------------------------------------------- learning the law of Z
@@ -115,16 +139,16 @@ def bootstrapped_return(
         target_field: u'.
         batch: transitions; `rewards` sums `horizons` = k discounted rewards.
         next_actions: a' ~ pi_0(. | o').
-        noise: z_0', which Euler's method carries to z'.
+        noise: z_0', which is carried to z'.
         discount: gamma per transition, in [0, 1).
-        steps: Euler steps.
+        steps: midpoint steps.
         bounds: limits for z'; none unless given.
 
     Source: the distributional Bellman equation (Bellemare et al., 2017, arXiv 1707.06887), on the
     unit scale.
     """
     field = of_actions(target_field, next_actions)
-    z_next = integrate(field, batch.next_observations, noise, steps)
+    z_next = carry(field, batch.next_observations, noise, steps)
     reward, shrink = _bellman(batch, discount)
     return jax.lax.stop_gradient(reward + shrink * _limited(z_next, bounds))
 
@@ -161,11 +185,7 @@ def bootstrapped_velocity(
     Path-Coupled Bellman Flows, 2026 (PMLR 306), also keep both ends of the way.
     """
     field, obs = of_actions(target_field, next_actions), batch.next_observations
-
-    def step(z: Array, i: Array) -> tuple[Array, None]:
-        return euler_step(field, obs, z, t * i / steps, t / steps), None
-
-    z_next = jax.lax.scan(step, noise, jnp.arange(steps), unroll=min(steps, MAX_UNROLL))[0]
+    z_next = carry(field, obs, noise, steps, t)
     reward, shrink = _bellman(batch, discount)
     pushed = 1 - t + t * shrink
     velocity = reward - (1 - shrink) * z_next + pushed * field(obs, z_next, t)
@@ -199,7 +219,7 @@ def td_flow_loss(
         next_actions: a' ~ pi_0(. | o').
         key: draws noise and times.
         discount: gamma per transition, in [0, 1).
-        steps: Euler steps of u'.
+        steps: midpoint steps of u'.
         bootstrap: the form.
         bounds: limits for bootstrapped returns; velocities have none.
 
@@ -271,12 +291,12 @@ def sample_returns(
         obs: o.
         actions: a.
         noise: z_0 of each sample: draws of N(0, 1), or `normal_quantiles`.
-        steps: Euler steps.
+        steps: midpoint steps.
         bounds: limits for the returns; none unless given.
     """
     own = of_actions(field, actions)
     starts = jnp.broadcast_to(noise[:, None, None], (len(noise), len(obs), 1))
-    returns = jax.vmap(lambda z_0: integrate(own, obs, z_0, steps))(starts)
+    returns = jax.vmap(lambda z_0: carry(own, obs, z_0, steps))(starts)
     return _limited(returns[..., 0], bounds)
 
 

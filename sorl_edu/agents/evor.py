@@ -17,7 +17,9 @@ in `dials` are more of them, and a state does not depend on them: `with_dials(ag
 return_temperature=0.1)` acts with the state that another temperature was trained with, and
 experiments whose agents differ in nothing else share one training.
 
-Values are on lesson 8's unit scale, (1 - gamma) times a return, and so are both temperatures.
+Values are on lesson 8's unit scale, (1 - gamma) times a return, and so are both temperatures. The
+flow itself works in units of `return_noise`: Euler's method, and a small network, lose what is far
+narrower than the noise.
 
 Source: Espinosa-Dice, Brantley and Sun, EVOR: Expressive Value Learning for Scalable Offline RL,
 2025, arXiv 2510.08218. Its body and code could not be read: this is a reconstruction from its
@@ -29,7 +31,7 @@ data's rewards allow, and return noise is N_R quantiles of N(0, 1), so that an a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import jax
@@ -58,10 +60,14 @@ class EVOR(FlowPolicy, ActorCritic):
 
     bootstrap: expressive_value.Bootstrap = "coupled"
     """The form of the TD loss: "samples", "coupled" (the same noise at o and o'), "velocities"."""
+    return_noise: float = 0.1
+    """Deviation of the noise z_0, on the unit scale: as wide as the returns are spread."""
     flow_steps: int = 10
-    """Euler steps of a' and of z' in training."""
-    value_steps: int = 8
-    """Euler steps of returns at test time; a dial."""
+    """Euler steps of a' in training."""
+    return_steps: int = 4
+    """Midpoint steps of z' in training, of two evaluations each."""
+    value_steps: int = 4
+    """Midpoint steps of returns at test time; a dial."""
     return_samples: int = 8
     """N_R, the returns that are read out for each candidate; a dial."""
     return_temperature: float = math.inf
@@ -79,7 +85,8 @@ class EVOR(FlowPolicy, ActorCritic):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.discount < 1, "discount must be below 1: values are (1 - discount) x returns")
-        agent.check_positive(self, "flow_steps", "value_steps", "return_samples")
+        check(self.return_noise > 0, f"return_noise must be positive, got {self.return_noise}")
+        agent.check_positive(self, "flow_steps", "return_steps", "value_steps", "return_samples")
         agent.check_not_negative(self, "return_temperature", "choice_temperature")
 
     def networks(self, action_dim):
@@ -102,13 +109,13 @@ class EVOR(FlowPolicy, ActorCritic):
         return expressive_value.td_flow_loss(
             self.function(state, "critic", params),
             self.return_field(state, state.critic.target),
-            batch,
+            replace(batch, rewards=batch.rewards / self.return_noise),
             self.draw(state, policy, obs, action_key, self.flow_steps),
             loss_key,
             discount=self.discount,
-            steps=self.flow_steps,
+            steps=self.return_steps,
             bootstrap=self.bootstrap,
-            bounds=state.bounds,
+            bounds=state.bounds / self.return_noise,
         )
 
     def policy_loss(self, params, state, batch, key):
@@ -122,10 +129,10 @@ class EVOR(FlowPolicy, ActorCritic):
             self.return_field(state, params),
             expressive_value.normal_quantiles(self.return_samples),
             steps=self.value_steps,
-            temperature=self.return_temperature,
-            bounds=state.bounds,
+            temperature=self.return_temperature / self.return_noise,
+            bounds=state.bounds / self.return_noise,
         )
-        return value(obs, actions)
+        return self.return_noise * value(obs, actions)
 
     def propose(self, state, obs, key, *, steps, candidates):
         proposal = super().propose(state, obs, key, steps=steps, candidates=candidates)
