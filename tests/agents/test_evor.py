@@ -42,9 +42,9 @@ def one_step(rewards, masks, actions):
     )
 
 
-def learned(data, updates=1500, **settings):
+def learned(data, updates=1000, **settings):
     agent = replace(SMALL["evor"], **settings)
-    options = {"updates": updates, "log_every": updates, "progress": False}
+    options = {"updates": updates, "log_every": 500, "progress": False}
     return agent, train(agent, data, key=KEY, **options).state
 
 
@@ -57,15 +57,13 @@ def test_turning_a_dial_changes_what_is_read_and_nothing_that_is_learned():
     for temperature in TEMPERATURES:
         agent = with_dials(TINY, return_temperature=temperature, return_samples=16)
         assert without_dials(agent) == TINY
-        data = agent.prepare(random_transitions(3, 2, rows=200))
-        for one, other in zip(
-            jax.tree.leaves((state, TINY.update(state, batch, KEY, KEY))),
-            jax.tree.leaves((agent.init(KEY, data), agent.update(state, batch, KEY, KEY))),
-            strict=True,
-        ):
-            np.testing.assert_allclose(one, other, atol=1e-6)
         read[temperature] = value(agent, state, batch.observations, batch.actions, steps=1)
     assert (read[0.0] > read[0.05]).all() and (read[0.05] > read[math.inf]).all()
+    after = [jax.jit(one.update)(state, batch, KEY, KEY) for one in (TINY, agent)]
+    for one, other in zip(*map(jax.tree.leaves, (begin(agent)[0], state)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(*map(jax.tree.leaves, after), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_one_training_serves_every_temperature(tmp_path, monkeypatch):
@@ -173,16 +171,15 @@ def test_equal_candidates_are_worth_the_same():
         np.testing.assert_allclose(worth, worth[0], atol=1e-6)
 
 
-# ------------------------------------------------------------------------------- what it has learned
+# ------------------------------------------------------------------------------ what it has learned
 
 
-def test_a_reward_of_minus_one_for_ever_is_worth_minus_one_whatever_the_discount():
+def test_a_reward_of_minus_one_for_ever_is_worth_minus_one():
     data = one_step(-np.ones(64), np.ones(64), np.zeros(64))
-    for discount in (0.5, 0.9):
-        agent, state = learned(data, discount=discount, tau=0.05)
-        np.testing.assert_allclose(state.bounds, [-1, 0], atol=1e-5)
-        worth = value(agent, state, jnp.zeros((1, 1)), jnp.zeros((1, 1)), steps=1)
-        assert worth[0] == pytest.approx(-1, abs=0.05)
+    agent, state = learned(data, updates=500, discount=0.8, tau=0.1)
+    np.testing.assert_allclose(state.bounds, [-1, 0], atol=1e-5)
+    worth = value(agent, state, jnp.zeros((1, 1)), jnp.zeros((1, 1)), steps=1)
+    assert worth[0] == pytest.approx(-1, abs=0.05)
 
 
 def test_optimism_takes_the_lottery_and_the_mean_does_not_care():
