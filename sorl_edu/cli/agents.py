@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, make_dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -161,16 +161,22 @@ class Evaluate(Command):
     """Number of episodes."""
     seed: int = 0
     """Seed of start states and action noise."""
+    dials: dict[str, float] = field(default_factory=dict)
+    """More dials of the agent, as NAME VALUE pairs; an EVOR agent has return_temperature,
+    choice_temperature, return_samples and value_steps."""
 
     examples = """
     sorl-edu evaluate runs/demo/agent.safetensors
     sorl-edu evaluate runs/demo/agent.safetensors --steps 1 --candidates 1
+    sorl-edu evaluate runs/evor/agent_seed0.safetensors --dials return_temperature 0.05
     sorl-edu evaluate runs/first/agent_seed0.safetensors --episodes 200 --seed 1
     """
 
     def run(self) -> int:
         check_evaluation([self.steps], [self.candidates], self.episodes, self.seed)
-        agent, state, info = _load_agents([self.agent], [self.steps], [self.candidates])[0]
+        agent, state, info = _load_agents(
+            [self.agent], [self.steps], [self.candidates], self.dials
+        )[0]
 
         from sorl_edu.evaluation import as_text, evaluate, summarize
 
@@ -209,6 +215,9 @@ class Sweep(Command):
     """Episodes for each setting and training seed."""
     seed: int = 0
     """Seed of start states and action noise."""
+    dials: dict[str, float] = field(default_factory=dict)
+    """More dials of the agent, as NAME VALUE pairs; an EVOR agent has return_temperature,
+    choice_temperature, return_samples and value_steps."""
 
     examples = """
     sorl-edu sweep runs/demo/agent.safetensors --out runs/demo_sweep
@@ -221,7 +230,7 @@ class Sweep(Command):
         check(len(self.agents) > 0, "name at least one agent's file")
         check_evaluation(self.steps, self.candidates, self.episodes, self.seed)
         out = usable_folder(self.out)
-        loaded = _load_agents(self.agents, self.steps, self.candidates)
+        loaded = _load_agents(self.agents, self.steps, self.candidates, self.dials)
         agent, _, info = loaded[0]
         seeds = _training_seeds(self.agents, loaded)
 
@@ -280,6 +289,9 @@ class Video(Command):
     """Number of episodes, shown one after the other."""
     seed: int = 0
     """Seed of start states and action noise."""
+    dials: dict[str, float] = field(default_factory=dict)
+    """More dials of the agent, as NAME VALUE pairs; an EVOR agent has return_temperature,
+    choice_temperature, return_samples and value_steps."""
     size: int = 320
     """Pixels along each edge of a setting's picture, an even number."""
     every: int = 1
@@ -295,7 +307,7 @@ class Video(Command):
     def run(self) -> int:
         check_evaluation(self.steps, self.candidates, self.episodes, self.seed)
         out = usable_folder(self.out)
-        agent, state, info = _load_agents([self.agent], self.steps, self.candidates)[0]
+        agent, state, info = _load_agents([self.agent], self.steps, self.candidates, self.dials)[0]
 
         from sorl_edu.plotting.video import FILES, film
 
@@ -495,17 +507,24 @@ def _check_run(experiment: Experiment, out: Path, dataset_sha256: str) -> None:
 
 
 def _load_agents(
-    files: Iterable[Path], steps: Iterable[int], candidates: Iterable[int]
+    files: Iterable[Path],
+    steps: Iterable[int],
+    candidates: Iterable[int],
+    dials: Mapping[str, float],
 ) -> list[tuple[Agent, State, AgentInfo]]:
-    """Reads agents, and checks without running them that they can act with every setting."""
+    """Reads agents, turns their dials, and checks that they can act with every setting."""
     import jax
     import jax.numpy as jnp
 
+    from sorl_edu.agents import with_dials
     from sorl_edu.agents.agent import act
     from sorl_edu.training.checkpoints import load_agent
 
-    loaded = [load_agent(file) for file in files]
-    for agent, state, _ in loaded:
+    loaded = []
+    for file in files:
+        agent, state, info = load_agent(file)
+        agent = with_dials(agent, **dials)
+        loaded.append((agent, state, info))
         obs = jnp.zeros((1, state.obs_dim))
         for m in steps:
             for n in candidates:

@@ -6,12 +6,14 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from test_contract import KEY, SMALL, tiny
 
 from sorl_edu import evaluation
 from sorl_edu.agents import EVOR, SORL, chunked, dials_of, with_dials, without_dials
 from sorl_edu.agents.agent import act, propose, value
+from sorl_edu.cli import main
 from sorl_edu.datasets.toy import random_transitions
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, UnknownName
@@ -79,7 +81,7 @@ def test_one_training_serves_every_temperature(tmp_path, monkeypatch):
         obs = np.zeros((1, state.obs_dim))
         acted.append((agent.return_temperature, act(agent, state, obs, KEY, steps=1, candidates=2)))
         columns = {"success": 0.0, "return": 0.0, "length": 1.0}
-        return evaluation.statistics.pd.DataFrame({"episode": range(episodes), **columns}), None
+        return pd.DataFrame({"episode": range(episodes), **columns}), None
 
     monkeypatch.setattr(experiment, "train_seeds", counted)
     monkeypatch.setattr(evaluation, "evaluate", episodes)
@@ -98,6 +100,23 @@ def test_one_training_serves_every_temperature(tmp_path, monkeypatch):
         trained[tau] = experiment.train(planned, tmp_path, progress=False).agents
     assert updates == [4] and len({tuple(files.values()) for files in trained.values()}) == 1
     assert [tau for tau, _ in acted] == list(TEMPERATURES)
+
+
+def test_the_command_line_turns_dials(tmp_path, monkeypatch, capsys):
+    file, (state, _), seen = tmp_path / "agent.safetensors", begin(), []
+    maze = "pointmaze-medium-navigate-singletask-task1-v0"
+    save_agent(file, TINY, state, AgentInfo(maze, updates=4))
+
+    def episodes(agent, *args, episodes, **options):
+        seen.append(agent)
+        return pd.DataFrame({"episode": [0], "success": [1.0], "return": [0.0], "length": [1.0]}), 0
+
+    monkeypatch.setattr(evaluation, "evaluate", episodes)
+    command = ["evaluate", str(file), "--episodes", "1", "--candidates", "2", "--dials"]
+    assert main([*command, "return_temperature", "0.5", "return_samples", "16"]) == 0
+    assert seen == [with_dials(TINY, return_temperature=0.5, return_samples=16)]
+    assert main([*command, "temperature", "0.5"]) != 0
+    assert "unknown dial of EVOR 'temperature'" in capsys.readouterr().err
 
 
 def test_dials_are_turned_by_name_also_in_chunks():
