@@ -261,7 +261,7 @@ def learned(data, discount, form, updates=3000, batch_size=256):
 @pytest.mark.parametrize(
     ("discount", "form", "unit", "distance", "a_number"),
     [
-        (0.5, "coupled", 0.25, 0.06, 0.2),
+        (0.5, "coupled", 0.25, 0.045, 0.15),
         (0.9, "samples", 0.1, 0.03, 0.1),
         (0.9, "coupled", 0.1, 0.03, 0.1),
         (0.9, "velocities", 0.1, 0.03, 0.1),
