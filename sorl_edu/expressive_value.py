@@ -18,8 +18,10 @@ at test time: N_R returns of each of N candidates are read out, and a candidate 
     a = a^(n),  n ~ softmax_n Q(o, a^(n)) / tau_Q    # tau_Q = 0: the best of N; inf: pi_0
 
 **Unit scale.** The flow learns (1 - gamma) times the return, which lies in the range of a single
-reward. So noise of deviation 1 is as wide as the returns, and both temperatures have a size that
-means the same for every gamma.
+reward. So both temperatures have a size that means the same for every gamma. The noise has
+deviation 1: where the law is far narrower, divide rewards by about its width first (and multiply
+returns by it), as EVOR does by `return_noise`. A small network loses what is far narrower than the
+noise; the velocity form, with noise ten times too wide, learned a law without any width.
 
 **Where the formula holds.** Q is the soft optimal value with KL price tau_R where transitions are
 deterministic. Luck is not a choice: where rewards or transitions are random, the log-mean-exp
