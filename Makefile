@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
-.PHONY: help demo lab notebooks check test test-lowest test-colab test-all goals audit fuzz mutation bench claims \
+.PHONY: help demo lab notebooks check test test-release test-lowest test-colab test-all goals audit fuzz mutation bench claims \
   course-data robots baselines site style fast-tests
 
 help: ## show this list
@@ -43,6 +43,9 @@ check: style ## check style, imports, notebooks, lessons and agents (two minutes
 test: style ## check style and imports, and run the tests
 	$(PYTEST) --durations=25 $(OPTIONS)
 
+test-release: $(VENV)/.all ## run what test leaves out: every lesson in a browser, every number of the text
+	$(PYTEST) -m release --durations=25
+
 fast-tests: $(VENV)/.all
 	$(PYTEST) --durations=25 $(FAST)
 
@@ -69,7 +72,7 @@ goals: $(VENV)/.all ## measure what assignments and studies must reach, at full 
 	$(PYTEST) -m goals --durations=0
 
 audit: $(VENV)/.all ## compute anew what lessons and pages say, sentence by sentence
-	$(BIN)/python -m pytest -v -m 'goals or not goals' tests/course/test_audit.py
+	$(BIN)/python -m pytest -v -m 'goals or release or not goals' tests/course/test_audit.py
 
 fuzz: $(VENV)/.all ## read FUZZ (20000) mutated files of each kind: nothing but an error may come of one
 	FUZZ=$(or $(FUZZ),20000) $(PYTEST) tests/system/test_hostile_files.py tests/course/test_messages.py -k "any or odd or damaged"

@@ -70,11 +70,12 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Goals run on request only; in several processes, the longest group runs first."""
-    if "goals" not in config.option.markexpr:
-        goals = [item for item in items if item.get_closest_marker("goals")]
-        config.hook.pytest_deselected(items=goals)
-        items[:] = [item for item in items if item not in goals]
+    """What waits for a release runs on request; in several processes, long groups run first."""
+    for marker in ("goals", "release"):
+        if marker not in config.option.markexpr:
+            waiting = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=waiting)
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]
     if hasattr(config, "workerinput"):
         seconds = json.loads(DURATIONS.read_text())
         usual = statistics.median(seconds.values())

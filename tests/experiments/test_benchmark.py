@@ -363,6 +363,7 @@ TimedTraining(agent, 3, 2, seeds=4, chunk=2).seconds_per_chunk()
 """
 
 
+@pytest.mark.release
 def test_seeds_over_four_devices_learn_what_they_learn_on_one(tmp_path):
     children, flags_here = {}, os.environ.get("XLA_FLAGS", "")  # none where pytest measures
     for devices in (1, 4):

@@ -169,7 +169,8 @@ def test_make_lists_its_targets_and_help_is_the_default():
     helped = make("help")
     assert helped.returncode == 0 and helped.stdout == make().stdout
     targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-lowest", "test-colab")
-    targets += ("test-all", "goals", "mutation", "bench", "claims", "course-data", "robots", "site")
+    targets += ("test-release", "test-all", "goals", "audit", "fuzz", "mutation", "bench")
+    targets += ("claims", "course-data", "robots", "baselines", "site")
     for target in targets:
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
@@ -205,6 +206,7 @@ def test_make_checks_the_style_then_the_imports_then_the_tests():
         paths = re.findall(r"tests/[a-z]\S+", make("--dry-run", target).stdout)
         assert len(paths) >= 3 and all((ROOT / path).exists() for path in paths), paths
     assert "-m pytest -n 2 -m goals" in make("--dry-run", "goals").stdout
+    assert "-m pytest -n 2 -m release" in make("--dry-run", "test-release").stdout
 
 
 def test_make_tests_with_other_versions():

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_course
-from helpers import HAS_BROWSER, PLAY_RATE, checks_that_do_not_wait
+from helpers import HAS_BROWSER, IN_BROWSER, PLAY_RATE, checks_that_do_not_wait
 from legibility import READ, pictures_without_words, without_words
 from shortened import shortened
 
@@ -214,7 +214,15 @@ class Opened:
         assert reply["status"] == "ok", reply
 
 
-@pytest.fixture(scope="module", params=["99_halves", *(source.stem for source in SOURCES)])
+OPENED = [
+    source.stem
+    if source.stem == IN_BROWSER
+    else pytest.param(source.stem, marks=pytest.mark.release)
+    for source in SOURCES
+]
+
+
+@pytest.fixture(scope="module", params=["99_halves", *OPENED])
 def notebook(request, lab, browser, measured):
     name = request.param
     context = browser.new_context(viewport={"width": 1400, "height": 1000})

@@ -334,6 +334,7 @@ def params_of(layers):
     return {"params": {"MLP_0": dense}}
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("model", NETWORKS)
 def test_a_drawing_is_learned_fast_and_as_well_as_in_the_library(
     browser, tmp_path, model, measured
