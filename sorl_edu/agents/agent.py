@@ -109,6 +109,20 @@ class ActsInChunks(Protocol):
     horizon: int
 
 
+@runtime_checkable
+class LearnsReward(Protocol):
+    """An agent whose reward is learned, too, from an expert's pairs (o, a) and from its own."""
+
+    def learn_reward(
+        self,
+        state: State,
+        expert: tuple[Float[Array, "batch obs"], Float[Array, "batch action"]],
+        learner: tuple[Float[Array, "batch obs"], Float[Array, "batch action"]],
+        key: PRNGKeyArray,
+    ) -> tuple[State, Metrics]:
+        """One update of the reward, as pure as `update`; the learner's are of whole episodes."""
+
+
 def steps_per_decision(agent: Agent) -> int:
     """How many environment steps one action of an agent covers."""
     return agent.horizon if isinstance(agent, ActsInChunks) else 1

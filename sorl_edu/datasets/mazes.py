@@ -20,11 +20,18 @@ from collections.abc import Callable
 import numpy as np
 
 from sorl_edu.datasets.recipes import Recipe, Rows
-from sorl_edu.environments.make import make_env, numpy_seeded
-from sorl_edu.environments.mazes import Cell, distances
+from sorl_edu.environments.bodies import POINT, EmbodiedWorlds
+from sorl_edu.environments.make import kind_of, make_env, numpy_seeded
+from sorl_edu.environments.mazes import Cell, distances, maze_geometry
+from sorl_edu.environments.rollout import make_environments
+from sorl_edu.environments.worlds import Episodes, OGBenchWorlds, whole_episodes
+from sorl_edu.errors import check
 
 STITCH_DISTANCE = 4
 """Cells between start and goal of a stitch episode."""
+
+STRIDE = 0.2
+"""Metres that a PointMaze's point moves in a step of action 1."""
 
 Oracle = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (position, goal) -> action
 
@@ -98,6 +105,33 @@ def shortest_path_oracle(env) -> Oracle:
         return direction / (np.linalg.norm(direction) + 1e-6)
 
     return oracle
+
+
+def shortest_path_episodes(name: str, episodes: int, limit: int, seed: int = 0) -> Episodes:
+    """An expert's whole episodes in a PointMaze: the shortest path, and then a rest at the goal.
+
+    Args:
+        name: an official OGBench single-task name of a PointMaze.
+        episodes: their number, at least 1.
+        limit: steps of each; an arrival doesn't end it.
+        seed: of their starts.
+
+    Raises:
+        UnknownName: no such dataset.
+        ConfigError: the name has no task or is not a PointMaze's, or a number is out of range.
+    """
+    maze = maze_geometry(name)
+    check(kind_of(name).family == "pointmaze", f"'{name}' is not a PointMaze")
+    worlds = EmbodiedWorlds(OGBenchWorlds(name, episodes), POINT, limit)
+    goal = np.array(maze.goal)
+    oracle = shortest_path_oracle(make_environments(name, episodes)[0].unwrapped)
+
+    def policy(obs: np.ndarray, t: int) -> np.ndarray:
+        left = np.linalg.norm(obs - goal, axis=1, keepdims=True)
+        directions = np.stack([oracle(position, goal) for position in obs])
+        return (directions * np.minimum(1, left / STRIDE)).astype(np.float32)
+
+    return whole_episodes(worlds, policy, seed)
 
 
 def free_cells(maze: np.ndarray) -> list[Cell]:

@@ -8,8 +8,8 @@ puts it back: the seed brings the episode's task, the row the physics.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -36,6 +36,7 @@ class Outcome(NamedTuple):
     success: Bool[np.ndarray, " worlds"]
 
 
+@runtime_checkable
 class Worlds(Protocol):
     """A batch of environments; one of your own needs these methods and no base class."""
 
@@ -60,6 +61,58 @@ class Worlds(Protocol):
 
     def states(self) -> Float[np.ndarray, "worlds state"]:
         """The states, in double precision, for `reset`."""
+
+
+class Episodes(NamedTuple):
+    """One whole episode in each world, side by side."""
+
+    observations: Float[np.ndarray, "time worlds obs"]
+    actions: Float[np.ndarray, "time worlds action"]
+    rewards: Float[np.ndarray, "time worlds"]
+    states: Float[np.ndarray, "time worlds state"]
+    """The states in which the actions were taken, for `Worlds.reset`."""
+    running: Bool[np.ndarray, "time worlds"]
+    """False after an episode's end, where nothing counts but the steps."""
+    success: Bool[np.ndarray, " worlds"]
+
+    @property
+    def steps(self) -> int:
+        """Environment steps that were taken, those after an episode's end included."""
+        return self.running.size
+
+    def pairs(self) -> tuple[Float[np.ndarray, "rows obs"], Float[np.ndarray, "rows action"]]:
+        """The observations and actions of all episodes."""
+        return self.observations[self.running], self.actions[self.running]
+
+
+def whole_episodes(
+    worlds: Worlds,
+    policy: Callable[[Float[np.ndarray, "worlds obs"], int], Float[np.ndarray, "worlds action"]],
+    seed: int,
+) -> Episodes:
+    """One episode in each world, from its own start to its end, the task's or the limit's.
+
+    The worlds are left where the episodes ended.
+
+    Args:
+        policy: actions of observations and of the number of the step, from 0.
+        seed: of the starts, and of what the worlds draw.
+    """
+    rows, running = [], np.ones(worlds.count, bool)
+    success = np.zeros(worlds.count, bool)
+    starts = np.random.SeedSequence(seed).generate_state(worlds.count)
+    with worlds.entered(seed):
+        obs = np.stack([worlds.reset(world, int(start)) for world, start in enumerate(starts)])
+        for t in range(worlds.limit):
+            states, actions = worlds.states(), policy(obs, t)
+            outcome = worlds.step(actions)
+            rows.append((obs, actions, outcome.rewards, states, running.copy()))
+            success |= outcome.success & running
+            running &= ~outcome.terminated
+            obs = outcome.observations.copy()
+            if not running.any():
+                break
+    return Episodes(*map(np.stack, zip(*rows, strict=True)), success)
 
 
 class OGBenchWorlds:

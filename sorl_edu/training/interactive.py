@@ -1,6 +1,9 @@
 """Learning with an environment: act, store, update; resumed bit for bit, every step counted.
 
     repeat rounds:
+        in every k-th round, for an agent that learns its reward too (Demonstrations):
+            whole episodes of the agent, from its own starts and without a reset
+            state <- agent.learn_reward(state, the expert's pairs, those episodes' pairs)
         in all worlds, round_steps times:                 # episodes go on from round to round
             act with the agent; begin anew where an episode ends      (Resets say where)
         buffer <- agent.prepare(trajectories of the round)            # n-step returns, chunks
@@ -9,10 +12,11 @@
             state, metrics = agent.update(state, batch, key of u)
         log;  checkpoint
 
-It serves fine-tuning after offline training (`offline` data mixed in) and imitation (`resets`).
-Each round puts the worlds into the states in which the last one left them, restarted or not, and
-everything random comes from the seed and a count: of steps, updates or episodes. So a run that was
-killed ends where the uninterrupted one ends. All steps count, those of roll-ins included.
+It serves fine-tuning after offline training (`offline` data mixed in) and imitation (`resets`,
+`demonstrations`). Each round puts the worlds into the states in which the last one left them,
+restarted or not, and everything random comes from the seed and a count: of steps, updates, rounds
+or episodes. So a run that was killed ends where the uninterrupted one ends. All steps count, those
+of roll-ins and of the whole episodes that the reward learns from included.
 """
 
 from __future__ import annotations
@@ -32,11 +36,20 @@ import pandas as pd
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
 
-from sorl_edu.agents.agent import Agent, Metrics, State, act, check_dials, steps_per_decision
+from sorl_edu.agents.agent import (
+    Agent,
+    LearnsReward,
+    Metrics,
+    State,
+    act,
+    check_dials,
+    steps_per_decision,
+)
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.rollout import Policy
-from sorl_edu.environments.worlds import Worlds
+from sorl_edu.environments.worlds import Episodes, Worlds, whole_episodes
 from sorl_edu.errors import DataError, check
+from sorl_edu.imitation import ResetMixture
 from sorl_edu.progress import progress_bar
 from sorl_edu.temporal_difference import Batch
 from sorl_edu.training.checkpoints import TrainingCheckpoint
@@ -44,7 +57,7 @@ from sorl_edu.training.history import History
 from sorl_edu.training.loop import draws, fingerprint, raise_unless_finite
 from sorl_edu.training.replay import ReplayBuffer, mixed
 
-ACTING, LEARNING = 3, 4  # streams of a seed's key, after those of `loop`
+ACTING, LEARNING, SHOWING, TEACHING = range(3, 7)  # streams of a seed's key, after those of `loop`
 
 
 class Start(NamedTuple):
@@ -62,13 +75,15 @@ class Resets:
     """Where a fraction of the episodes begins: in given states, or where another policy led.
 
     Raises:
-        ConfigError: a fraction outside [0, 1], neither or both kinds, no state, or a roll-in
-            without steps.
+        ConfigError: a fraction outside [0, 1], neither or both kinds, no state, weights that are
+            no probabilities of the states, or a roll-in without steps.
     """
 
     fraction: float
     states: Float[np.ndarray, "rows state"] | None = None
-    """States as `Worlds.states` has them, drawn uniformly."""
+    """States as `Worlds.states` has them, drawn uniformly unless they have weights."""
+    weights: Float[np.ndarray, " rows"] | None = None
+    """The probability of each state."""
     roll_in: Policy | None = None
     """A policy that acts for t steps, t uniform on 0 .. `longest` - 1, before the agent does."""
     longest: int = 0
@@ -81,6 +96,47 @@ class Resets:
         )
         check(self.states is None or len(self.states) > 0, "resets to states need at least one")
         check(self.roll_in is None or self.longest >= 1, f"longest must be at least 1: {self}")
+        check(
+            self.weights is None
+            or (
+                self.states is not None
+                and len(self.weights) == len(self.states)
+                and bool((self.weights >= 0).all())
+                and abs(self.weights.sum() - 1) < 1e-6
+            ),
+            "weights must be probabilities, one for each state",
+        )
+
+    @classmethod
+    def of(
+        cls,
+        mixture: ResetMixture,
+        expert: Float[np.ndarray, "rows state"],
+        offline: Float[np.ndarray, "other state"] | None = None,
+    ) -> Resets | None:
+        """The resets of a method: MM (None, it has none), FILTER or GUITAR, by its mixture.
+
+        Args:
+            mixture: how often an episode begins in a state of each source.
+            expert, offline: states, uniform within a source; `offline` may be missing if the
+                mixture has none of it.
+
+        Raises:
+            ConfigError: a source that the mixture needs has no state.
+        """
+        fraction = mixture.expert + mixture.offline
+        if fraction == 0:
+            return None
+        sources = (mixture.expert, expert), (mixture.offline, offline)
+        used = [(part, states) for part, states in sources if part > 0]
+        check(
+            all(states is not None and len(states) > 0 for _, states in used),
+            f"{mixture} needs states of each source that it draws from",
+        )
+        weights = [np.full(len(states), part / fraction / len(states)) for part, states in used]
+        return cls(
+            fraction, np.concatenate([states for _, states in used]), np.concatenate(weights)
+        )
 
     def draw(self, rng: np.random.Generator, seed: int) -> Start:
         """The start of an episode."""
@@ -88,12 +144,53 @@ class Resets:
             return Start(seed, None, 0)
         if self.states is None:
             return Start(seed, None, int(rng.integers(self.longest)))
-        return Start(seed, self.states[rng.integers(len(self.states))], 0)
+        if self.weights is None:
+            return Start(seed, self.states[rng.integers(len(self.states))], 0)
+        return Start(seed, self.states[rng.choice(len(self.states), p=self.weights)], 0)
 
     def identity(self) -> dict:
         """All but the policy, which a file can't recognise."""
-        states = None if self.states is None else zlib.crc32(np.ascontiguousarray(self.states))
-        return {"fraction": self.fraction, "states": states, "longest": self.longest}
+        found = {"fraction": self.fraction, "states": _crc(self.states), "longest": self.longest}
+        return found if self.weights is None else found | {"weights": _crc(self.weights)}
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """The expert's pairs (o, a), and how often the reward learns from them.
+
+    In every `every`-th round the agent runs a whole episode in each world, from its own start and
+    without noise. The reward descends with batches of the expert's pairs and of these.
+
+    Raises:
+        ConfigError: no pairs, other numbers of observations and actions, or a count below 1.
+    """
+
+    observations: Float[np.ndarray, "rows obs"]
+    """As the learner sees them."""
+    actions: Float[np.ndarray, "rows action"]
+    every: int = 10
+    """Rounds between the reward's lessons; the first one is before the first round."""
+    updates: int = 1
+    """Updates of the reward in a lesson."""
+    batch_size: int = 1024
+    """Pairs of each kind in an update, drawn with replacement."""
+
+    def __post_init__(self) -> None:
+        check(
+            len(self.observations) == len(self.actions) > 0,
+            f"demonstrations have {len(self.observations)} observations and {len(self.actions)} "
+            "actions",
+        )
+        for name in ("every", "updates", "batch_size"):
+            check(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def identity(self) -> dict:
+        counts = {name: getattr(self, name) for name in ("every", "updates", "batch_size")}
+        return counts | {"pairs": [_crc(self.observations), _crc(self.actions)]}
+
+
+def _crc(values: np.ndarray | None) -> int | None:
+    return None if values is None else zlib.crc32(np.ascontiguousarray(values))
 
 
 @struct.dataclass
@@ -107,6 +204,8 @@ class Progress:
     success: Bool[np.ndarray, " worlds"]
     words: UInt[np.ndarray, "worlds words"]  # the states; JAX would make single precision of them
     begun: Int[np.ndarray, ""]  # episodes begun in all
+    rounds: Int[np.ndarray, ""]
+    steps: Int[np.ndarray, ""]  # in all worlds, and in all episodes
 
     def states(self) -> Float[np.ndarray, "worlds state"]:
         return self.words.view(np.float64)
@@ -131,7 +230,8 @@ class InteractiveRun:
     """A finished run. `history` has the number of environment steps in its column `update`.
 
     Its split "train" has the metrics of the updates, and "online" those of the episodes that ended:
-    episodes, return, success and length (roll-ins included).
+    episodes, return, success and length (roll-ins included). With demonstrations, "lesson" has the
+    reward's metrics, and the return and success of the whole episodes that it learned from.
     """
 
     agent: Agent
@@ -148,7 +248,8 @@ class Interaction:
 
     Raises:
         ConfigError: a count below 1, a fraction outside [0, 1], a capacity below a round, or a
-            round that is no multiple of the agent's chunks.
+            round that is no multiple of the agent's chunks; demonstrations for an agent that
+            doesn't learn its reward, or none for one that does.
         DataError (`run`): the worlds have other widths than the agent.
         CheckpointError (`run`): `checkpoint_dir` holds another run's state.
         NonFiniteLoss (`run`): a metric became NaN or infinite.
@@ -157,7 +258,7 @@ class Interaction:
     agent: Agent
     worlds: Worlds
     env_steps: int
-    """Steps in all worlds together, rounded up to whole rounds."""
+    """Steps in all worlds together; the round in which they are reached is completed."""
     seed: int = 0
     offline: Transitions | None = None
     """Data that are mixed in; as `agent.prepare` takes them."""
@@ -170,7 +271,7 @@ class Interaction:
     updates_per_step: float = 1.0
     """Updates for each step of a world."""
     warm_up: int = 0
-    """Steps in all worlds before the first update."""
+    """Steps of rounds, in all worlds, before the first update."""
     steps: int = 1
     """m of the agent that acts."""
     candidates: int = 1
@@ -179,6 +280,8 @@ class Interaction:
     """Deviation of Gaussian noise on its actions, for an agent that always acts alike."""
     resets: Resets | None = None
     """Where episodes begin; at the environment's own starts unless given."""
+    demonstrations: Demonstrations | None = None
+    """The expert's data, for an agent that learns its reward."""
     checkpoint_dir: str | Path | None = None
     """Where everything is kept; a run that finds its own resumes from it."""
     checkpoint_every: int = 20
@@ -207,6 +310,12 @@ class Interaction:
             self.round_steps % horizon == 0,
             f"round_steps ({self.round_steps}) must be a multiple of the agent's {horizon} actions",
         )
+        check(
+            isinstance(self.agent, LearnsReward) == (self.demonstrations is not None),
+            f"{type(self.agent).__name__} "
+            + ("learns no reward from" if self.demonstrations else "learns its reward, and needs")
+            + " demonstrations",
+        )
 
     @property
     def steps_of_round(self) -> int:
@@ -218,9 +327,18 @@ class Interaction:
         return round(self.updates_per_step * self.steps_of_round)
 
     def updates_after(self, env_steps: int) -> int:
-        """How many updates are done after so many environment steps, the warm-up without any."""
-        idle, rounds = self.warm_up // self.steps_of_round, env_steps // self.steps_of_round
-        return max(0, rounds - idle) * self.updates_of_round
+        """How many updates are done after so many steps of rounds, the warm-up without any."""
+        return max(0, env_steps // self.steps_of_round - self._idle_rounds) * self.updates_of_round
+
+    @property
+    def _idle_rounds(self) -> int:
+        return self.warm_up // self.steps_of_round
+
+    @property
+    def _most_steps(self) -> int:
+        """The most steps that a run can have when it ends."""
+        lesson = 0 if self.demonstrations is None else self.worlds.count * self.worlds.limit
+        return self.env_steps - 1 + self.steps_of_round + lesson
 
     def run(self, state: State) -> InteractiveRun:
         """Trains, from `state` or from the checkpoint.
@@ -235,26 +353,28 @@ class Interaction:
             self.checkpoint_dir, self.identity(state), unit="environment steps"
         )
         fresh = jax.tree.map(jnp.copy, state), self._empty_buffer(), self._first_progress()
-        kept, done, rows, before = checkpoint.resume(fresh, self._rounds() * self.steps_of_round)
+        kept, done, rows, before = checkpoint.resume(fresh, self._most_steps)
         state, buffer, progress = kept
         progress, history = jax.tree.map(np.array, progress), History(rows)
         with progress_bar(
-            total=self._rounds() * self.steps_of_round,
-            initial=done,
-            unit="step",
-            show=self.progress,
+            total=self.env_steps, initial=done, unit="step", show=self.progress
         ) as bar:
-            for number in range(done // self.steps_of_round, self._rounds()):
+            while done < self.env_steps:
+                number = int(progress.rounds)
+                if self.demonstrations is not None and number % self.demonstrations.every == 0:
+                    state, shown, lesson = self._teach(state, number)
+                    progress.steps[...] += shown.steps
+                    history.append("lesson", int(progress.steps), lesson)
                 segment, progress, episodes = self._act(state, progress, number)
                 buffer = self._store(buffer, segment)
-                done = (number + 1) * self.steps_of_round
-                if done > self.warm_up and self.updates_of_round and int(buffer.added):
+                if number >= self._idle_rounds and self.updates_of_round and int(buffer.added):
                     state, metrics = self._learn(state, buffer, offline, number)
                     history.add(metrics)
+                bar.update(int(progress.steps) - done)
+                done = int(progress.steps)
                 bar.set_postfix({k: f"{v:.3g}" for k, v in history.log(done).items()})
                 history.append("online", done, _means(episodes))
-                bar.update(self.steps_of_round)
-                if (number + 1) % self.checkpoint_every == 0 or number + 1 == self._rounds():
+                if (number + 1) % self.checkpoint_every == 0 or done >= self.env_steps:
                     seconds = before + time.perf_counter() - started
                     checkpoint.save((state, buffer, progress), done, history.rows, seconds)
         seconds = before + time.perf_counter() - started
@@ -273,10 +393,8 @@ class Interaction:
             "environment": [self.worlds.name, self.worlds.count],
             "offline data": fingerprint(self.offline),
             "resets": None if self.resets is None else self.resets.identity(),
+            "demonstrations": self.demonstrations and self.demonstrations.identity(),
         }
-
-    def _rounds(self) -> int:
-        return -(-self.env_steps // self.steps_of_round)
 
     def _check_widths(self, state: State) -> None:
         worlds, trained = self.worlds, state.action_dim / steps_per_decision(self.agent)
@@ -311,6 +429,8 @@ class Interaction:
             success=np.zeros(count, bool),
             words=states.view(np.uint32),
             begun=np.array(count, np.int32),
+            rounds=np.array(0, np.int32),
+            steps=np.array(0, np.int32),
         )
 
     def _act(
@@ -352,6 +472,8 @@ class Interaction:
                     obs[world] = self._begin(p, int(world))
                 decisions.forget(ended)
             p.words[:] = worlds.states().view(np.uint32)
+        p.rounds[...] += 1
+        p.steps[...] += self.steps_of_round
         return Segment(*map(np.stack, zip(*rows, strict=True))), p, episodes
 
     def _begin(self, p: Progress, world: int) -> Float[np.ndarray, " obs"]:
@@ -401,22 +523,56 @@ class Interaction:
         state, metrics = _updates(
             self.agent, length, state, buffer, offline, fraction or 0.0, key, first
         )
-        metrics = {name: np.asarray(values)[None] for name, values in metrics.items()}
-        one_seed = partial(jax.tree.map, lambda leaf: leaf[None])
-        raise_unless_finite(metrics, one_seed(state), first, one_seed(good))
-        return state, metrics
+        return state, _checked(metrics, state, first, good)
+
+    def _teach(self, state: State, number: int) -> tuple[State, Episodes, dict[str, np.ndarray]]:
+        """The reward learns from whole episodes that no reset began; they, and its metrics."""
+        worlds, shown = self.worlds, self.demonstrations
+        decisions = Decisions(self, state, stream=SHOWING, noise=0.0)
+        everyone, first = np.ones(worlds.count, bool), number * worlds.limit
+        episodes = whole_episodes(
+            worlds,
+            lambda obs, t: decisions.actions(obs, everyone, first + t),
+            int(np.random.SeedSequence((self.seed, number, SHOWING)).generate_state(1)[0]),
+        )
+        pairs = episodes.pairs()
+        rows = worlds.count * worlds.limit  # always as many, so that it is compiled once
+        learner = tuple(np.resize(part, (rows, part.shape[1])) for part in pairs)
+        lesson, metrics = _reward_updates(
+            self.agent,
+            shown.updates,
+            shown.batch_size,
+            state,
+            (shown.observations, shown.actions),
+            learner,
+            len(pairs[0]),
+            jax.random.key(self.seed),
+            number * shown.updates,
+        )
+        metrics = _checked(metrics, lesson, number * self.updates_of_round, state)
+        means = {name: values.mean(1) for name, values in metrics.items()}
+        means["return"] = (episodes.rewards * episodes.running).sum(0).mean(keepdims=True)
+        means["success"] = episodes.success.mean(keepdims=True)
+        return lesson, episodes, means
 
 
 class Decisions:
     """What is done in each step of a round: by the agent in its chunks, or by the roll-in."""
 
-    def __init__(self, run: Interaction, state: State) -> None:
+    def __init__(
+        self,
+        run: Interaction,
+        state: State,
+        stream: int = ACTING,
+        noise: float | None = None,
+    ) -> None:
         self.run, self.state = run, state
+        self.noise = run.noise if noise is None else noise
         self.horizon = steps_per_decision(run.agent)
         count, width = run.worlds.count, run.worlds.action_dim
         self.plans = np.zeros((count, self.horizon, width), np.float32)
         self.played = np.full(count, self.horizon)
-        self.key = jax.random.fold_in(jax.random.key(run.seed), ACTING)
+        self.key = jax.random.fold_in(jax.random.key(run.seed), stream)
 
     def actions(
         self, obs: Float[np.ndarray, "worlds obs"], own: Bool[np.ndarray, " worlds"], t: int
@@ -435,9 +591,9 @@ class Decisions:
         mine = np.flatnonzero(own)
         chosen[mine] = self.plans[mine, self.played[mine]]
         self.played[mine] += 1
-        if run.noise:
+        if self.noise:
             noise = np.asarray(jax.random.normal(noise_key, chosen.shape))
-            chosen = np.clip(chosen + run.noise * noise, -1, 1).astype(np.float32)
+            chosen = np.clip(chosen + self.noise * noise, -1, 1).astype(np.float32)
         if not own.all():
             other = np.asarray(run.resets.roll_in(obs, other_key), np.float32)
             chosen[~own] = other[~own]
@@ -507,6 +663,14 @@ def _means(episodes: list[dict[str, float]]) -> dict[str, np.ndarray]:
     return {"episodes": np.array([len(episodes)])} | means
 
 
+def _checked(metrics: Metrics, state: State, first: int, good: State) -> dict[str, np.ndarray]:
+    """Metrics (1, updates) of one seed; NonFiniteLoss unless they and the state are finite."""
+    found = {name: np.asarray(values)[None] for name, values in metrics.items()}
+    one_seed = partial(jax.tree.map, lambda leaf: leaf[None])
+    raise_unless_finite(found, one_seed(state), first, one_seed(good))
+    return found
+
+
 _add = jax.jit(ReplayBuffer.add, donate_argnums=0)
 
 
@@ -538,5 +702,33 @@ def _updates(
     def one_update(state: State, u: Array) -> tuple[State, Metrics]:
         batch_key, update_key, shared_key = draws(key, LEARNING, u)
         return agent.update(state, batch(batch_key), update_key, shared_key)
+
+    return jax.lax.scan(one_update, state, first + jnp.arange(length))
+
+
+@partial(jax.jit, static_argnames=("agent", "length", "batch_size"))
+def _reward_updates(
+    agent: LearnsReward,
+    length: int,
+    batch_size: int,
+    state: State,
+    expert: tuple[Array, Array],
+    learner: tuple[Array, Array],
+    rows: int | Array,
+    key: PRNGKeyArray,
+    first: int | Array,
+) -> tuple[State, Metrics]:
+    """`length` updates of the reward; the first `rows` of the learner's pairs count."""
+
+    def one_update(state: State, u: Array) -> tuple[State, Metrics]:
+        own = jax.random.fold_in(jax.random.fold_in(key, TEACHING), u)
+        expert_key, learner_key, update_key = jax.random.split(own, 3)
+
+        def drawn(pairs: tuple[Array, Array], count: int | Array, key: PRNGKeyArray) -> tuple:
+            chosen = jax.random.randint(key, (batch_size,), 0, count)
+            return tuple(jnp.asarray(part)[chosen] for part in pairs)
+
+        theirs = drawn(expert, len(expert[0]), expert_key)
+        return agent.learn_reward(state, theirs, drawn(learner, rows, learner_key), update_key)
 
     return jax.lax.scan(one_update, state, first + jnp.arange(length))
