@@ -559,6 +559,27 @@ FAULTS = (
         "return state, metrics",
         "agents/test_cac.py::test_updates_are_counted_with_seeds_together_and_in_files",
     ),
+    Fault(
+        "GUITAR's rewards as they were stored",
+        "agents/guitar.py",
+        "return replace(batch, rewards=f(state.encoder(batch.observations), batch.actions))",
+        "return batch",
+        "agents/test_guitar.py::test_stored_rewards_count_for_nothing_and_the_reward_as_it_is_now_for_all",
+    ),
+    Fault(
+        "GUITAR's reward learns with the optimizer of the others",
+        "agents/guitar.py",
+        "reward = Learner.create(state.reward.params, self.reward_optimizer)",
+        "reward = state.reward",
+        "agents/test_guitar.py::test_lessons_make_the_expert_s_pairs_worth_more",
+    ),
+    Fault(
+        "GUITAR's reward prefers the learner",
+        "agents/guitar.py",
+        "return moment_matching_loss(f, expert, learner, key, **options)",
+        "return moment_matching_loss(f, learner, expert, key, **options)",
+        "agents/test_guitar.py::test_lessons_make_the_expert_s_pairs_worth_more",
+    ),
     # ------------------------------------------------------------------------------ the training
     Fault(
         "shared draws are those of seed 0",
@@ -645,6 +666,41 @@ FAULTS = (
         "training/test_interactive.py::test_an_infinite_loss_is_an_error_that_keeps_the_last_good_state",
     ),
     Fault(
+        "steps of lessons not counted",
+        "training/interactive.py",
+        "progress.steps[...] += shown.steps",
+        "pass",
+        "training/test_interactive.py::test_steps_of_lessons_are_counted",
+    ),
+    Fault(
+        "a lesson from episodes that began with a reset",
+        "environments/worlds.py",
+        "worlds.reset(world, int(start)) for",
+        "worlds.reset(world, int(start), worlds.states()[world]) for",
+        "training/test_interactive.py::test_lessons_are_of_whole_episodes_that_no_reset_began",
+    ),
+    Fault(
+        "a lesson from what comes after an episode's end",
+        "environments/worlds.py",
+        "running &= ~outcome.terminated",
+        "pass",
+        "training/test_interactive.py::test_whole_episodes_begin_at_their_own_starts_and_have_nothing_after_their_ends",
+    ),
+    Fault(
+        "a lesson from a policy with noise",
+        "training/interactive.py",
+        "decisions = Decisions(self, state, stream=SHOWING, noise=0.0)",
+        "decisions = Decisions(self, state, stream=SHOWING)",
+        "training/test_interactive.py::test_lessons_are_of_whole_episodes_that_no_reset_began",
+    ),
+    Fault(
+        "the weights of resets not in a checkpoint's identity",
+        "training/interactive.py",
+        "return found if self.weights is None else found",
+        "return found if True else found",
+        "training/test_interactive.py::test_resets_of_other_weights_are_another_run_s",
+    ),
+    Fault(
         "rows without a transition in the buffer",
         "training/replay.py",
         "place = jnp.where(valid, place, self.capacity)",
@@ -659,6 +715,27 @@ FAULTS = (
         "training/test_replay.py",
     ),
     # ---------------------------------------------------------------- the data, the environments
+    Fault(
+        "a body that moves as it likes",
+        "environments/bodies.py",
+        "outcome = self.worlds.step(self.body.force(actions))",
+        "outcome = self.worlds.step(actions)",
+        "environments/test_bodies.py::test_a_body_does_what_it_can_and_no_more",
+    ),
+    Fault(
+        "a blind body that sees where it begins",
+        "environments/bodies.py",
+        "return self.body.view(self.worlds.reset(world, seed, state))",
+        "return self.worlds.reset(world, seed, state)",
+        "environments/test_bodies.py::test_a_blind_body_sees_nothing_of_the_other_coordinate_and_its_states_are_whole",
+    ),
+    Fault(
+        "a learner's episode that ends with its arrival",
+        "environments/bodies.py",
+        "terminated=np.zeros_like(outcome.terminated),",
+        "",
+        "environments/test_bodies.py::test_an_arrival_is_a_success_and_no_end",
+    ),
     Fault(
         "masks other than 0 and 1 accepted",
         "datasets/transitions.py",

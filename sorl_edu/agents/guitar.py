@@ -22,8 +22,8 @@ episodes of the learner. So it has all methods of an agent, and is not among `AG
 training offers. Episodes must not end early: f may have any offset, and an end would be worth it.
 
 Source: Espinosa-Dice et al., Efficient Imitation under Misspecification, 2025, arXiv 2503.13162,
-and its code for mazes (TD3, the penalty). There f's learning rate falls with the number of its
-updates, and Adam is optimistic; here neither. Fujimoto et al., TD3, 2018, arXiv 1802.09477.
+and its code for mazes (TD3, the penalty, a rate of 1 / i in lesson i). There Adam is optimistic and
+begun anew in each lesson; here neither. Fujimoto et al., TD3, 2018, arXiv 1802.09477.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import jax
+import optax
 from flax import struct
 
 from sorl_edu.agents import agent
@@ -41,6 +42,18 @@ from sorl_edu.agents.rebrac import ReBRAC
 from sorl_edu.errors import check
 from sorl_edu.imitation import moment_matching_loss
 from sorl_edu.networks import CriticEnsemble
+
+
+@dataclass(frozen=True)
+class FallingOptimizer(Optimizer):
+    """Adam whose steps fall as 1 / (1 + updates / halved_after), so that a game's cycles narrow."""
+
+    halved_after: int = 1000
+    """Updates after which a step has half its first size."""
+
+    def transformation(self):
+        falling = optax.scale_by_schedule(lambda updates: 1 / (1 + updates / self.halved_after))
+        return optax.chain(super().transformation(), falling)
 
 
 @struct.dataclass
@@ -63,19 +76,25 @@ class GUITAR(ReBRAC):
     slope: float = 0.4
     """The norm of f's gradient that the penalty wants."""
     reward: Network = Network((256, 256))
-    reward_optimizer: Optimizer = Optimizer(8e-4, grad_clip_norm=0)
+    reward_optimizer: FallingOptimizer = FallingOptimizer(8e-4, grad_clip_norm=0)
 
     State: ClassVar[type] = GUITARState
 
     def __post_init__(self) -> None:
         super().__post_init__()
         agent.check_not_negative(self, "gradient_penalty", "slope")
+        check(self.reward_optimizer.halved_after >= 1, "halved_after must be at least 1")
         check(self.n_step == 1, "a sum of rewards can't be relabelled: GUITAR needs n_step = 1")
 
     def networks(self, action_dim):
         hidden, layer_norm = self.reward.hidden, self.reward.layer_norm
         reward = CriticEnsemble(hidden, ensemble=1, layer_norm=layer_norm)
         return super().networks(action_dim) | {"reward": reward}
+
+    def init(self, key, data):
+        state = super().init(key, data)
+        reward = Learner.create(state.reward.params, self.reward_optimizer)
+        return state.replace(reward=reward)
 
     def update(self, state, batch, key, shared_key):
         batch = self.relabelled(state, batch)

@@ -1,7 +1,7 @@
 """The interactive loop, in a world of one dimension that is written down here."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -13,11 +13,19 @@ from flax import struct
 
 from sorl_edu.agents import BC, FQL, chunked
 from sorl_edu.agents.agent import Network, with_fresh_moments, without
+from sorl_edu.agents.guitar import GUITAR
 from sorl_edu.datasets.transitions import Transitions
-from sorl_edu.environments.worlds import Outcome
+from sorl_edu.environments.worlds import Outcome, whole_episodes
 from sorl_edu.errors import CheckpointError, ConfigError, DataError
+from sorl_edu.imitation import filter_resets, guitar, moment_matching
 from sorl_edu.inference import Proposal
-from sorl_edu.training.interactive import Interaction, Resets, Segment, trajectories
+from sorl_edu.training.interactive import (
+    Demonstrations,
+    Interaction,
+    Resets,
+    Segment,
+    trajectories,
+)
 from sorl_edu.training.loop import NonFiniteLoss
 
 LIMIT = 7
@@ -169,6 +177,14 @@ def test_another_run_s_checkpoint_is_refused(tmp_path):
         interaction(checkpoint_dir=tmp_path).run(other)
 
 
+def test_resets_of_other_weights_are_another_run_s(tmp_path):
+    states, weights = np.zeros((2, 1)), np.array([0.25, 0.75])
+    run = interaction(checkpoint_dir=tmp_path, resets=Resets(0.5, states, weights))
+    run.run(spy_state())
+    with pytest.raises(CheckpointError, match="another run"):
+        replace(run, resets=Resets(0.5, states, weights[::-1])).run(spy_state())
+
+
 def test_a_seed_decides_and_the_given_state_is_left_alone():
     agent = BC(policy=TINY[0], batch_size=16)
     state = agent.init(jax.random.key(1), offline_data())
@@ -300,6 +316,148 @@ def test_an_infinite_loss_is_an_error_that_keeps_the_last_good_state():
     assert caught.value.update == 31 and caught.value.state_update == 24
 
 
+# --------------------------------------------------------------- an agent that learns its reward
+
+
+@dataclass(frozen=True)
+class Student(Spy):
+    """A spy that always moves alike, and keeps what its lessons show it."""
+
+    def init(self, key, data):
+        return StudentState(
+            jnp.zeros((), jnp.int32),
+            data.observations.shape[1],
+            data.actions.shape[1],
+            jnp.zeros(4),
+        )
+
+    def learn_reward(self, state, expert, learner, key):
+        begun = learner[0][:, 0] > 50  # there a reset puts episodes
+        seen = jnp.array([expert[0].mean(), begun.mean(), learner[1].mean(), learner[1].std()])
+        unlike = jax.random.uniform(key)
+        metrics = {"seen": seen[0], "begun": seen[1], "moves": seen[2], "spread": seen[3]}
+        return state.replace(seen=state.seen + unlike), metrics | {"key": unlike}
+
+
+@struct.dataclass
+class StudentState(SpyState):
+    seen: jax.Array
+
+
+SHOWN = Demonstrations(np.full((5, 2), 7.0), np.zeros((5, 1)), every=2, updates=3, batch_size=16)
+
+
+def student(**options) -> Interaction:
+    agent = Student(move=options.pop("move", -0.5))
+    return interaction(agent, **({"demonstrations": SHOWN} | options))
+
+
+def lessons(run, metric):
+    history = run.history
+    return history[(history.split == "lesson") & (history.metric == metric)]
+
+
+def test_lessons_are_of_whole_episodes_that_no_reset_began():
+    resets = Resets(1.0, states=np.array([[100.0]]))
+    run = student(env_steps=200, resets=resets, noise=0.3).run(spy_state(Student()))
+    assert (lessons(run, "begun").value == 0).all()
+    assert (lessons(run, "seen").value == 7).all()
+    np.testing.assert_allclose(lessons(run, "moves").value, -0.5)
+    np.testing.assert_allclose(lessons(run, "spread").value, 0, atol=1e-6)  # and without noise
+    assert (stored(run).observations[:, 0] > 50).all()  # nor is a lesson stored
+    np.testing.assert_allclose(lessons(run, "return").value, -LIMIT)
+    assert len(lessons(run, "key").value.unique()) == len(lessons(run, "key"))
+
+
+def test_steps_of_lessons_are_counted():
+    worlds = Line()
+    run = student(worlds=worlds, env_steps=100).run(spy_state(Student()))
+    assert run.env_steps == worlds.steps * worlds.count
+    lesson, a_round = LIMIT * 3, 4 * 3
+    assert run.env_steps == 2 * (lesson + 2 * a_round) + lesson + a_round  # the first past 100
+    assert int(run.buffer.added) == 5 * a_round
+    np.testing.assert_array_equal(lessons(run, "seen")["update"], [21, 66, 111])
+
+
+def test_whole_episodes_begin_at_their_own_starts_and_have_nothing_after_their_ends():
+    """A start is in [-1, 0], so that it takes up to 9 steps to arrive; 7 is the limit."""
+
+    def ahead(obs, t):
+        return np.ones((8, 1), np.float32)
+
+    worlds = Line(8)
+    episodes = whole_episodes(worlds, ahead, seed=0)
+    assert [state for _, _, state in worlds.resets] == [None] * 8
+    observations, actions = episodes.pairs()
+    lengths = episodes.running.sum(0)
+    assert len(observations) == len(actions) == lengths.sum() < episodes.steps == worlds.steps * 8
+    assert observations[:, 0].max() <= 1 < episodes.observations[..., 0].max()
+    returns = (episodes.rewards * episodes.running).sum(0)  # an arrival costs nothing
+    np.testing.assert_array_equal(returns, episodes.success - lengths.astype(float))
+    assert 0 < episodes.success.sum() < 8
+    np.testing.assert_array_equal(np.float32(episodes.states), episodes.observations[..., :1])
+    again, other = (whole_episodes(Line(8), ahead, seed=seed) for seed in (0, 1))
+    np.testing.assert_array_equal(again.states, episodes.states)
+    assert not np.isin(other.states[0], episodes.states[0]).any()
+
+
+def test_a_run_with_lessons_that_was_stopped_ends_where_the_uninterrupted_one_ends(tmp_path):
+    agent = GUITAR(policy=TINY[0], critic=TINY[1], reward=TINY[0], batch_size=16)
+    data = offline_data()
+    state = agent.init(jax.random.key(1), data)
+    options = {
+        "demonstrations": Demonstrations(
+            np.asarray(data.observations), np.asarray(data.actions), every=2, batch_size=16
+        ),
+        "resets": Resets.of(guitar(0.5), np.linspace(-1, 0, 4)[:, None], np.zeros((2, 1))),
+        "noise": 0.1,
+        "checkpoint_every": 3,
+    }
+    whole = interaction(agent, env_steps=150, **options).run(state)
+    options["checkpoint_dir"] = tmp_path
+    first = interaction(agent, env_steps=70, worlds=Line(), **options).run(state)
+    assert 70 <= first.env_steps < whole.env_steps and not same(first.state, whole.state)
+    rest = interaction(agent, env_steps=150, worlds=Line(), **options).run(state)
+    assert same(rest.state, whole.state) and same(rest.buffer, whole.buffer)
+    pd.testing.assert_frame_equal(rest.history, whole.history)
+    assert rest.env_steps == whole.env_steps
+    assert not same(whole.state.reward.params, state.reward.params)
+    for changed in (
+        {"demonstrations": replace(options["demonstrations"], every=3)},
+        {"demonstrations": replace(options["demonstrations"], actions=np.zeros((40, 1)))},
+        {"resets": Resets.of(guitar(0.5), np.linspace(-1, 0, 4)[:, None], np.ones((2, 1)))},
+    ):
+        with pytest.raises(CheckpointError, match="another run"):
+            interaction(agent, env_steps=150, **(options | changed)).run(state)
+
+
+def test_a_method_s_resets_draw_from_each_source_by_its_share():
+    expert, offline = np.zeros((2, 1)), np.arange(1.0, 9.0)[:, None]
+    resets = Resets.of(guitar(0.8, offline=0.25), expert, offline)
+    rng = np.random.default_rng(0)
+    drawn = [resets.draw(rng, 0).state for _ in range(4000)]
+    begun = np.array([np.nan if state is None else state[0] for state in drawn])
+    shares = np.isnan(begun).mean(), (begun == 0).mean(), (begun > 0).mean()
+    np.testing.assert_allclose(shares, (0.2, 0.6, 0.2), atol=0.03)
+    assert set(begun[begun > 0]) == set(range(1, 9))
+    assert Resets.of(moment_matching(), expert) is None
+    filtered = Resets.of(filter_resets(), expert)
+    assert filtered.fraction == 1 and filtered.states.tolist() == expert.tolist()
+
+
+def test_demonstrations_are_for_an_agent_that_learns_its_reward():
+    with pytest.raises(ConfigError, match="Spy learns no reward"):
+        interaction(demonstrations=SHOWN)
+    with pytest.raises(ConfigError, match="Student learns its reward, and needs"):
+        student(demonstrations=None)
+    with pytest.raises(ConfigError, match="5 observations and 4"):
+        replace(SHOWN, actions=np.zeros((4, 1)))
+    with pytest.raises(ConfigError, match="every must be"):
+        replace(SHOWN, every=0)
+    with pytest.raises(ConfigError, match="needs states of each source"):
+        Resets.of(guitar(), np.zeros((2, 1)))
+
+
 # ------------------------------------------------------------------------- trajectories
 
 
@@ -364,6 +522,8 @@ def test_settings_that_make_no_sense_are_refused(options):
         {"fraction": 0.5},
         {"fraction": 0.5, "states": np.zeros((0, 1))},
         {"fraction": 0.5, "roll_in": lambda obs, key: obs, "longest": 0},
+        {"fraction": 0.5, "states": np.zeros((2, 1)), "weights": np.array([0.5, 0.4])},
+        {"fraction": 0.5, "states": np.zeros((2, 1)), "weights": np.ones(1)},
     ],
 )
 def test_resets_that_make_no_sense_are_refused(options):
