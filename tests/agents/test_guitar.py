@@ -29,6 +29,7 @@ AGENT = GUITAR(
     optimizer=Optimizer(3e-3),
     reward_optimizer=FallingOptimizer(1e-2, halved_after=1000),
 )
+update, lesson = jax.jit(AGENT.update), jax.jit(AGENT.learn_reward)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,6 @@ def test_it_is_an_agent_that_offline_training_does_not_offer(begun):
 
 def test_stored_rewards_count_for_nothing_and_the_reward_as_it_is_now_for_all(begun):
     state, batch = begun
-    update = jax.jit(AGENT.update)
     one, metrics = update(state, batch, KEY, KEY)
     other, _ = update(state, replace(batch, rewards=batch.rewards + 100), KEY, KEY)
     for a, b in zip(leaves(one), leaves(other), strict=True):
@@ -81,7 +81,7 @@ def test_stored_rewards_count_for_nothing_and_the_reward_as_it_is_now_for_all(be
     assert set(found) == set(metrics)
 
     # After a lesson the same batch has other rewards.
-    taught, _ = AGENT.learn_reward(state, (batch.observations, batch.actions), pairs(batch), KEY)
+    taught, _ = lesson(state, (batch.observations, batch.actions), pairs(batch), KEY)
     assert not np.allclose(AGENT.relabelled(taught, batch).rewards, f)
 
 
@@ -92,12 +92,12 @@ def pairs(batch):
 
 def test_an_update_leaves_the_reward_and_a_lesson_leaves_the_policy(begun):
     state, batch = begun
-    updated, _ = jax.jit(AGENT.update)(state, batch, KEY, KEY)
+    updated, _ = update(state, batch, KEY, KEY)
     for a, b in zip(leaves(updated.reward), leaves(state.reward), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(leaves(updated.critic)[0], leaves(state.critic)[0])
     expert = batch.observations, batch.actions
-    taught, metrics = jax.jit(AGENT.learn_reward)(state, expert, pairs(batch), KEY)
+    taught, metrics = lesson(state, expert, pairs(batch), KEY)
     for a, b in zip(
         leaves((taught.critic, taught.policy)), leaves((state.critic, state.policy)), strict=True
     ):
@@ -109,7 +109,6 @@ def test_an_update_leaves_the_reward_and_a_lesson_leaves_the_policy(begun):
 
 def test_lessons_make_the_expert_s_pairs_worth_more(begun):
     state, batch = begun
-    lesson = jax.jit(AGENT.learn_reward)
     gaps = []
     for key in jax.random.split(KEY, 50):
         state, metrics = lesson(state, (batch.observations, batch.actions), pairs(batch), key)
@@ -134,15 +133,15 @@ def test_the_mixture_of_the_game_s_policies_has_the_expert_s_mean_action():
     def one_round(state, key):
         lessons, updates = jax.random.split(key)
 
-        def lesson(state, key):
+        def teach(state, key):
             return AGENT.learn_reward(state, (obs, shown), (obs, own(state)), key)
 
-        def update(state, key):
+        def practise(state, key):
             rows, key, shared = jax.random.split(key, 3)
             return AGENT.update(state, data.sample(rows, 128), key, shared)
 
-        state, _ = jax.lax.scan(lesson, state, jax.random.split(lessons, 10))
-        return jax.lax.scan(update, state, jax.random.split(updates, 20))[0], own(state)
+        state, _ = jax.lax.scan(teach, state, jax.random.split(lessons, 10))
+        return jax.lax.scan(practise, state, jax.random.split(updates, 20))[0], own(state)
 
     state = jax.jit(AGENT.init)(KEY, data)
     keys = jax.random.split(jax.random.key(1), 60)

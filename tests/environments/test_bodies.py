@@ -2,15 +2,22 @@
 
 from dataclasses import replace
 
+import jax
 import numpy as np
+import pandas as pd
 import pytest
 
+from sorl_edu.agents.agent import Network
+from sorl_edu.agents.guitar import GUITAR
 from sorl_edu.datasets.mazes import shortest_path_episodes
+from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.bodies import LESSER_POINTS, POINT, EmbodiedWorlds
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.environments.rollout import make_environments
 from sorl_edu.environments.worlds import OGBenchWorlds, Worlds, whole_episodes
 from sorl_edu.errors import ConfigError
+from sorl_edu.imitation import filter_resets
+from sorl_edu.training.interactive import Demonstrations, Interaction, Resets
 
 MAZE = "pointmaze-medium-navigate-singletask-task1-v0"
 
@@ -128,3 +135,42 @@ def test_an_arrival_is_a_success_and_no_end():
 def test_bodies_and_worlds_that_make_no_sense_are_refused(make):
     with pytest.raises(ConfigError):
         make()
+
+
+def test_a_student_of_the_expert_learns_in_the_maze_and_resumes(tmp_path):
+    """Everything together: expert, lesser body, learned reward, resets; each part small."""
+    body, shown = LESSER_POINTS["blind"], shortest_path_episodes(MAZE, 2, limit=12)
+    obs, actions = shown.pairs()
+    obs, tiny = body.view(obs), Network((4,))
+    agent = GUITAR(policy=tiny, critic=tiny, reward=tiny, batch_size=4)
+    rows = len(obs)
+    data = Transitions.create(
+        obs, actions, np.zeros(rows), np.ones(rows), np.arange(rows) == rows - 1
+    )
+    state = agent.init(jax.random.key(0), data)
+
+    def run(env_steps, **options):
+        return Interaction(
+            agent,
+            EmbodiedWorlds(OGBenchWorlds(MAZE, 2), body, limit=12),
+            env_steps,
+            round_steps=5,
+            resets=Resets.of(filter_resets(), shown.states[shown.running]),
+            demonstrations=Demonstrations(obs, actions, every=2, batch_size=8),
+            checkpoint_every=1,
+            progress=False,
+            **options,
+        ).run(state)
+
+    whole = run(90)
+    first = run(40, checkpoint_dir=tmp_path)
+    rest = run(90, checkpoint_dir=tmp_path)
+    assert first.env_steps == 44 and whole.env_steps == rest.env_steps == 122
+    for one, other in zip(
+        jax.tree.leaves((whole.state, whole.buffer)),
+        jax.tree.leaves((rest.state, rest.buffer)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    pd.testing.assert_frame_equal(whole.history, rest.history)
+    assert not whole.buffer.transitions.observations[:, 1].any()
