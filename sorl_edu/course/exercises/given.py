@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from sorl_edu.course.exercises.attempt import with_gradient
+from sorl_edu.flow_matching import Field
 from sorl_edu.temporal_difference import Critic
 
 # --------------------------------------------------------------------------------------- fields
@@ -60,6 +61,11 @@ def linear_field(theta: Float[Array, "3"], obs: Array, a_t: Array, t: Array, h: 
 def scaled(function: Callable[..., Array], scale: Array) -> Callable[..., Array]:
     """The function times a number; its arguments may be named, as before."""
     return lambda *inputs, **named: scale * function(*inputs, **named)
+
+
+def one_step(obs: Array, noise: Array) -> Array:
+    """A policy of one step in closed form, which depends on both of its arguments."""
+    return jnp.tanh(noise + 0.5 * obs)
 
 
 # -------------------------------------------------------------------------------------- critics
@@ -120,6 +126,33 @@ def action_and_gradient(answer: Callable, theta: Array, obs: Array, noise: Array
         return answer(s, obs, noise, m)
 
     return with_gradient(of_field, theta)
+
+
+def loss_and_gradient_by_both(answer: Callable, values: Array, q: Array, *case: Any) -> tuple:
+    """A loss of V and Q, and the gradient of its square with respect to both."""
+    return with_gradient(lambda both: answer(both[0], both[1], *case), jnp.stack([values, q]))
+
+
+def loss_and_gradient_by_mu_and_q(
+    answer: Callable, mu: Array, actions: Array, q: Array, *case: Any
+) -> tuple:
+    """A loss of mu and Q, and the gradient of its square with respect to both."""
+
+    def of_both(flat: Array) -> PyTree:
+        return answer(flat[: mu.size].reshape(mu.shape), actions, flat[mu.size :], *case)
+
+    return with_gradient(of_both, jnp.concatenate([mu.ravel(), q]))
+
+
+def loss_and_gradient_by_scales(
+    answer: Callable, policy: Callable, field: Field, *case: Any
+) -> tuple:
+    """A loss of a policy and a field, and how its square changes with a scale of each."""
+
+    def of_scales(scales: Array) -> PyTree:
+        return answer(scaled(policy, scales[0]), scaled(field, scales[1]), *case)
+
+    return with_gradient(of_scales, jnp.ones(2))
 
 
 # ---------------------------------------------------------------------------------------- games
