@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray, Shaped
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -70,6 +71,16 @@ def draw_maze(axes: Axes, maze: MazeGeometry, *, labels: bool = True) -> None:
         axes.set(xlabel="x (m)", ylabel="y (m)")
     else:
         axes.set(xticks=[], yticks=[])
+
+
+def draw_paths(axes: Axes, episodes: Trajectories) -> None:
+    """Draws the path of each episode: solid if it arrives, else dashed with an X at its end."""
+    for reached, line in ((True, REACHED), (False, FAILED)):
+        paths = episodes.positions[episodes.success == reached]
+        paths = [path[np.isfinite(path[:, 0])] for path in paths]
+        axes.add_collection(LineCollection(paths, **line, linewidths=1.1, alpha=0.6))
+    for path in paths:  # the last ones failed
+        axes.plot(*path[-1], **END | {"markersize": 6, "markeredgewidth": 0.5})
 
 
 @styled

@@ -5,6 +5,7 @@ RobotActionsExplorer          the same at moments of a robot, whose actions have
 ScalingExplorer               steps x N: success against its cost
 FlowExplorer                  samples and paths of flows and shortcuts over the number of steps
 SelfConsistencyExplorer       one jump of 2h against two of h, during training
+PolicyExtractionExplorer      two methods with their knobs: actions over Q, and where they lead
 CriticExplorer                the Q landscape of a maze, during training
 Playground                    an agent's own networks in the browser, at a state that is dragged
 RobotPlayground               the same of a robot arm, which acts
@@ -24,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "frame": ["Parameter"],
         "playground.playground": ["Playground"],
         "playground.robot": ["RobotPlayground"],
+        "policy_extraction": ["KnobValue", "PolicyExtractionExplorer"],
         "robot_actions": ["RobotActionsExplorer"],
         "scaling": ["ScalingExplorer"],
         "self_consistency": ["SelfConsistencyExplorer"],

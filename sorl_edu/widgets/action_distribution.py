@@ -21,14 +21,11 @@ from sorl_edu.environments.rollout import Moment, OnStep
 from sorl_edu.errors import ConfigError, check
 from sorl_edu.evaluation import evaluate
 from sorl_edu.plotting.actions import chosen_actions, value_square
-from sorl_edu.plotting.mazes import Trajectories, check_positions, draw_maze
+from sorl_edu.plotting.mazes import Trajectories, check_positions, draw_maze, draw_paths
 from sorl_edu.plotting.style import (
     BLUE,
-    END,
-    FAILED,
     LIGHT_GREYS,
     ORANGE,
-    REACHED,
     SMALL,
     WIDTH,
     plural,
@@ -164,12 +161,7 @@ class ActionDistributionExplorer(CandidatesExplorer):
         if episodes is None:
             maze.set_title("No episodes yet at this setting\n(the button runs some)", size=SMALL)
         else:
-            for reached, line in ((True, REACHED), (False, FAILED)):
-                paths = episodes.positions[episodes.success == reached]
-                paths = [path[np.isfinite(path[:, 0])] for path in paths]
-                maze.add_collection(LineCollection(paths, **line, linewidths=1.1, alpha=0.6))
-            for path in paths:  # the last ones failed
-                maze.plot(*path[-1], **END | {"markersize": 6, "markeredgewidth": 0.5})
+            draw_paths(maze, episodes)
             failures = self._failures(episodes)
             maze.set_title(
                 f"In the maze: {int(episodes.success.sum())} of {len(episodes.success)} arrive\n"
