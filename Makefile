@@ -93,10 +93,8 @@ course-data: $(PACKAGE) ## train and measure the agents that the notebooks show 
 robots: $(LAB) ## collect robots' data, train and measure agents on them (hours; resumes)
 	$(BIN)/python -m sorl_edu.experiments.robots
 
-BASELINES := sorl bc iql rebrac idql srpo cac fawac fbrac ifql fql bfn
 baselines: $(PACKAGE) ## tune and compare all agents on fourteen tasks (days on two cores; says how long; resumes)
-	$(BIN)/sorl-edu benchmark --suite course --agents $(BASELINES) --tune --seeds 3 --episodes 20 \
-	  --steps 1 8 --candidates 1 8 32 --out runs/baselines
+	$(BIN)/python -m sorl_edu.experiments.baselines
 
 site: $(VENV)/.all ## build the course as static pages, in build/site/html (minutes)
 	$(BIN)/python -m sorl_edu.course.site

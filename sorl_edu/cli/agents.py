@@ -426,28 +426,7 @@ class Benchmark(Command):
 
         use_all_cores()
         data, out = existing_folder(self.data), usable_folder(self.out)
-        work = benchmark.workload(self.plan)
-
-        print("From a short measurement on this machine:")
-        training = evaluation = 0.0
-        for experiment, times in work:
-            guess = benchmark.estimate(experiment)
-            training += times * guess.training
-            evaluation += times * guess.evaluation
-            print(
-                f"  {guess.environment}, {guess.agent}: {len(experiment.tasks)} task(s) x "
-                f"{len(experiment.seeds)} seed(s)"
-                + f" x {times} values to tune"
-                * (times > 1)
-                + f" at {guess.updates_per_second:.3g} updates/s, "
-                f"{times * guess.training / 3600:.2g} h; evaluation at most "
-                f"{times * guess.evaluation / 3600:.2g} h",
-                flush=True,
-            )
-        print(
-            f"In total {training / 3600:.2g} h of training and at most {evaluation / 3600:.2g} h "
-            "of evaluation, minus what is done already."
-        )
+        benchmark.print_estimate(benchmark.workload(self.plan))
         if self.estimate_only:
             return 0
         benchmark.run(self.plan, out, data=data)

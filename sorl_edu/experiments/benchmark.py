@@ -251,6 +251,32 @@ def workload(plan: Plan) -> list[tuple[Experiment, int]]:
     return work
 
 
+def print_estimate(work: Sequence[tuple[Experiment, int]]) -> None:
+    """Prints how long experiments take on this machine, one by one and together.
+
+    Args:
+        work: as from `workload`.
+    """
+    print("From a short measurement on this machine:")
+    training = evaluation = 0.0
+    for planned, times in work:
+        guess = estimate(planned)
+        training += times * guess.training
+        evaluation += times * guess.evaluation
+        tuned = f" x {times} values to tune" if times > 1 else ""
+        print(
+            f"  {guess.environment}, {guess.agent}: {len(planned.tasks)} task(s) x "
+            f"{len(planned.seeds)} seed(s){tuned} at {guess.updates_per_second:.3g} updates/s, "
+            f"{times * guess.training / 3600:.2g} h; evaluation at most "
+            f"{times * guess.evaluation / 3600:.2g} h",
+            flush=True,
+        )
+    print(
+        f"In total {training / 3600:.2g} h of training and at most {evaluation / 3600:.2g} h "
+        "of evaluation, minus what is done already."
+    )
+
+
 @dataclass(frozen=True)
 class Estimate:
     """How long an experiment takes on this machine, from a short measurement."""

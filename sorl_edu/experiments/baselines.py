@@ -1,0 +1,153 @@
+"""`make baselines`: SORL and eleven other methods on the course's suite, tuned at a known cost.
+
+    python -m sorl_edu.experiments.baselines pointmaze-medium-navigate     # one environment alone
+
+Each method's knob is chosen on an environment's default task with two seeds of its own
+(`tuning.py`); then three seeds of every task are trained with it, and evaluated as published. All
+methods have equal data, updates, batches and widths. data/baselines/ gets, for each environment,
+
+    ENVIRONMENT.csv             success of every task, seed and evaluation, at the chosen setting
+    ENVIRONMENT_tuning.csv      what was tried, which was chosen, and what it cost
+    ENVIRONMENT.md              the table, with aggregates and comparisons
+
+and of the maze, for lesson 7, the agents that tuning trained, one seed of each:
+
+    AGENT_VALUE.safetensors     "fql_10": the agent at one value of its knob
+    trajectories.npz            episodes of each
+
+Finished work is kept in runs/, so a study that is stopped goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sorl_edu import programs
+from sorl_edu.agents import AGENTS, agent_name
+from sorl_edu.evaluation import evaluate
+from sorl_edu.experiments import benchmark, experiment, tuning
+from sorl_edu.experiments.experiment import Experiment, parse_pieces
+from sorl_edu.experiments.suites import SUITES
+from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write
+from sorl_edu.training import checkpoints, use_all_cores
+
+METHODS = tuple(name for name in AGENTS if name != "flow_bc")
+ENVIRONMENTS = {env.name: env for env in SUITES["course"]}
+SHOWN_IN = "pointmaze-medium-navigate"
+"""The environment whose tuned agents are shipped."""
+SHOWN_EPISODES, EVERY = 8, 5  # episodes of a shipped agent; steps between kept positions
+
+
+def plan(environment: str) -> benchmark.Plan:
+    """What is done in an environment."""
+    return benchmark.Plan(
+        suite="course",
+        tasks=(environment,),
+        agents=METHODS,
+        seeds=3,
+        steps=(1, 8),
+        candidates=(1, 8, 32),
+        episodes=20,
+        tune=True,
+        checkpoint_every=2000,
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An agent that tuning trained, at one value of its knob, and how it acts."""
+
+    method: str
+    """A key of `AGENTS`."""
+    value: float | None
+    """Of the knob; None if nothing was tuned by training."""
+    steps: int
+    candidates: int
+    trial: Experiment
+
+    @property
+    def name(self) -> str:
+        """As files name it: "fql_10"."""
+        return self.method if self.value is None else f"{self.method}_{self.value:g}"
+
+
+def shown_agents(runs: Path) -> list[Shown]:
+    """One for every method and value of its knob, at the best setting of its trial."""
+    tried = pd.read_csv(runs / "tuning.csv")
+    found = []
+    for planned in plan(SHOWN_IN).experiments():
+        method, knob = agent_name(planned.agent), tuning.own_knob(planned)
+        own = tried[tried.agent == planned.name]
+        for value, trial in tuning.trials(planned, knob) or [(None, planned)]:
+            rows = own if value is None else own[own.value == value]
+            if rows.empty:  # nothing to choose: a method without a knob and with one setting
+                steps, candidates = planned.settings[0]
+            else:
+                steps, candidates = rows.loc[rows.success.idxmax(), ["steps", "candidates"]]
+            found.append(Shown(method, value, int(steps), int(candidates), trial))
+    return found
+
+
+def ship_agents(runs: Path, out: Path) -> None:
+    """Copies the maze's agents, and runs some episodes of each from the same starts."""
+    kept = {}
+    for shown in shown_agents(runs):
+        trained = experiment.train(shown.trial, runs / "tuning", trainings=runs / "trainings")
+        task, seed = shown.trial.tasks[0], shown.trial.seeds[0]
+        file = f"{shown.name}.safetensors"
+        atomic_copy(trained.agents[task, seed, shown.trial.updates], out / file)
+        setting = {"steps": shown.steps, "candidates": shown.candidates}
+        facts = setting | {"seed": seed, "dataset_sha256": trained.dataset_sha256}
+        add_to_manifest(out, file, command=_command(SHOWN_IN), **facts)
+        agent, state, info = checkpoints.load_agent(out / file)
+        table, recording = evaluate(
+            agent, state, info.environment, **setting, episodes=SHOWN_EPISODES, record=True
+        )
+        kept[shown.name] = recording.observations[:, ::EVERY, :2].astype(np.float16)
+        kept[f"{shown.name}_success"] = table.success.to_numpy() > 0
+    with atomic_write(out / "trajectories.npz") as beside, open(beside, "wb") as opened:
+        np.savez_compressed(opened, **kept)
+    add_to_manifest(out, "trajectories.npz", command=_command(SHOWN_IN), episodes=SHOWN_EPISODES)
+
+
+def run_environment(name: str, runs: Path, out: Path) -> None:
+    """Does what is missing in an environment, and copies what is shipped."""
+    folder = runs / "baselines" / name
+    collected = runs / "robots" if ENVIRONMENTS[name].collection else None  # `make robots` has some
+    benchmark.run(plan(name), folder, data=collected)
+    facts = {
+        "command": _command(name),
+        "hardware": f"{os.cpu_count()} CPU cores",
+        "experiments": [planned.facts() for planned in plan(name).experiments()],
+    }
+    for made, file in (("results.csv", f"{name}.csv"), ("tuning.csv", f"{name}_tuning.csv")):
+        atomic_copy(folder / made, out / file)
+        add_to_manifest(out, file, **facts)
+    atomic_copy(folder / "table.md", out / f"{name}.md")
+    add_to_manifest(out, f"{name}.md", command=_command(name))
+    if name == SHOWN_IN:
+        ship_agents(folder, out)
+
+
+def _command(name: str) -> str:
+    return f"make baselines  # this one: python -m sorl_edu.experiments.baselines {name}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    pieces, runs, out = parse_pieces(arguments, __doc__, ENVIRONMENTS, "baselines", "environment")
+    begun = [name for name in pieces if (runs / "baselines" / name / "tuning.csv").exists()]
+    new = [work for name in pieces if name not in begun for work in benchmark.workload(plan(name))]
+    if new:
+        benchmark.print_estimate(new)
+    for name in pieces:
+        run_environment(name, runs, out)
+
+
+if __name__ == "__main__":
+    use_all_cores()
+    programs.run(main)

@@ -1,0 +1,93 @@
+"""`make baselines`: what is shipped of an environment, and that a stopped study goes on."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sorl_edu.agents import presets
+from sorl_edu.agents.agent import Network
+from sorl_edu.agents.published import with_width
+from sorl_edu.experiments import baselines, benchmark, experiment, tuning
+from sorl_edu.experiments.tuning import Knob
+from sorl_edu.training.checkpoints import load_agent
+
+MAZE = baselines.SHOWN_IN
+
+
+def test_every_method_is_tuned_alike_in_every_environment():
+    for name in baselines.ENVIRONMENTS:
+        plan = baselines.plan(name)
+        planned = plan.experiments()
+        assert len(planned) == len(baselines.METHODS) == 12 and plan.tune
+        assert {p.updates for p in planned} == {50_000 if name == "cube-single-play" else 20_000}
+        assert {len(p.seeds) for p in planned} == {3}
+        assert len({p.agent.batch_size for p in planned}) == 1
+        for p in planned:
+            knob = tuning.own_knob(p)
+            assert knob is None or len(knob.values) <= 4
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Two methods with tiny networks, ten updates and short episodes."""
+    for name in ("bc", "fql"):
+        agent = presets.PRESETS[f"{name}/pointmaze"]
+        changes = with_width(agent, (4,)) | {"batch_size": 4}
+        monkeypatch.setitem(presets.PRESETS, f"{name}/pointmaze", replace(agent, **changes))
+    knob = Knob("distillation_weight", (1.0, 10.0))
+    monkeypatch.setitem(tuning.KNOBS_OF_ENVIRONMENTS, ("fql", MAZE), knob)
+    monkeypatch.setattr(baselines, "SHOWN_EPISODES", 1)
+    whole = baselines.plan
+
+    def plan(name):
+        options = {"tasks": (f"{name}-singletask-task2-v0",), "updates": 10, "episodes": 1}
+        options |= {"agents": ("bc", "fql"), "candidates": (1,), "checkpoint_every": 10}
+        return replace(whole(name), seeds=1, **options)
+
+    monkeypatch.setattr(baselines, "plan", plan)
+
+
+def test_an_environment_is_shipped_and_a_second_run_trains_nothing(tiny, tmp_path, monkeypatch):
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    out.mkdir()
+    baselines.run_environment(MAZE, runs, out)
+    results = pd.read_csv(out / f"{MAZE}.csv")
+    assert set(results.agent) == {"BC", "FQL"} and set(results.updates) == {8, 9, 10}
+    tried = pd.read_csv(out / f"{MAZE}_tuning.csv")
+    assert tried.value.tolist() == [1, 10] and tried.chosen.sum() == 1
+    assert "FQL" in (out / f"{MAZE}.md").read_text()
+
+    shown = {"bc", "fql_1", "fql_10"}
+    assert {file.stem for file in out.glob("*.safetensors")} == shown
+    for name, weight in (("fql_1", 1.0), ("fql_10", 10.0)):
+        agent, _, info = load_agent(out / f"{name}.safetensors")
+        assert agent.distillation_weight == weight and agent.policy == Network((4,))
+        assert (info.seed, info.updates) == (tuning.SEEDS[0], 10)
+    with np.load(out / "trajectories.npz", allow_pickle=False) as file:
+        assert set(file.files) == shown | {f"{name}_success" for name in shown}
+        assert file["fql_1"].shape[0] == 1 and file["fql_1"].shape[2] == 2
+    listed = json.loads((out / "manifest.json").read_text())
+    assert {"fql_1.safetensors", "trajectories.npz", f"{MAZE}.csv"} <= set(listed)
+
+    files = {file: file.read_bytes() for file in out.glob("*.csv")}
+    monkeypatch.setattr(experiment, "train_seeds", None)  # nothing is left to train
+    baselines.run_environment(MAZE, runs, out)
+    assert {file: file.read_bytes() for file in out.glob("*.csv")} == files
+
+
+def test_what_has_begun_is_not_estimated_again(tmp_path, monkeypatch):
+    told, done = [], []
+    monkeypatch.setattr(benchmark, "print_estimate", told.append)
+    monkeypatch.setattr(baselines, "run_environment", lambda name, *_: done.append(name))
+    begun = tmp_path / "baselines" / MAZE
+    begun.mkdir(parents=True)
+    (begun / "tuning.csv").write_text("")
+    options = ["--runs", str(tmp_path), "--out", str(tmp_path / "out")]
+    baselines.main([MAZE, *options])
+    assert done == [MAZE] and not told
+    baselines.main(["cube-double-play", MAZE, *options])
+    (work,) = told
+    assert {planned.environment for planned, _ in work} == {"cube-double-play"}
