@@ -12,8 +12,9 @@ methods have equal data, updates, batches and widths. data/baselines/ gets, for 
 
 and of the maze, for lesson 7, the agents that tuning trained, one seed of each:
 
-    AGENT_VALUE.safetensors     "fql_10": the agent at one value of its knob
-    trajectories.npz            episodes of each
+    AGENT_VALUE.safetensors     "fql_10": the agent at one value of its knob; "ifql" where that is N
+    shown.csv                   how each acts: method, knob, value, steps, candidates, file
+    trajectories.npz            its episodes, by the number of its row there
 
 Finished work is kept in runs/, so a study that is stopped goes on.
 """
@@ -33,7 +34,7 @@ from sorl_edu.evaluation import evaluate
 from sorl_edu.experiments import benchmark, experiment, tuning
 from sorl_edu.experiments.experiment import Experiment, parse_pieces
 from sorl_edu.experiments.suites import SUITES
-from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write
+from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 
 METHODS = tuple(name for name in AGENTS if name != "flow_bc")
@@ -64,55 +65,72 @@ class Shown:
 
     method: str
     """A key of `AGENTS`."""
+    knob: str
+    """The setting that was tuned; empty for a method without one."""
     value: float | None
-    """Of the knob; None if nothing was tuned by training."""
+    """Of the knob."""
     steps: int
     candidates: int
     trial: Experiment
 
     @property
-    def name(self) -> str:
-        """As files name it: "fql_10"."""
-        return self.method if self.value is None else f"{self.method}_{self.value:g}"
+    def file(self) -> str:
+        """The agent's file; agents that differ in N alone share one."""
+        own = "" if self.knob in ("", "candidates") else f"_{self.value:g}"
+        return f"{self.method}{own}.safetensors"
 
 
 def shown_agents(runs: Path) -> list[Shown]:
-    """One for every method and value of its knob, at the best setting of its trial."""
+    """One for each method and value of its knob, with the steps and N that did best there.
+
+    They go from the values that stay closest to the data to the greediest.
+    """
     tried = pd.read_csv(runs / "tuning.csv")
     found = []
     for planned in plan(SHOWN_IN).experiments():
         method, knob = agent_name(planned.agent), tuning.own_knob(planned)
+        if knob is None:  # a method without a knob
+            (setting,) = planned.settings
+            found.append(Shown(method, "", None, *setting, planned))
+            continue
         own = tried[tried.agent == planned.name]
-        for value, trial in tuning.trials(planned, knob) or [(None, planned)]:
-            rows = own if value is None else own[own.value == value]
-            if rows.empty:  # nothing to choose: a method without a knob and with one setting
-                steps, candidates = planned.settings[0]
-            else:
-                steps, candidates = rows.loc[rows.success.idxmax(), ["steps", "candidates"]]
-            found.append(Shown(method, value, int(steps), int(candidates), trial))
+        values = knob.values if knob.greedier == "larger" else reversed(knob.values)
+        trials = dict(tuning.trials(planned, knob))
+        for value in values:
+            rows = own[own.value == value]
+            best = rows.loc[rows.success.idxmax()]
+            trial = trials[None if knob.at_test_time else value]
+            setting = int(best.steps), int(best.candidates)
+            found.append(Shown(method, knob.name, value, *setting, trial))
     return found
 
 
 def ship_agents(runs: Path, out: Path) -> None:
     """Copies the maze's agents, and runs some episodes of each from the same starts."""
-    kept = {}
-    for shown in shown_agents(runs):
+    kept, rows = {}, []
+    for number, shown in enumerate(shown_agents(runs)):
         trained = experiment.train(shown.trial, runs / "tuning", trainings=runs / "trainings")
         task, seed = shown.trial.tasks[0], shown.trial.seeds[0]
-        file = f"{shown.name}.safetensors"
-        atomic_copy(trained.agents[task, seed, shown.trial.updates], out / file)
+        atomic_copy(trained.agents[task, seed, shown.trial.updates], out / shown.file)
+        facts = {"seed": seed, "dataset_sha256": trained.dataset_sha256}
+        add_to_manifest(out, shown.file, command=_command(SHOWN_IN), **facts)
+        agent, state, info = checkpoints.load_agent(out / shown.file)
         setting = {"steps": shown.steps, "candidates": shown.candidates}
-        facts = setting | {"seed": seed, "dataset_sha256": trained.dataset_sha256}
-        add_to_manifest(out, file, command=_command(SHOWN_IN), **facts)
-        agent, state, info = checkpoints.load_agent(out / file)
         table, recording = evaluate(
             agent, state, info.environment, **setting, episodes=SHOWN_EPISODES, record=True
         )
-        kept[shown.name] = recording.observations[:, ::EVERY, :2].astype(np.float16)
-        kept[f"{shown.name}_success"] = table.success.to_numpy() > 0
+        kept[f"{number}"] = recording.observations[:, ::EVERY, :2].astype(np.float16)
+        kept[f"{number}_success"] = table.success.to_numpy() > 0
+        rows.append(
+            {"method": type(agent).__name__, "knob": shown.knob, "value": shown.value}
+            | setting
+            | {"file": shown.file}
+        )
+    write_csv(pd.DataFrame(rows), out / "shown.csv")
     with atomic_write(out / "trajectories.npz") as beside, open(beside, "wb") as opened:
         np.savez_compressed(opened, **kept)
-    add_to_manifest(out, "trajectories.npz", command=_command(SHOWN_IN), episodes=SHOWN_EPISODES)
+    for file in ("shown.csv", "trajectories.npz"):
+        add_to_manifest(out, file, command=_command(SHOWN_IN), episodes=SHOWN_EPISODES)
 
 
 def run_environment(name: str, runs: Path, out: Path) -> None:

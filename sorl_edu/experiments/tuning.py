@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -51,6 +51,8 @@ class Knob:
     values: tuple[float, ...]
     at_test_time: bool = False
     """Whether it is N of the evaluation, so that one training serves all values."""
+    greedier: Literal["larger", "smaller"] = "larger"
+    """Which values follow the critic more; the others stay closer to the data."""
 
     def __post_init__(self) -> None:
         check(
@@ -65,14 +67,14 @@ class Knob:
 
 KNOBS: dict[str, Knob] = {
     "iql": Knob("inverse_temperature", (0.3, 1.0, 3.0, 10.0)),
-    "rebrac": Knob("policy_penalty", (0.003, 0.01, 0.1, 1.0)),
+    "rebrac": Knob("policy_penalty", (0.003, 0.01, 0.1, 1.0), greedier="smaller"),
     "idql": Knob("candidates", (32, 64, 128), at_test_time=True),
     "srpo": Knob("q_weight", (0.03, 0.1, 0.3, 1.0)),
     "cac": Knob("q_weight", (0.003, 0.03, 0.3, 1.0)),
     "fawac": Knob("inverse_temperature", (0.3, 1.0, 3.0, 10.0)),
-    "fbrac": Knob("flow_weight", (3.0, 10.0, 30.0, 100.0)),
+    "fbrac": Knob("flow_weight", (3.0, 10.0, 30.0, 100.0), greedier="smaller"),
     "ifql": Knob("candidates", (32, 64, 128), at_test_time=True),
-    "fql": Knob("distillation_weight", (10.0, 30.0, 300.0, 1000.0)),
+    "fql": Knob("distillation_weight", (10.0, 30.0, 300.0, 1000.0), greedier="smaller"),
     "bfn": Knob("candidates", (4, 8, 16, 32), at_test_time=True),
     "evor": Knob("candidates", (8, 16, 32, 64), at_test_time=True),
     "sorl": Knob("q_weight", (4.0, 20.0, 100.0, 500.0)),
@@ -81,9 +83,9 @@ KNOBS: dict[str, Knob] = {
 
 MAZE = "pointmaze-medium-navigate"
 KNOBS_OF_ENVIRONMENTS: dict[tuple[str, str], Knob] = {
-    ("rebrac", MAZE): Knob("policy_penalty", (0.003, 0.01, 0.03, 0.1)),
-    ("fbrac", MAZE): Knob("flow_weight", (1.0, 3.0, 10.0, 30.0)),
-    ("fql", MAZE): Knob("distillation_weight", (3.0, 10.0, 30.0, 100.0)),
+    ("rebrac", MAZE): Knob("policy_penalty", (0.003, 0.01, 0.03, 0.1), greedier="smaller"),
+    ("fbrac", MAZE): Knob("flow_weight", (1.0, 3.0, 10.0, 30.0), greedier="smaller"),
+    ("fql", MAZE): Knob("distillation_weight", (3.0, 10.0, 30.0, 100.0), greedier="smaller"),
     ("sorl", MAZE): Knob("q_weight", (20.0, 100.0, 500.0, 2500.0)),
 }
 """Other values for an agent in one environment: by (agent, dataset without its version)."""

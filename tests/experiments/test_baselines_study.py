@@ -37,7 +37,7 @@ def tiny(monkeypatch):
         agent = presets.PRESETS[f"{name}/pointmaze"]
         changes = with_width(agent, (4,)) | {"batch_size": 4}
         monkeypatch.setitem(presets.PRESETS, f"{name}/pointmaze", replace(agent, **changes))
-    knob = Knob("distillation_weight", (1.0, 10.0))
+    knob = Knob("distillation_weight", (1.0, 10.0), greedier="smaller")
     monkeypatch.setitem(tuning.KNOBS_OF_ENVIRONMENTS, ("fql", MAZE), knob)
     monkeypatch.setattr(baselines, "SHOWN_EPISODES", 1)
     whole = baselines.plan
@@ -67,8 +67,11 @@ def test_an_environment_is_shipped_and_a_second_run_trains_nothing(tiny, tmp_pat
         assert agent.distillation_weight == weight and agent.policy == Network((4,))
         assert (info.seed, info.updates) == (tuning.SEEDS[0], 10)
     with np.load(out / "trajectories.npz", allow_pickle=False) as file:
-        assert set(file.files) == shown | {f"{name}_success" for name in shown}
-        assert file["fql_1"].shape[0] == 1 and file["fql_1"].shape[2] == 2
+        assert set(file.files) == {f"{i}{end}" for i in range(3) for end in ("", "_success")}
+        assert file["0"].shape[0] == 1 and file["0"].shape[2] == 2
+    rows = pd.read_csv(out / "shown.csv")
+    assert rows.file.tolist() == ["bc.safetensors", "fql_10.safetensors", "fql_1.safetensors"]
+    assert rows.value.tolist()[1:] == [10, 1]  # from the data to the critic
     listed = json.loads((out / "manifest.json").read_text())
     assert {"fql_1.safetensors", "trajectories.npz", f"{MAZE}.csv"} <= set(listed)
 
