@@ -14,6 +14,7 @@ import operator
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -28,6 +29,9 @@ from sorl_edu.errors import DataError, UnknownName, check
 from sorl_edu.plotting.mazes import Trajectories
 from sorl_edu.training import checkpoints
 from sorl_edu.training.checkpoints import AgentInfo
+
+if TYPE_CHECKING:
+    from sorl_edu.widgets import KnobValue
 
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 
@@ -178,6 +182,43 @@ def robot_states(
     with Image.open(robot_file(f"{name}_states.png", folder)) as image:
         pictures = np.split(np.asarray(image.convert("RGB")), len(table), axis=1)
     return dict(zip(table.name, zip(observations, pictures, strict=True), strict=True))
+
+
+def baselines(folder: Path | None = None) -> dict[str, list[KnobValue]]:
+    """The maze's agents of `make baselines`, for `PolicyExtractionExplorer`.
+
+    Args:
+        folder: that of shown.csv and of what it names; data/baselines/ unless given.
+
+    Returns:
+        by method, an agent for each value of its knob, from the one closest to the data on.
+    """
+    from sorl_edu.widgets import KnobValue
+
+    folder = folder or shipped_data() / "baselines"
+    found: dict[str, list[KnobValue]] = {}
+    with np.load(folder / "trajectories.npz", allow_pickle=False) as file:
+        for row in pd.read_csv(folder / "shown.csv").itertuples():
+            trained, state, _ = checkpoints.load_agent(folder / row.file)
+            positions = file[f"{row.Index}"].astype(np.float32)
+            episodes = Trajectories(positions, file[f"{row.Index}_success"])
+            tuned = pd.notna(row.value)
+            label = f"{_KNOBS.get(row.knob, row.knob)} = {row.value:g}" if tuned else "no knob"
+            setting = int(row.steps), int(row.candidates)
+            value = KnobValue(label, trained, state, *setting, episodes)
+            found.setdefault(row.method, []).append(value)
+    return found
+
+
+_KNOBS = {
+    "candidates": "N",
+    "distillation_weight": "alpha",
+    "flow_weight": "alpha",
+    "inverse_temperature": "alpha",
+    "policy_penalty": "alpha_1",
+    "q_weight": "weight of Q",
+}
+"""What lesson 7 calls the settings that were tuned."""
 
 
 def film(name: str, about: str):

@@ -10,6 +10,7 @@ import pytest
 from sorl_edu.agents import presets
 from sorl_edu.agents.agent import Network
 from sorl_edu.agents.published import with_width
+from sorl_edu.course import shipped
 from sorl_edu.experiments import baselines, benchmark, experiment, tuning
 from sorl_edu.experiments.tuning import Knob
 from sorl_edu.training.checkpoints import load_agent
@@ -69,6 +70,10 @@ def test_an_environment_is_shipped_and_a_second_run_trains_nothing(tiny, tmp_pat
     with np.load(out / "trajectories.npz", allow_pickle=False) as file:
         assert set(file.files) == {f"{i}{end}" for i in range(3) for end in ("", "_success")}
         assert file["0"].shape[0] == 1 and file["0"].shape[2] == 2
+    methods = shipped.baselines(out)
+    labels = {name: [value.label for value in values] for name, values in methods.items()}
+    assert labels == {"BC": ["no knob"], "FQL": ["alpha = 10", "alpha = 1"]}
+    assert methods["FQL"][1].agent.distillation_weight == 1
     rows = pd.read_csv(out / "shown.csv")
     assert rows.file.tolist() == ["bc.safetensors", "fql_10.safetensors", "fql_1.safetensors"]
     assert rows.value.tolist()[1:] == [10, 1]  # from the data to the critic
