@@ -37,7 +37,7 @@ from sorl_edu.experiments.suites import SUITES
 from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 
-METHODS = tuple(name for name in AGENTS if name != "flow_bc")
+METHODS = ("sorl", "bc", "iql", "rebrac", "idql", "srpo", "cac", "fawac", "fbrac", "ifql", "fql", "bfn")
 ENVIRONMENTS = {env.name: env for env in SUITES["course"]}
 SHOWN_IN = "pointmaze-medium-navigate"
 """The environment whose tuned agents are shipped."""
