@@ -20,7 +20,7 @@
 #
 # **You should know** lessons 3 to 5.
 #
-# **Time** about 30 s to run on 2 CPU cores, 50 minutes to read and do.
+# **Time** about 10 s to run on 2 CPU cores, 50 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.

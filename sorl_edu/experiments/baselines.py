@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from sorl_edu import programs
-from sorl_edu.agents import AGENTS, agent_name
+from sorl_edu.agents import agent_name
 from sorl_edu.evaluation import evaluate
 from sorl_edu.experiments import benchmark, experiment, tuning
 from sorl_edu.experiments.experiment import Experiment, parse_pieces
@@ -37,7 +37,20 @@ from sorl_edu.experiments.suites import SUITES
 from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 
-METHODS = ("sorl", "bc", "iql", "rebrac", "idql", "srpo", "cac", "fawac", "fbrac", "ifql", "fql", "bfn")
+METHODS = (
+    "sorl",
+    "bc",
+    "iql",
+    "rebrac",
+    "idql",
+    "srpo",
+    "cac",
+    "fawac",
+    "fbrac",
+    "ifql",
+    "fql",
+    "bfn",
+)
 ENVIRONMENTS = {env.name: env for env in SUITES["course"]}
 SHOWN_IN = "pointmaze-medium-navigate"
 """The environment whose tuned agents are shipped."""
