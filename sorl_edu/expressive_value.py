@@ -178,7 +178,7 @@ def bootstrapped_velocity(
 
     Args:
         target_field, batch, next_actions, noise, discount, steps: as for `bootstrapped_return`.
-        t: times, at which the target network's flow from `noise` is stopped.
+        t: times, at which the target network's flow from the noise is stopped.
 
     Returns:
         z_t, and dz_t / dt.

@@ -47,7 +47,7 @@ class Finetune(Command):
     """Transitions that are kept; the newest replace the oldest."""
     offline_fraction: float | None = None
     """Fraction of a batch that is of the dataset; in proportion to the transitions by default."""
-    noise: float = 0.0
+    action_noise: float = 0.0
     """Deviation of Gaussian noise on actions, for an agent that always acts alike."""
     inference_steps: int = 1
     """Inference steps m with which the agent acts while it learns."""
@@ -106,7 +106,7 @@ class Finetune(Command):
             warm_up=self.warm_up,
             steps=self.inference_steps,
             candidates=self.candidates,
-            noise=self.noise,
+            action_noise=self.action_noise,
             checkpoint_dir=out,
             checkpoint_every=self.checkpoint_every,
         )

@@ -276,7 +276,7 @@ class Interaction:
     """m of the agent that acts."""
     candidates: int = 1
     """N of the agent that acts."""
-    noise: float = 0.0
+    action_noise: float = 0.0
     """Deviation of Gaussian noise on its actions, for an agent that always acts alike."""
     resets: Resets | None = None
     """Where episodes begin; at the environment's own starts unless given."""
@@ -292,7 +292,7 @@ class Interaction:
     def __post_init__(self) -> None:
         for name in ("env_steps", "round_steps", "checkpoint_every", "steps", "candidates"):
             check(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("updates_per_step", "warm_up", "noise"):
+        for name in ("updates_per_step", "warm_up", "action_noise"):
             check(getattr(self, name) >= 0, f"{name} must not be negative: {getattr(self, name)}")
         fraction, horizon = self.offline_fraction, steps_per_decision(self.agent)
         check(
@@ -384,7 +384,7 @@ class Interaction:
         """All that decides the result but the number of steps, to recognise a checkpoint by."""
         names = (
             *("seed", "offline_fraction", "capacity", "round_steps", "updates_per_step"),
-            *("warm_up", "steps", "candidates", "noise"),
+            *("warm_up", "steps", "candidates", "action_noise"),
         )
         return {name: getattr(self, name) for name in names} | {
             "agent": type(self.agent).__name__,
@@ -567,7 +567,7 @@ class Decisions:
         noise: float | None = None,
     ) -> None:
         self.run, self.state = run, state
-        self.noise = run.noise if noise is None else noise
+        self.noise = run.action_noise if noise is None else noise
         self.horizon = steps_per_decision(run.agent)
         count, width = run.worlds.count, run.worlds.action_dim
         self.plans = np.zeros((count, self.horizon, width), np.float32)

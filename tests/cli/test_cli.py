@@ -131,7 +131,7 @@ def cloned(data, tmp_path):
 
 def test_finetune_goes_on_from_an_agent_and_keeps_its_place(cloned, data, tmp_path, capsys):
     words = ["finetune", cloned, "--data", data, "--worlds", 2, "--round-steps", 5]
-    words += ["--warm-up", 10, "--capacity", 100, "--checkpoint-every", 1, "--noise", 0.1]
+    words += ["--warm-up", 10, "--capacity", 100, "--checkpoint-every", 1, "--action-noise", 0.1]
     out = tmp_path / "out"
     words += ["--out", out]
     assert run(*words, "--steps", 40, "--episodes", 1) == 0

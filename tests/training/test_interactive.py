@@ -148,7 +148,7 @@ def test_a_run_that_was_stopped_ends_where_the_uninterrupted_one_ends(tmp_path):
         "offline_fraction": 0.5,
         "capacity": 20,
         "warm_up": 20,
-        "noise": 0.1,
+        "action_noise": 0.1,
         "resets": Resets(0.5, states=starts),
         "checkpoint_every": 2,
     }
@@ -169,7 +169,11 @@ def test_a_run_that_was_stopped_ends_where_the_uninterrupted_one_ends(tmp_path):
 
 def test_another_run_s_checkpoint_is_refused(tmp_path):
     interaction(checkpoint_dir=tmp_path).run(spy_state())
-    for options in ({"seed": 1}, {"noise": 0.1}, {"resets": Resets(0.5, states=np.zeros((1, 1)))}):
+    for options in (
+        {"seed": 1},
+        {"action_noise": 0.1},
+        {"resets": Resets(0.5, states=np.zeros((1, 1)))},
+    ):
         with pytest.raises(CheckpointError, match="another run"):
             interaction(checkpoint_dir=tmp_path, **options).run(spy_state())
     other = spy_state().replace(updates=jnp.ones((), jnp.int32))
@@ -276,7 +280,9 @@ def test_steps_of_a_roll_in_are_counted_and_not_stored():
 
 
 def test_noise_moves_actions_and_keeps_them_in_range():
-    run = interaction(Spy(move=0.9), env_steps=120, updates_per_step=0, noise=0.2).run(spy_state())
+    run = interaction(Spy(move=0.9), env_steps=120, updates_per_step=0, action_noise=0.2).run(
+        spy_state()
+    )
     actions = stored(run).actions
     assert actions.std() > 0.05 and actions.max() == 1 and abs(actions.mean() - 0.9) < 0.1
     drawn = actions[actions < 1]
@@ -359,7 +365,7 @@ def lessons(run, metric):
 
 def test_lessons_are_of_whole_episodes_that_no_reset_began():
     resets = Resets(1.0, states=np.array([[100.0]]))
-    run = student(env_steps=200, resets=resets, noise=0.3).run(spy_state(Student()))
+    run = student(env_steps=200, resets=resets, action_noise=0.3).run(spy_state(Student()))
     assert (lessons(run, "begun").value == 0).all()
     assert (lessons(run, "seen").value == 7).all()
     np.testing.assert_allclose(lessons(run, "moves").value, -0.5)
@@ -410,7 +416,7 @@ def test_a_run_with_lessons_that_was_stopped_ends_where_the_uninterrupted_one_en
             np.asarray(data.observations), np.asarray(data.actions), every=2, batch_size=16
         ),
         "resets": Resets.of(guitar(0.5), np.linspace(-1, 0, 4)[:, None], np.zeros((2, 1))),
-        "noise": 0.1,
+        "action_noise": 0.1,
         "checkpoint_every": 3,
     }
     whole = interaction(agent, env_steps=150, **options).run(state)
