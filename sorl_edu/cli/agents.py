@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +25,14 @@ if TYPE_CHECKING:
     from sorl_edu.agents.agent import State
     from sorl_edu.experiments.experiment import Experiment
     from sorl_edu.training.checkpoints import AgentInfo
+
+Dials = Annotated[
+    dict[str, float],
+    arg(
+        help="More dials of the agent, as NAME VALUE pairs; an EVOR agent has return_temperature, "
+        "choice_temperature, return_samples and value_steps."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -161,9 +168,7 @@ class Evaluate(Command):
     """Number of episodes."""
     seed: int = 0
     """Seed of start states and action noise."""
-    dials: dict[str, float] = field(default_factory=dict)
-    """More dials of the agent, as NAME VALUE pairs; an EVOR agent has return_temperature,
-    choice_temperature, return_samples and value_steps."""
+    dials: Dials = field(default_factory=dict)
 
     examples = """
     sorl-edu evaluate runs/demo/agent.safetensors
@@ -215,9 +220,7 @@ class Sweep(Command):
     """Episodes for each setting and training seed."""
     seed: int = 0
     """Seed of start states and action noise."""
-    dials: dict[str, float] = field(default_factory=dict)
-    """More dials of the agent, as NAME VALUE pairs; an EVOR agent has return_temperature,
-    choice_temperature, return_samples and value_steps."""
+    dials: Dials = field(default_factory=dict)
 
     examples = """
     sorl-edu sweep runs/demo/agent.safetensors --out runs/demo_sweep
@@ -289,9 +292,7 @@ class Video(Command):
     """Number of episodes, shown one after the other."""
     seed: int = 0
     """Seed of start states and action noise."""
-    dials: dict[str, float] = field(default_factory=dict)
-    """More dials of the agent, as NAME VALUE pairs; an EVOR agent has return_temperature,
-    choice_temperature, return_samples and value_steps."""
+    dials: Dials = field(default_factory=dict)
     size: int = 320
     """Pixels along each edge of a setting's picture, an even number."""
     every: int = 1
@@ -492,11 +493,10 @@ def _load_agents(
     dials: Mapping[str, float],
 ) -> list[tuple[Agent, State, AgentInfo]]:
     """Reads agents, turns their dials, and checks that they can act with every setting."""
-    import jax
     import jax.numpy as jnp
 
     from sorl_edu.agents import with_dials
-    from sorl_edu.agents.agent import act
+    from sorl_edu.agents.agent import check_dials
     from sorl_edu.training.checkpoints import load_agent
 
     loaded = []
@@ -507,8 +507,7 @@ def _load_agents(
         obs = jnp.zeros((1, state.obs_dim))
         for m in steps:
             for n in candidates:
-                choose = partial(act, agent, steps=m, candidates=n)
-                jax.eval_shape(choose, state, obs, jax.random.key(0))
+                check_dials(agent, state, obs, steps=m, candidates=n)
     return loaded
 
 
