@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
-.PHONY: help demo lab notebooks check test test-release test-lowest test-colab test-all goals audit fuzz mutation bench claims \
-  course-data robots baselines site style fast-tests
+.PHONY: help demo lab notebooks check test test-release test-lowest test-colab test-all goals audit fuzz \
+  mutation bench claims course-data robots baselines site style fast-tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
