@@ -353,8 +353,8 @@ plotting.lines(
 
 # %% [markdown]
 # One number has to do two things. If it is small, the policy climbs to the critic's mistake. If it is large, the policy
-# stands between the modes, or at the mode that is nearer to the mean. A window of good values lies between, from 0.7 to
-# 0.85 here: this is why methods are tuned for each environment, and why a comparison must say at what cost.
+# stands between the modes, or at the mode that is nearer to the mean. A window of good values lies between, from 0.68 to
+# 0.89 here: this is why methods are tuned for each environment, and why a comparison must say at what cost.
 #
 # A policy that turns noise into actions has a way out: each noise $z$ has an action of its own, and so a penalty of its
 # own. **FQL** trains a flow by cloning, and a second policy $\mu(z)$ of one step, which climbs $Q$ and pays for the
@@ -382,7 +382,7 @@ plotting.lines(
 
 # %% [markdown]
 # With $\alpha = 30$ every action moves a little uphill, within its mode. With 3, the actions of a mode draw together at its
-# top; those right of $0.55$ are already within reach of the critic's mistake, and leave for it. With 0.3 nearly all of them
+# top; those right of $0.54$ are already within reach of the critic's mistake, and leave for it. With 0.3 nearly all of them
 # do. Each action is improved by itself: none of these values moves the left mode to the right one. FQL leaves it to
 # the noise which mode comes, unless the best of $N$ chooses.
 #

@@ -27,14 +27,15 @@ from sorl_edu.plotting.style import (
 )
 
 FEW = 20  # points of a line that has markers
-Curves = Mapping[str, Shaped[Numbers, "..."]]
+Curves = Mapping[str, Shaped[Numbers, "..."] | Sequence[float]]
 Level = tuple[str, float]
+Positions = Sequence[float] | range | np.ndarray
 
 
 @styled
 def lines(
     curves: Curves,
-    x: Sequence[float] | range,
+    x: Positions,
     *,
     xlabel: str,
     ylabel: str,
@@ -72,7 +73,7 @@ def lines(
 @styled
 def line_panels(
     panels: Mapping[str, Curves],
-    x: Sequence[float] | range,
+    x: Positions,
     *,
     xlabel: str,
     ylabel: str,
@@ -93,7 +94,7 @@ def line_panels(
 def draw_lines(
     axes: Axes,
     curves: Curves,
-    x: Sequence[float] | range,
+    x: Positions,
     *,
     level: Level | None = None,
     log_x: bool = False,
@@ -127,7 +128,7 @@ def draw_lines(
     return "; ".join(told)
 
 
-def course_of(x: Sequence[float] | range | np.ndarray, y: Sequence[float] | np.ndarray) -> str:
+def course_of(x: Positions, y: Sequence[float] | np.ndarray) -> str:
     """A line in words: where it starts and ends, and its extremes between."""
     y = np.asarray(y, float)
     if np.ptp(y) <= 0.01 * np.abs(y).max():

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ from sorl_edu.widgets.draw_your_own.draw_your_own import UPDATES
 ROOT = Path(__file__).resolve().parents[2]
 LESSON_1 = "notebooks/01_flow_matching.py"
 LESSON_2 = "notebooks/02_shortcut_models.py"
+LESSON_7 = "notebooks/07_ten_ways_to_use_a_dataset.py"
 A1 = "notebooks/assignments/A1_shortcut_models.py"
 LEARN = ROOT / "tests/widgets/draw_your_own/learn.mjs"
 CLOUD = 0.1  # the standard deviation of a small cloud
@@ -240,3 +242,35 @@ def promises() -> dict[float | None, np.ndarray]:
     values[None] = errors[0]
     counts = 2 ** np.arange(7)
     return {k: np.array([q[:, :n].max(1).mean() for n in counts]) for k, q in values.items()}
+
+
+# --------------------------------------------------------------------- lesson 7, in closed form
+
+
+@functools.cache
+def extraction() -> SimpleNamespace:
+    """What lesson 7's cells define: A, Q, DATA, and what each answer does with them."""
+    cells = ("A = np.linspace", "DRAWN =", "def reweighted", "def rebrac", "def moved")
+    return SimpleNamespace(**defined(LESSON_7, *cells))
+
+
+def left_by_weights(alpha: float) -> float:
+    """The share of the density that weighted regression leaves at the left mode."""
+    lesson = extraction()
+    return (lesson.reweighted(alpha) * lesson.STEP)[lesson.A < 0].sum()
+
+
+def window_of_penalties() -> list[float]:
+    """The least and the largest weight with which ReBRAC acts within 0.15 of the best action."""
+    lesson = extraction()
+    tried = np.arange(0.3, 1.5, 0.01)
+    actions = np.array([lesson.A[lesson.rebrac(alpha).argmax()] for alpha in tried])
+    good = tried[np.abs(actions - 0.55) < 0.15]
+    return [good.min(), good.max()]
+
+
+def reach_of_the_mistake(alpha: float) -> tuple[float, float]:
+    """From which action on FQL leaves for the critic's mistake, and the share of the data there."""
+    lesson = extraction()
+    leaves = lesson.moved(alpha) > 0.9
+    return lesson.A[leaves].min(), (lesson.DATA * lesson.STEP)[leaves].sum()

@@ -265,14 +265,15 @@ class Entry:
     quote: str
     compute: Callable[[], object]
     trains: bool = False
-    """It trains or plays for many seconds: `make audit` computes it, and `make test` does not."""
+    """It trains or plays for many seconds: `make audit` alone computes it."""
 
 
-L0, L1, L2, L3, L4, L5, L6, A1, A2 = (
+L0, L1, L2, L3, L4, L5, L6, L7, A1, A2 = (
     f"notebooks/{name}.py"
     for name in (
         *("00_welcome", "01_flow_matching", "02_shortcut_models"),
         *("03_offline_rl_and_the_td_critic", "04_sorl", "05_test_time_scaling", "06_robots"),
+        "07_ten_ways_to_use_a_dataset",
         *("assignments/A1_shortcut_models", "assignments/A2_offline_rl"),
     )
 )
@@ -741,6 +742,27 @@ AUDIT = [
     Entry(
         L6, "says [0.29, 1.00] and [0.19, 0.99]",
         lambda: [*bounded_interval([1, 1, 1]), *bounded_interval([1, 1, 1, 0])],
+    ),
+    # ---- lesson 7
+    Entry(
+        L7, "left 6% of the density at the left mode",
+        lambda: round(100 * toys.left_by_weights(10)) == 6,
+    ),
+    Entry(
+        L7, "to go as far as 2.5 nats takes 32 candidates",
+        lambda: [np.log(32) - 31 / 32],
+    ),
+    Entry(
+        L7, "A window of good values lies between, from 0.68 to 0.89 here",
+        toys.window_of_penalties,
+    ),
+    Entry(
+        L7, "those right of 0.54 are already within reach of the critic's mistake",
+        lambda: [toys.reach_of_the_mistake(3)[0]],
+    ),
+    Entry(
+        L7, "With 0.3 nearly all of them do.",
+        lambda: toys.reach_of_the_mistake(0.3)[1] > 0.99,
     ),
     # ---- assignments
     Entry(
