@@ -70,7 +70,7 @@ def test_a_run_in_a_maze_resumes_though_others_used_its_environments(tmp_path):
 
     def run(env_steps, **options):
         worlds = OGBenchWorlds(MAZE, 2)
-        whole = {"noise": 0.5, "round_steps": 5, "progress": False, "checkpoint_every": 1}
+        whole = {"action_noise": 0.5, "round_steps": 5, "progress": False, "checkpoint_every": 1}
         resets = Resets(0.5, states=start)
         return Interaction(agent, worlds, env_steps, resets=resets, **whole, **options).run(state)
 
