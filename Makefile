@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
-.PHONY: help demo lab notebooks check test test-release test-lowest test-colab test-all goals audit fuzz \
-  mutation bench claims course-data robots baselines site style fast-tests
+.PHONY: help demo lab notebooks check test test-thorough test-release test-lowest test-colab test-all \
+  goals audit fuzz mutation bench claims course-data robots baselines site style fast-tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -38,13 +38,16 @@ style: $(VENV)/.all
 
 check: style ## check style, imports, notebooks, lessons and agents (two minutes)
 	$(BIN)/sorl-edu course check
-	$(PYTEST) -m "not slow" tests/lessons tests/agents tests/datasets/test_transitions.py
+	$(PYTEST) tests/lessons tests/agents tests/datasets/test_transitions.py
 
 test: style ## check style and imports, and run the tests
 	$(PYTEST) --durations=25 $(OPTIONS)
 
+test-thorough: $(VENV)/.all ## run further cases, and what few changes touch: collecting, grading, the site
+	$(PYTEST) -m "thorough and not release and not goals" --durations=25 $(OPTIONS)
+
 test-release: $(VENV)/.all ## run what test leaves out: every lesson in a browser, every number of the text
-	$(PYTEST) -m release --durations=25
+	$(PYTEST) -m release --durations=25 $(OPTIONS)
 
 fast-tests: $(VENV)/.all
 	$(PYTEST) --durations=25 $(FAST)

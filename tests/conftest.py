@@ -69,9 +69,14 @@ def pytest_xdist_make_scheduler(config, log):
     return Groups(config, log)
 
 
+WAITING = ("thorough", "release", "goals")  # markers of tests that run where they are asked for
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """What waits for a release runs on request; in several processes, long groups run first."""
-    for marker in ("goals", "release"):
+    """What `make test` leaves out runs on request; in several processes, long groups run first."""
+    mark_further_cases(items)
+    for marker in WAITING:
         if marker not in config.option.markexpr:
             waiting = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=waiting)
@@ -80,6 +85,17 @@ def pytest_collection_modifyitems(config, items):
         seconds = json.loads(DURATIONS.read_text())
         usual = statistics.median(seconds.values())
         items.sort(key=lambda item: -seconds.get(group(item.nodeid), usual))
+
+
+def mark_further_cases(items):
+    """Of a test with `cases(n)`, all cases after the first n are thorough."""
+    seen = defaultdict(int)
+    for item in items:
+        if few := item.get_closest_marker("cases"):
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > few.args[0]:
+                item.add_marker("thorough")
 
 
 def group(nodeid: str) -> str:

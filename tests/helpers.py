@@ -30,7 +30,7 @@ def _has(package: str, least: str = "0") -> bool:
 
 
 # JupyterLab 4 draws the widgets of ipywidgets 8. Colab has 7, and its own front end.
-IN_BROWSER = "00_welcome"  # the lesson that `make test` opens in JupyterLab
+IN_BROWSER = "00_welcome"  # the lesson that CI opens in JupyterLab
 HAS_BROWSER = CHROMIUM is not None and _has("playwright") and _has("ipywidgets", "8")
 
 # SORL for the course's maze, too small to learn anything or to take any time.

@@ -1075,7 +1075,8 @@ def passes(tests: str, fault: Fault | None = None) -> bool:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
-                *("-m", "release or not goals", "--rootdir", str(copy), f"tests/{tests}"),
+                *("-m", "thorough or release or not goals"),
+                *("--rootdir", str(copy), f"tests/{tests}"),
             ],
             cwd=copy,
             env=os.environ | SHARED | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},

@@ -1,8 +1,8 @@
 """What the library expects of an agent, tried on every agent and on one written from scratch.
 
 A new agent gets these tests with one line in `SMALL`, and one in `DIALS` or `BANDIT` if it lacks a
-dial or needs another setting than most. It needs tests of its own for what is its own. The bandit's
-optimum is known: see `datasets.toy`.
+dial or needs another setting than most. It needs tests of its own for what is its own. `make test`
+tries the first agents on everything, CI all. The bandit's optimum is known: see `datasets.toy`.
 """
 
 import collections
@@ -70,6 +70,7 @@ def small(agent, **settings):
 SMALL = {
     "sorl": small(SORL(q_weight=30.0, denoise_steps=2, max_backprop_steps=2)),
     "flow_bc": FlowBC(field=Network((64, 64, 64)), encoder=ENCODER, optimizer=Optimizer(3e-3)),
+    "regression": Regression(batch_size=64),
     "bc": BC(policy=Network((64, 64)), encoder=ENCODER, optimizer=Optimizer(3e-3)),
     "iql": small(IQL(inverse_temperature=20.0)),
     "rebrac": small(ReBRAC(policy_penalty=0.1)),
@@ -82,7 +83,6 @@ SMALL = {
     "fql": small(FQL(distillation_weight=1.0, flow_steps=2)),
     "bfn": small(BFN(candidates=4, flow_steps=2)),
     "evor": small(EVOR(discount=0.0, flow_steps=2)),  # with a bandit's returns on the unit scale
-    "regression": Regression(batch_size=64),
 }
 UPDATES = {"flow_bc": 1200, "bc": 100, "regression": 600}  # else 500
 BRANCHES = {"sorl": 2, "rebrac": 1}  # switches of an update; else none
@@ -125,7 +125,7 @@ KEY, SHARED = jax.random.key(5), jax.random.key(6)
 
 each_agent = pytest.mark.parametrize("name", SMALL)
 # A shortcut, a flow, one action with a critic and without, one step, and one that counts updates.
-KINDS = ["sorl", "flow_bc", "iql", "bc", "fql", "cac", "regression"]
+KINDS = ["sorl", "regression", "flow_bc", "iql", "bc", "fql", "cac"]
 of_each_kind = pytest.mark.parametrize("name", KINDS)
 
 
@@ -202,6 +202,7 @@ def test_targets_start_as_copies_and_nothing_shares_memory(name, data):
 
 
 @each_agent
+@pytest.mark.cases(4)
 def test_no_random_key_is_used_twice(name, fresh, monkeypatch):
     agent, (state, batch) = TINY[name], fresh(name)
     # JAX follows the keys through every branch, but not two that are made alike with fold_in.
@@ -225,6 +226,7 @@ def test_no_random_key_is_used_twice(name, fresh, monkeypatch):
 
 
 @of_each_kind
+@pytest.mark.cases(2)
 def test_a_seed_learns_beside_others_what_it_learns_alone(name, data):
     agent, keys = TINY[name], jax.random.split(KEY, 2)
     options = {"updates": 20, "log_every": 20, "progress": False}
@@ -239,6 +241,7 @@ def test_a_seed_learns_beside_others_what_it_learns_alone(name, data):
 
 
 @each_agent
+@pytest.mark.cases(4)
 def test_the_shared_key_alone_decides_branches(name, fresh):
     agent, (state, batch) = TINY[name], fresh(name)
     states, keys = jax.tree.map(lambda leaf: leaf[None], state), KEY[None]
@@ -265,6 +268,7 @@ def test_losses_are_the_metrics_of_an_update_without_the_update(name, fresh):
 
 
 @each_agent
+@pytest.mark.cases(4)
 def test_training_lowers_the_first_loss(name, data):
     # One action and one reward leave every agent something to learn.
     steady = data.replace(
@@ -285,6 +289,7 @@ def test_training_lowers_the_first_loss(name, data):
 
 
 @each_agent
+@pytest.mark.cases(4)
 def test_a_loaded_agent_acts_as_the_saved_one_and_carries_no_moments(name, trained, tmp_path):
     agent, state, file = SMALL[name], trained(name).state, tmp_path / "agent.safetensors"
     save_agent(file, agent, state, AgentInfo(environment=MAZE, updates=800))
@@ -300,6 +305,7 @@ def test_a_loaded_agent_acts_as_the_saved_one_and_carries_no_moments(name, train
 
 
 @each_agent
+@pytest.mark.cases(4)
 def test_a_proposal_has_what_its_agent_can_give(name, trained):
     agent, state, obs = SMALL[name], trained(name).state, jnp.linspace(-1, 1, 9)[:, None]
     steps, candidates = dials(name).values()
@@ -339,6 +345,7 @@ def test_a_dial_that_an_agent_lacks_is_refused(name, fresh):
 
 @pytest.mark.parametrize("name", [n for n, agent in SMALL.items() if isinstance(agent, HasFlow)])
 @pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.cases(2)
 def test_the_ways_of_candidates_end_at_their_actions(name, steps, trained):
     agent, state = SMALL[name], trained(name).state
     obs, key = jnp.array([0.3]), jax.random.key(2)
@@ -349,6 +356,7 @@ def test_the_ways_of_candidates_end_at_their_actions(name, steps, trained):
 
 
 @of_each_kind
+@pytest.mark.cases(2)
 def test_figures_and_the_explorer_draw_it(name, fresh):
     agent, (state, _) = TINY[name], fresh(name)
     steps, candidates = dials(name).values()
@@ -369,6 +377,7 @@ def test_figures_and_the_explorer_draw_it(name, fresh):
 
 
 @of_each_kind
+@pytest.mark.cases(2)
 def test_the_benchmark_trains_evaluates_and_keeps_it(name, tmp_path):
     plan = benchmark.Plan(
         suite="pointmaze",
@@ -402,6 +411,7 @@ def nearest_modes(actions):
 @pytest.mark.parametrize(
     "name", [name for name, agent in SMALL.items() if isinstance(agent, HasCritic)]
 )
+@pytest.mark.cases(2)
 def test_an_agent_with_a_critic_solves_the_bandit(name, trained):
     steps, candidates = BANDIT.get(name, (2, 32))
     options = {"steps": steps, "candidates": candidates}

@@ -34,7 +34,7 @@ def settings_of(name):
     return [key.rsplit("/", 1)[1] for key in RECORDED if key.startswith(f"{name}/m")]
 
 
-@pytest.mark.slow
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("name", AGENTS)
 def test_an_agent_acts_as_before(name):
     """At the smallest and the largest trained setting; every setting is compiled anew."""

@@ -13,7 +13,17 @@ for module in pkgutil.iter_modules(answers.__path__):
     importlib.import_module(f"answers.{module.name}")
 
 
-@pytest.mark.parametrize("answer", answers.ANSWERS, ids=str)
+def first_ones():
+    """All answers; those after the first right one and the first wrong one wait for CI."""
+    seen = set()
+    for answer in answers.ANSWERS:
+        kind = answer.number, answer.status
+        marks = pytest.mark.thorough if kind in seen else ()
+        yield pytest.param(answer, marks=marks, id=str(answer))
+        seen.add(kind)
+
+
+@pytest.mark.parametrize("answer", first_ones())
 def test_an_answer_is_judged_rightly(answer):
     feedback = CHECKS[answer.number](answer.function)
     assert (feedback.status, feedback.misconception) == (answer.status, answer.misconception), (

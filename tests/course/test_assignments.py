@@ -78,7 +78,7 @@ def shorten(assignment, root):
     return source
 
 
-@pytest.mark.slow
+@pytest.mark.cases(1)
 @pytest.mark.parametrize(
     "assignment", [ASSIGNMENTS[number] for number in SHORTENED], ids=lambda notebook: notebook.name
 )

@@ -178,6 +178,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_killed_goes_on_where_it_stopped(tmp_path, source, monkeypatch):
     for name in ("ada", "ben", "cy"):
         put(source, tmp_path / "all" / name / "A1.ipynb", HALF, TWICE if name == "ada" else None)

@@ -193,7 +193,7 @@ def test_networks_of_another_size_are_not_evaluated():
     assert feedback.status == "wrong" and "other shapes" in feedback.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_short_training_is_measured_in_the_maze(monkeypatch):
     for module in (exercises, agent_training):
         monkeypatch.setattr(module, "hyperparameters", lambda: dict(vars(TINY)))

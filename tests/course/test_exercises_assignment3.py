@@ -174,7 +174,7 @@ def test_students_and_the_grader_play_different_tasks():
     assert not set(exercises.TASKS) & set(exercises.UNSEEN_TASKS)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_game_is_the_same_again_and_ends_with_the_account():
     def controller():
         draw = np.random.default_rng(0)
@@ -188,7 +188,7 @@ def test_a_game_is_the_same_again_and_ends_with_the_account():
     assert table.evaluations.tolist() == [BUDGET * exercises.LIMIT] * 2
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_situation_has_the_distance_and_the_contact_that_the_simulator_knows():
     (env,) = make_environments("cube-single-play-singletask-task1-v0", 1)
     obs, info = env.reset(seed=0)
@@ -206,7 +206,7 @@ def test_a_situation_has_the_distance_and_the_contact_that_the_simulator_knows()
     assert len(obs) == exercises.OBSERVED and situation.distance < 0.06
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_few_games_are_measured():
     feedback = replace(exercises.spend, size=2, runs=2)(lambda situation: (2, 2))
     assert len(feedback.values) == 2 and "over 2 seeds" in feedback.text, feedback

@@ -57,6 +57,7 @@ def hash_of(folder):
 
 
 @fenced
+@pytest.mark.thorough
 def test_every_attack_is_refused(tmp_path, source, monkeypatch):
     """One answer tries them all, and is right only if each is refused."""
     monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
@@ -117,6 +118,7 @@ def test_an_answer_that_ends_its_process_costs_its_own_points_alone(tmp_path):
 
 
 @fenced
+@pytest.mark.thorough
 def test_nothing_outlives_its_grading(tmp_path, source):
     """A daemon, detached from everything, ends with the fence; the next submission is graded."""
     mark = f"sorl-edu-daemon-{os.getpid()}"
@@ -169,6 +171,7 @@ if __name__ == "__main__":
 
 
 @fenced
+@pytest.mark.thorough
 def test_a_grader_that_is_killed_takes_its_submission_with_it(tmp_path, source):
     mark = f"sorl-edu-loop-{os.getpid()}"
     code = "import subprocess, sys\n"
@@ -220,6 +223,7 @@ class Sleeps(fence.Fence):
         return [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
 
 
+@pytest.mark.thorough
 def test_what_waits_for_ever_is_tried_twice_and_then_left_to_a_person(
     tmp_path, source, monkeypatch
 ):
@@ -241,6 +245,7 @@ class Killed(fence.Fence):
         return [sys.executable, "-S", "-c", "import os; os.kill(os.getpid(), 9)"]
 
 
+@pytest.mark.thorough
 def test_a_machine_that_runs_out_of_memory_takes_no_points(tmp_path, source, monkeypatch):
     """With Gradescope's 768 MB a right answer was killed, "Python stopped", with 0 points."""
     assert fence.out_of_memory() >= 0

@@ -122,6 +122,7 @@ def measured(tmp_path_factory):
     return make_coursework(root, LEVEL)
 
 
+@pytest.mark.thorough
 def test_a_measured_answer_earns_all_or_half_and_its_values_are_kept(measured, tmp_path):
     for level, points in ((1.0, 4), (0.8, 2)):
         report = graded(tmp_path, measured, HALF, TWICE, NEAR.format(level))
@@ -173,6 +174,7 @@ def test_the_leaderboard_ranks_as_far_as_seeds_can_tell(measured, tmp_path, caps
     assert "course grade --json" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_lower_may_be_better_and_seeds_must_agree():
     entries = [leaderboard.Entry("a", (1.0, 1.1, 1.2)), leaderboard.Entry("b", (2.0, 2.1, 2.2))]
     for better, first in (("higher", "b"), ("lower", "a")):
@@ -190,6 +192,7 @@ def test_a_file_that_is_no_notebook_is_refused(content, tmp_path, source):
         grade(file, source.read_text(), **COMMON)
 
 
+@pytest.mark.thorough
 def test_the_command_line_grades(root, source, tmp_path, monkeypatch, capsys):
     file = submission(tmp_path, source.with_suffix(".ipynb"), HALF, None)
     flags = ["--notebook", "1", "--root", str(root)]

@@ -40,7 +40,7 @@ def nbgrader(tmp_path, monkeypatch):
     return NbGraderAPI(config=FormgradeExtension().load_config())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:Object of type")  # nbgrader's use of SQLAlchemy
 def test_a_course_is_generated_and_graded(nbgrader):
     done = nbgrader.generate_assignment("lesson1")

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import tiny_course
-from helpers import HAS_BROWSER, IN_BROWSER, checks_that_do_not_wait
+from helpers import checks_that_do_not_wait
 from legibility import READ, pictures_without_words
 from quick import as_users_have_it
 from shortened import shortened
@@ -73,11 +73,8 @@ def test_the_notebooks_are_up_to_date():
     assert notebooks.problems(ROOT) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
 def test_a_notebook_runs_and_all_can_read_its_figures(notebook, measured, monkeypatch):
-    if HAS_BROWSER and notebook.name == IN_BROWSER:
-        pytest.skip("test_browser.py runs it, in JupyterLab")
     text = shortened(notebook.name, notebook.text())
     monkeypatch.setattr(type(notebook), "text", lambda _: f"{text}\n# %%{READ}")
     execution = notebooks.execute(notebook)
@@ -402,7 +399,7 @@ def test_the_command_line_syncs_checks_and_refuses(tmp_path, capsys):
         notebooks.sync(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_run_stamps_its_time_and_reports_each_error_with_its_cell(source, capsys):
     root = source.parents[1]
     (root / "README.md").write_text("Course\n{}\nold\n{}\nend\n".format(*notebooks.README_MARKS))

@@ -371,7 +371,7 @@ def wait_until(condition, seconds=120):
         time.sleep(0.02)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_process_that_was_killed_takes_its_workers_along_and_goes_on(tmp_path):
     """SIGKILL in the middle, SIGINT (Ctrl-C) in the middle of the rest; here it goes on."""
     folder, episodes = tmp_path / "killed", 150
@@ -514,7 +514,7 @@ def test_a_killed_worker_is_told_in_words(short, tmp_path, monkeypatch):
         collect(STITCH, tmp_path, episodes=2, workers=2, progress=False)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_workers_collect_where_there_are_no_signal_masks(unstopped, tmp_path, monkeypatch):
     """As on Windows, which has neither masks nor the modules of POSIX."""
     monkeypatch.delattr(signal, "pthread_sigmask")

@@ -63,7 +63,7 @@ def collected(tmp_path_factory):
     return files
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_workers_collect_what_one_does_bit_for_bit(collected, tmp_path):
     """The one had a past, the two are new."""
     name = "scene-noisy-v0"
@@ -74,6 +74,7 @@ def test_two_workers_collect_what_one_does_bit_for_bit(collected, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["scene-noisy-v0", "cube-double-play-v0"])
+@pytest.mark.cases(1)
 def test_an_episode_does_not_depend_on_those_before_it(name):
     """Among the hard things to forget: targets, locks, the solver's warm start, global draws."""
     seeds = [np.random.SeedSequence(k) for k in range(4)]
@@ -85,6 +86,7 @@ def test_an_episode_does_not_depend_on_those_before_it(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.cases(1)
 def test_stored_transitions_are_those_of_the_environment(name):
     """Put each stored state back and take its action: the environment arrives at the next state.
 
@@ -141,6 +143,7 @@ def targets_reached(name, noise, monkeypatch, seeds=SEEDS):
 
 
 @pytest.mark.parametrize("name", ["cube-single-play-v0", "cube-single-noisy-v0"])
+@pytest.mark.cases(1)
 def test_without_noise_every_cube_is_brought_to_its_target(name, monkeypatch):
     found, arrays = targets_reached(name, 0.0, monkeypatch)
     if name.endswith("noisy-v0"):  # a tenth of the actions is random still
@@ -153,6 +156,7 @@ def test_without_noise_every_cube_is_brought_to_its_target(name, monkeypatch):
     assert lifts >= 0.8 * len(found)
 
 
+@pytest.mark.thorough
 def test_in_a_scene_without_noise_cubes_buttons_drawer_and_window_are_moved(monkeypatch):
     seeds = np.random.SeedSequence(1)  # in whose episode nothing is locked all the time
     found, arrays = targets_reached("scene-play-v0", 0.0, monkeypatch, seeds)
@@ -223,10 +227,12 @@ def qpos_of(y, z):
         (-0.35, 0.081, False),  # above it
     ],
 )
+@pytest.mark.cases(2)
 def test_a_scene_is_healthy_while_the_cube_is_in_sight_or_in_the_drawer(y, z, healthy):
     assert is_healthy(qpos_of(y, z)) == healthy
 
 
+@pytest.mark.thorough
 def test_an_unhealthy_scene_is_replaced_by_one_that_its_seeds_decide(monkeypatch):
     first = episode("scene-noisy-v0", 0.1, SEEDS, rows=5)
     checks = []
@@ -254,6 +260,7 @@ def test_scenes_that_are_never_healthy_are_given_up(monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.cases(1)
 def test_files_have_the_official_layout(name, collected):
     train, validation = map(arrays_of, collected(name))
     env = name.rsplit("-", 2)[0]
@@ -283,6 +290,7 @@ def test_files_have_the_official_layout(name, collected):
         ("scene-play-singletask-v0", {-5, -4, -3, -2, -1, 0}),
     ],
 )
+@pytest.mark.cases(1)
 def test_ogbench_loads_the_files_and_adds_rewards(task, rewards, collected):
     train, _ = collected(task.split("-singletask")[0] + "-v0")
     env, *splits = ogbench.make_env_and_datasets(task, dataset_path=str(train))

@@ -160,7 +160,7 @@ def test_an_unknown_piece_is_refused_before_any_work(small):
         robots.main(["lon"])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_verifier_is_compared_with_what_playing_on_brings(tmp_path):
     shutil.copy(FOLDER / "cube_task2.safetensors", tmp_path)
     sizes = {"visits": 2, "states": 2, "continuations": 1}
@@ -196,7 +196,7 @@ def test_the_shipped_states_are_moments_of_one_episode():
     assert all((one != other).any() for one, other in itertools.pairwise(pictures))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_states_are_made_again_from_the_shipped_agent(tmp_path):
     try:
         video.check_renderer()

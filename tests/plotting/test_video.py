@@ -161,7 +161,7 @@ def cube_agent(tmp_path_factory):
     return file
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_robot_is_filmed_without_a_screen(cube_agent, tmp_path):
     """In a process of its own, because MuJoCo reads MUJOCO_GL once; without it, EGL draws."""
     (rendering,) = doctor.rendering()

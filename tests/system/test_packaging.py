@@ -168,9 +168,9 @@ def make(*words):
 def test_make_lists_its_targets_and_help_is_the_default():
     helped = make("help")
     assert helped.returncode == 0 and helped.stdout == make().stdout
-    targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-lowest", "test-colab")
-    targets += ("test-release", "test-all", "goals", "audit", "fuzz", "mutation", "bench")
-    targets += ("claims", "course-data", "robots", "baselines", "site")
+    targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-thorough", "test-lowest")
+    targets += ("test-colab", "test-release", "test-all", "goals", "audit", "fuzz", "mutation")
+    targets += ("bench", "claims", "course-data", "robots", "baselines", "site")
     for target in targets:
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
@@ -201,12 +201,14 @@ def test_make_checks_the_style_then_the_imports_then_the_tests():
     planned = make("--dry-run", "check").stdout
     steps = ("ruff check", "lint-imports", "oxlint", "course check", "-m pytest")
     places = [planned.index(step) for step in steps]
-    assert places == sorted(places) and "not slow" in planned
+    assert places == sorted(places)
     for target in ("check", "test-lowest"):
         paths = re.findall(r"tests/[a-z]\S+", make("--dry-run", target).stdout)
         assert len(paths) >= 3 and all((ROOT / path).exists() for path in paths), paths
     assert "-m pytest -n 2 -m goals" in make("--dry-run", "goals").stdout
     assert "-m pytest -n 2 -m release" in make("--dry-run", "test-release").stdout
+    planned = make("--dry-run", "test-thorough").stdout
+    assert '-m pytest -n 2 -m "thorough and not release and not goals"' in planned
 
 
 def test_make_tests_with_other_versions():
@@ -288,6 +290,7 @@ def test_ci_runs_the_tests():
     assert os.access(script, os.X_OK)
     assert re.findall(r"^timed (.*)$", script.read_text(), re.M) == [
         "make test",
+        "make test-thorough",
         "make test-lowest",
     ]
     subprocess.run(["bash", "-n", script], check=True)

@@ -71,7 +71,7 @@ def test_without_posix_the_course_is_built_and_ranked_and_grading_refuses(on_win
         assert code == 2 and "WSL" in said and "Traceback" not in said
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_data_are_collected_without_posix(on_windows, tmp_path):
     words = ["pointmaze-medium-navigate-v0", "--episodes", 2, "--workers", 2, "--out", tmp_path]
     ((code, output),) = on_windows(["collect", *words])

@@ -99,7 +99,7 @@ def sorl_edu(*words, first="", **options):
     return subprocess.Popen(command, **options)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("updates", [100, 600])
 def test_ctrl_c_while_two_seeds_train_is_one_message(updates, tmp_path):
     words = [*TRAIN, "--seeds", 2, "--updates", 1_000_000, "--log-every", 100]
@@ -117,7 +117,7 @@ def test_ctrl_c_while_two_seeds_train_is_one_message(updates, tmp_path):
     assert b"Traceback" not in output and b"Fatal" not in output
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit of POSIX")
 def test_a_full_disk_while_training_is_one_message(tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"

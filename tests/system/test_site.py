@@ -31,7 +31,7 @@ from sorl_edu.errors import ConfigError  # noqa: E402
 from sorl_edu.plotting.style import DARK  # noqa: E402
 from sorl_edu.widgets.playground import packages  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSON, ASSIGNMENT = "notebooks/00_welcome.html", "notebooks/assignments/A1_halves.html"

@@ -35,8 +35,6 @@ for needed in ("jupyterlab", "jupytext", "ipywidgets", "anywidget"):
 from sorl_edu.agents.agent import propose  # noqa: E402
 from sorl_edu.course import notebooks, shipped  # noqa: E402
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 SETTINGS = 5  # random ones, of each explorer
@@ -215,10 +213,8 @@ class Opened:
 
 
 OPENED = [
-    source.stem
-    if source.stem == IN_BROWSER
-    else pytest.param(source.stem, marks=pytest.mark.release)
-    for source in SOURCES
+    pytest.param(name, marks=pytest.mark.thorough if name == IN_BROWSER else pytest.mark.release)
+    for name in (source.stem for source in SOURCES)
 ]
 
 

@@ -193,7 +193,7 @@ def test_the_kernel_answers_a_widget_and_a_wrong_question_is_an_error(monkeypatc
     assert wrong["id"] == 3 and "ValueError" in wrong["error"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_page_plays_from_a_disk(archive, monkeypatch, tmp_path, browser, measured):
     monkeypatch.setattr(packages, "archive", lambda package: archive)
     playground = Playground(*shipped.agent("narrow")[:2], ENVIRONMENT, place=(20, 16))

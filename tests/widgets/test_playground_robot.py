@@ -116,7 +116,7 @@ def test_a_hundred_actions_are_followed_as_in_the_environment(env, mujoco, measu
 
 
 @with_node
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_its_episodes_are_those_of_the_agent_in_the_environment(env, mujoco, measured):
     """The same starts and noise; the sampler's 32 bits make differences that contacts amplify."""
     agent, state, _ = shipped.robot("cube", 2)
@@ -219,7 +219,7 @@ def test_what_it_can_not_run_is_refused(tmp_path):
     assert not (tmp_path / "page").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_arm_acts_in_a_page_from_a_disk(archives, monkeypatch, tmp_path, browser, measured):
     monkeypatch.setattr(packages, "archive", lambda package: archives[package.name])
     playground = RobotPlayground(*shipped.robot("cube", 2)[:2], ENVIRONMENT)
