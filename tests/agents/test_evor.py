@@ -201,6 +201,7 @@ def test_a_reward_of_minus_one_for_ever_is_worth_minus_one():
     assert worth[0] == pytest.approx(-1, abs=0.05)
 
 
+@pytest.mark.thorough
 def test_optimism_takes_the_lottery_and_the_mean_does_not_care():
     """Action -0.8 pays 1/2; action 0.8 pays 0 or 1, so that both have the same mean."""
     rng = np.random.default_rng(0)

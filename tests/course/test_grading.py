@@ -42,6 +42,7 @@ def graded(folder, source, *answers, before=""):
     return grade(file, source.read_text(), **COMMON)
 
 
+@pytest.mark.thorough
 def test_each_answer_is_graded_by_itself(tmp_path, source):
     report = graded(tmp_path, source, HALF, None)
     assert (report.points, report.most) == (1, 3), report.as_text()

@@ -18,6 +18,7 @@ from sorl_edu.training.checkpoints import load_agent
 MAZE = baselines.SHOWN_IN
 
 
+@pytest.mark.thorough
 def test_every_method_is_tuned_alike_in_every_environment():
     for name in baselines.ENVIRONMENTS:
         plan = baselines.plan(name)
@@ -51,6 +52,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(baselines, "plan", plan)
 
 
+@pytest.mark.thorough
 def test_an_environment_is_shipped_and_a_second_run_trains_nothing(tiny, tmp_path, monkeypatch):
     runs, out = tmp_path / "runs", tmp_path / "out"
     out.mkdir()

@@ -154,6 +154,7 @@ def test_there_is_a_row_for_every_task_seed_evaluation_and_setting(done):
     assert set(history.seed) == {0, 1} and set(history.task) == {1, 3}
 
 
+@pytest.mark.thorough
 def test_what_was_trained_together_is_what_each_task_learns_alone(tmp_path):
     together = plan(presets=("tiny",)).experiments()[0]
     alone = plan(presets=("tiny",), tasks=(TASK.format(3),), seeds=1).experiments()[0]
@@ -190,6 +191,7 @@ STOPS = (1, 6, 14, 18, 20, 30, 46)
 
 
 @pytest.mark.parametrize("after", STOPS)
+@pytest.mark.cases(2)
 def test_a_benchmark_that_is_stopped_anywhere_ends_as_one_that_was_not(
     done, tmp_path, monkeypatch, after
 ):
@@ -217,6 +219,7 @@ def run_until_stuck(folder):
     benchmark.run(plan(), folder, progress=False)
 
 
+@pytest.mark.thorough
 def test_a_benchmark_that_is_killed_goes_on(done, tmp_path):
     here = os.path.dirname(__file__)
     env = os.environ | {"PYTHONPATH": os.pathsep.join([here, os.path.dirname(here)])}

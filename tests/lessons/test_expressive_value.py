@@ -267,6 +267,7 @@ def learned(data, discount, form, updates=3000, batch_size=256):
         (0.9, "velocities", 0.1, 0.03, 0.1),
     ],
 )
+@pytest.mark.cases(1)
 def test_the_learned_law_of_a_chain_is_the_simulated_one(discount, form, unit, distance, a_number):
     chain = Chain()
     data = chain.dataset()

@@ -466,6 +466,7 @@ np.testing.assert_array_equal(actions[0], actions[1])
 """
 
 
+@pytest.mark.thorough
 def test_numbers_of_numpy_do_what_those_of_python_do(tmp_path):
     # In a process of its own, for here annotations refuse them where `int` is written.
     done = subprocess.run(
