@@ -210,6 +210,18 @@ def baselines(folder: Path | None = None) -> dict[str, list[KnobValue]]:
     return found
 
 
+def imitation(world: str) -> pd.DataFrame:
+    """The rows of `make imitation` in a world, for `experiments.imitation.summary`.
+
+    Raises:
+        UnknownName: there are no such rows.
+    """
+    known = {file.stem: file for file in (shipped_data() / "imitation").glob("*.csv")}
+    if world not in known:
+        raise UnknownName("world of the imitators", world, sorted(known))
+    return pd.read_csv(known[world])
+
+
 _KNOBS = {
     "candidates": "N",
     "distillation_weight": "alpha",

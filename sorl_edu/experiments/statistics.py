@@ -5,6 +5,8 @@
     -> mean, interquartile mean, optimality gap        # aggregates, over all tasks
     -> difference from one agent, p-value, P(X > Y)    # comparisons, Holm's correction over agents
 
+    rows of any study, a score for every seed -> interquartile mean of each setting
+
 `evaluation` has the statistics themselves, as functions of arrays.
 """
 
@@ -176,3 +178,28 @@ def comparisons(results: pd.DataFrame, reference: str) -> pd.DataFrame:
     if len(table):
         table.insert(3, "p_holm", of_tasks.holm(table.p.to_numpy()))
     return table
+
+
+def interquartile_means(rows: pd.DataFrame, by: Sequence[str], score: str) -> pd.DataFrame:
+    """The interquartile mean of a score over seeds, for each setting of a study.
+
+    Args:
+        rows: a row for each seed at each setting.
+        by: the columns that make a setting.
+        score: the column of the score.
+
+    Returns:
+        a row per setting: iqm, low, high (95%, as `evaluation.aggregates.stratified_interval`, a
+        little too narrow for few seeds; NaN for one seed), seeds.
+
+    Raises:
+        DataError: a seed has several rows at a setting.
+    """
+    found = []
+    for key, cell in rows.groupby(list(by), sort=False):
+        check(cell.seed.is_unique, f"a seed has several rows at {key}", DataError)
+        scores = cell[score].to_numpy(float)[:, None]
+        interval = of_tasks.stratified_interval(of_tasks.interquartile_mean, scores)
+        interval = interval if len(cell) > 1 else (np.nan, np.nan)
+        found.append((*key, of_tasks.interquartile_mean(scores), *interval, len(cell)))
+    return pd.DataFrame(found, columns=[*by, "iqm", "low", "high", "seeds"])

@@ -98,6 +98,12 @@ def test_retraining_makes_what_the_lessons_then_read(tmp_path):
     assert len(shipped.episodes("minimum")) == len(before)
 
 
+def test_rows_of_the_imitators_are_found_by_their_world():
+    assert {"study", "learner", "seed", "j"} <= set(shipped.imitation("tightrope"))
+    with pytest.raises(UnknownName, match="world of the imitators"):
+        shipped.imitation("moon")
+
+
 def test_results_of_robots_say_whose_they_are():
     assert set(shipped.robot_results("cube").agent) == {"cube"}
     with pytest.raises(UnknownName, match="Did you mean"):

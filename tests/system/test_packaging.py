@@ -170,13 +170,14 @@ def test_make_lists_its_targets_and_help_is_the_default():
     assert helped.returncode == 0 and helped.stdout == make().stdout
     targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-thorough", "test-lowest")
     targets += ("test-colab", "test-release", "test-all", "goals", "audit", "fuzz", "mutation")
-    targets += ("bench", "claims", "course-data", "robots", "baselines", "site")
+    targets += ("bench", "claims", "course-data", "robots", "baselines", "imitation", "site")
     for target in targets:
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
 
 def test_make_runs_what_is_there():
     modules = {"demo": ["demo"], "bench": ["bench"], "claims": ["claims"], "robots": ["robots"]}
+    modules |= {"imitation": ["imitation"]}
     for target, names in modules.items():
         planned = make("--dry-run", target).stdout
         for name in names:
