@@ -123,9 +123,10 @@ def occupancies(
 ) -> Float[np.ndarray, "steps states actions"]:
     """d_h(s, a): how likely an episode is in s and does a in step h. Each step's sum is 1."""
     law, steps = mdp.start, []
+    onwards = mdp.transitions.reshape(-1, len(law))  # a row for each (s, a)
     for pi in policy:
         steps.append(law[:, None] * pi)
-        law = np.tensordot(steps[-1], mdp.transitions, 2)
+        law = steps[-1].ravel() @ onwards
     return np.stack(steps)
 
 

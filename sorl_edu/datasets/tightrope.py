@@ -67,8 +67,12 @@ class Tightrope:
     def pits(self) -> Int[np.ndarray, " pits"]:
         """The states in which one stays for good, without a reward."""
         row, column = self.cells.T
-        beside = (column >= PLATFORM) & (column < self.columns - PLATFORM)
-        return np.flatnonzero(np.isin(row, PIT_ROWS) & beside)
+        return np.flatnonzero(np.isin(row, PIT_ROWS) & np.isin(column, self.middle))
+
+    @property
+    def middle(self) -> range:
+        """The columns of the bridge, of the pits beside it, and of the road below."""
+        return range(PLATFORM, self.columns - PLATFORM)
 
     @property
     def goal(self) -> int:
@@ -123,7 +127,7 @@ class Tightrope:
         states are those that the learner can reach.
         """
         closed = self.reward.copy()
-        closed[[self.state(BRIDGE_ROW, PLATFORM + i) for i in range(self.bridge)]] = -self.horizon
+        closed[[self.state(BRIDGE_ROW, column) for column in self.middle]] = -self.horizon
         learner = self.learner(slip)
         policy = learner.policy(best_in_class(self.mdp, closed, learner))
         return occupancies(self.mdp, policy)
@@ -137,16 +141,39 @@ def empirical(
     Args:
         episodes: at least 1.
         seed: draws them.
+
+    Raises:
+        ConfigError: no episodes.
+    """
+    states, actions = walks(mdp, policy, episodes, seed)
+    counts = np.zeros(policy.shape)
+    for h, pairs in enumerate(zip(states, actions, strict=True)):
+        np.add.at(counts[h], pairs, 1 / episodes)
+    return counts
+
+
+def walks(
+    mdp: FiniteMDP, policy: Float[np.ndarray, "steps states actions"], episodes: int, seed: int
+) -> tuple[Int[np.ndarray, "steps episodes"], Int[np.ndarray, "steps episodes"]]:
+    """Some episodes: the state and the action of each step.
+
+    Args:
+        episodes: at least 1.
+        seed: draws them.
+
+    Raises:
+        ConfigError: no episodes.
     """
     check(episodes >= 1, f"episodes must be at least 1, got {episodes}")
     rng = np.random.default_rng(seed)
-    counts = np.zeros(policy.shape)
     state = _draw(rng, np.repeat(mdp.start[None], episodes, axis=0))
-    for h, pi in enumerate(policy):
+    states, actions = [], []
+    for pi in policy:
         action = _draw(rng, pi[state])
-        np.add.at(counts[h], (state, action), 1 / episodes)
+        states.append(state)
+        actions.append(action)
         state = _draw(rng, mdp.transitions[state, action])
-    return counts
+    return np.stack(states), np.stack(actions)
 
 
 def _draw(

@@ -57,6 +57,7 @@ from sorl_edu.plotting.style import (
     save_figure,
     styled,
 )
+from sorl_edu.plotting.tightrope import Walkers, tightrope_panels
 
 __all__ = [
     "BLACK",
@@ -73,6 +74,7 @@ __all__ = [
     "SWEEP_LABELS",
     "WIDTH",
     "DescribedFigure",
+    "Walkers",
     "action_distribution",
     "action_values",
     "chosen_actions",
@@ -104,6 +106,7 @@ __all__ = [
     "success_over",
     "sweep_heatmap",
     "sweep_lines",
+    "tightrope_panels",
     "value_maps",
     "velocity_slices",
 ]

@@ -6,6 +6,7 @@ ScalingExplorer               steps x N: success against its cost
 FlowExplorer                  samples and paths of flows and shortcuts over the number of steps
 SelfConsistencyExplorer       one jump of 2h against two of h, during training
 PolicyExtractionExplorer      two methods with their knobs: actions over Q, and where they lead
+TightropeExplorer             four imitators on the tightrope, by slip and by where they practise
 CriticExplorer                the Q landscape of a maze, during training
 Playground                    an agent's own networks in the browser, at a state that is dragged
 RobotPlayground               the same of a robot arm, which acts
@@ -29,5 +30,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "robot_actions": ["RobotActionsExplorer"],
         "scaling": ["ScalingExplorer"],
         "self_consistency": ["SelfConsistencyExplorer"],
+        "tightrope": ["TightropeExplorer"],
     },
 )
