@@ -132,6 +132,19 @@ class Tightrope:
         policy = learner.policy(best_in_class(self.mdp, closed, learner))
         return occupancies(self.mdp, policy)
 
+    def seen(
+        self, counts: Float[np.ndarray, "steps states actions"]
+    ) -> Float[np.ndarray, "steps states actions"]:
+        """Counted episodes as a watcher has them: nobody sees which action stays where it is.
+
+        In the goal and in pits all actions have the same effect. Each gets an equal part there:
+        which of them a learner happens to choose must not set it apart from the expert.
+        """
+        shared = counts.copy()
+        for final in (*self.pits, self.goal):
+            shared[:, final] = counts[:, final].mean(-1, keepdims=True)
+        return shared
+
 
 def empirical(
     mdp: FiniteMDP, policy: Float[np.ndarray, "steps states actions"], episodes: int, seed: int

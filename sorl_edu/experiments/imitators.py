@@ -75,7 +75,7 @@ def returns(
         optimum = _j(world, body, best_in_class(world.mdp, world.reward, body))
         shown = law
         if expert_episodes is not None:
-            shown = empirical(world.mdp, world.expert, expert_episodes, seed)
+            shown = world.seen(empirical(world.mdp, world.expert, expert_episodes, seed))
         cloned = behaviour_cloning(body, shown)
         for name, mixture in learners.items():
             decisions, best = cloned[None], cloned

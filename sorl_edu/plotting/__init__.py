@@ -29,7 +29,7 @@ from sorl_edu.plotting.clouds import (
 )
 from sorl_edu.plotting.diagram import method_diagram
 from sorl_edu.plotting.learning import METRIC_LABELS, gradient_of_steps, learning_curves
-from sorl_edu.plotting.lines import line_panels, lines, promises
+from sorl_edu.plotting.lines import interval_panels, line_panels, lines, promises
 from sorl_edu.plotting.mazes import (
     compare_landscapes,
     draw_maze,
@@ -57,7 +57,7 @@ from sorl_edu.plotting.style import (
     save_figure,
     styled,
 )
-from sorl_edu.plotting.tightrope import Walkers, tightrope_panels
+from sorl_edu.plotting.tightrope import Walkers, tightrope_maps, tightrope_panels
 
 __all__ = [
     "BLACK",
@@ -89,6 +89,7 @@ __all__ = [
     "energy_distance",
     "flow_paths",
     "gradient_of_steps",
+    "interval_panels",
     "learning_curves",
     "line_panels",
     "lines",
@@ -106,6 +107,7 @@ __all__ = [
     "success_over",
     "sweep_heatmap",
     "sweep_lines",
+    "tightrope_maps",
     "tightrope_panels",
     "value_maps",
     "velocity_slices",

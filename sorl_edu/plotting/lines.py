@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,12 +21,14 @@ from sorl_edu.plotting.style import (
     ORANGE,
     WIDTH,
     Numbers,
+    check_table,
     listed,
     new_figure,
     sentence,
     styled,
 )
 
+MOST_LETTERS = 60  # of the labels of an axis as wide as a figure
 FEW = 20  # points of a line that has markers
 Curves = Mapping[str, Shaped[Numbers, "..."] | Sequence[float]]
 Level = tuple[str, float]
@@ -88,6 +91,57 @@ def line_panels(
         axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
         axes.legend()
     figure.alt = sentence(f"{one_line(ylabel)} against {xlabel}. {' '.join(told)}")
+    return figure
+
+
+@styled
+def interval_panels(
+    panels: Mapping[str, Mapping[str, pd.DataFrame]],
+    *,
+    xlabels: Sequence[str],
+    ylabel: str,
+) -> Figure:
+    """Interquartile means with their intervals, over evenly spaced settings, a panel per title.
+
+    Args:
+        panels: by title and by the name of a line, a table with a row for each setting: its first
+            column is the setting, the others are iqm, low and high.
+        xlabels: what the settings of each panel are.
+        ylabel: what the means are of; all panels share the axis.
+
+    Raises:
+        ConfigError: no panels, another number of labels, more than four lines, or a table without
+            these columns.
+    """
+    check(len(panels) > 0, "panels must name at least one panel")
+    check(len(xlabels) == len(panels), f"{len(xlabels)} xlabels for {len(panels)} panels")
+    figure = new_figure(WIDTH, 3.9)
+    told, grid = [], figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, xlabel, (title, curves) in zip(grid, xlabels, panels.items(), strict=True):
+        check(len(curves) <= len(COLORS), f"{len(curves)} lines, and {len(COLORS)} colours")
+        said = []
+        for i, (name, table) in enumerate(curves.items()):
+            check_table(table, ("iqm", "low", "high"), "a table of interquartile means")
+            ends = np.maximum([table.iqm - table.low, table.high - table.iqm], 0)
+            look = dict(color=COLORS[i], marker=MARKERS[i], linestyle=DASHES[i], capsize=3)
+            x = np.arange(len(table)) + 0.08 * (i - (len(curves) - 1) / 2)
+            axes.errorbar(x, table.iqm, ends, label=name, markersize=5, **look)
+            settings = [f"{value:g}" for value in table.iloc[:, 0]]
+            ends = (f"{table.iqm.iloc[j]:.2f} at {settings[j]}" for j in (0, -1))
+            said.append(f"{name} goes from {' to '.join(ends)}")
+        crowded = sum(map(len, settings)) > MOST_LETTERS / len(panels)
+        axes.set_xticks(range(len(settings)), settings, rotation=45 if crowded else 0)
+        axes.set(xlabel=xlabel, title=title)
+        axes.grid(True, axis="y")
+        told.append(f"{title}, against {xlabel}: {'; '.join(said)}.")
+    grid[0].set_ylabel(ylabel)
+    names = {
+        label: handle
+        for axes in grid
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=4)
+    figure.alt = sentence(f"{one_line(ylabel)}, with 95% intervals. {' '.join(told)}")
     return figure
 
 

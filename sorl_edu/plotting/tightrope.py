@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sorl_edu.datasets.tightrope import ROWS, Tightrope
+from sorl_edu.datasets.tightrope import ROWS, STEPS, Tightrope
 from sorl_edu.errors import check
 from sorl_edu.plotting.style import (
+    BLACK,
     END,
     FAILED,
     GOAL,
@@ -28,6 +29,7 @@ from sorl_edu.plotting.style import (
 )
 
 PIT = "0.35"
+NEARLY_0 = 0.02  # of the largest number: less is not written
 RARE = 0.002  # of a law of practice: less is not drawn
 
 
@@ -41,6 +43,8 @@ class Walkers:
     """The states of some episodes."""
     practice: Float[np.ndarray, " states"] | None = None
     """The law of the states that it practises in, over all steps."""
+    actions: Float[np.ndarray, "states actions"] | None = None
+    """What it does in each state: arrows, or a question mark where all actions are alike."""
 
 
 @styled
@@ -79,6 +83,44 @@ def tightrope_panels(
     return figure
 
 
+@styled
+def tightrope_maps(
+    world: Tightrope, maps: Mapping[str, Float[np.ndarray, " states"]], *, about: str
+) -> Figure:
+    """A number in each cell, for each name: shaded by its size, blank where it is nearly 0.
+
+    Args:
+        world: the world.
+        maps: numbers by title.
+        about: what the numbers are.
+
+    Raises:
+        ConfigError: no maps.
+    """
+    check(len(maps) > 0, "maps must name at least one map")
+    width = WIDTH / len(maps)
+    figure = new_figure(WIDTH, 0.44 * width + 0.3)
+    largest = max(float(np.abs(values).max()) for values in maps.values()) or 1.0
+    told = []
+    for axes, (title, values) in zip(
+        figure.subplots(1, len(maps), squeeze=False)[0], maps.items(), strict=True
+    ):
+        _draw_cells(axes, world, np.abs(values) / largest)
+        for state, (row, column) in enumerate(world.cells):
+            if abs(values[state]) >= NEARLY_0 * largest:
+                ink = "white" if state in world.pits else "black"
+                text = f"{values[state]:.1f}".replace("-", "\N{MINUS SIGN}")
+                axes.text(column, row, text, ha="center", va="center", color=ink, size=9, zorder=7)
+        axes.set_title(title, size=SMALL)
+        where = regions(world, values)
+        told.append(
+            f"{title}: {', '.join(f'{value:.1f} {place}' for place, value in where.items())}"
+            f", {values.sum():.1f} in all"
+        )
+    figure.alt = f"{about}, in each cell of the tightrope. {'; '.join(told)}."
+    return figure
+
+
 def in_words(world: Tightrope, shown: Walkers) -> str:
     """Where a policy's steps are."""
     where = regions(world, shown.visits)
@@ -99,8 +141,24 @@ def regions(world: Tightrope, visits: Float[np.ndarray, " states"]) -> dict[str,
 
 def draw_walkers(axes: Axes, world: Tightrope, shown: Walkers) -> None:
     """Draws the cells, shaded by visits; walks, solid if they arrive; and a square for practice."""
+    _draw_cells(axes, world, shown.visits)
+    if shown.actions is None:  # its arrows would cover the starts
+        starts = world.cells[np.flatnonzero(world.mdp.start)]
+        axes.plot(starts[:, 1], starts[:, 0], **START, zorder=5)
+    row, column = world.cells[world.goal]
+    axes.plot(column, row, **GOAL, zorder=5)
+    if shown.walks is not None:
+        _draw_walks(axes, world, shown.walks)
+    if shown.actions is not None:
+        _draw_actions(axes, world, shown.actions)
+    if shown.practice is not None:
+        _draw_practice(axes, world, shown.practice)
+
+
+def _draw_cells(axes: Axes, world: Tightrope, shades: Float[np.ndarray, " states"]) -> None:
+    """The cells, white to blue for 0 to 1 and more, and the pits, which are grey."""
     height, width = ROWS, world.columns
-    cells = np.minimum(shown.visits, 1).reshape(height, width)
+    cells = np.minimum(shades, 1).reshape(height, width)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     axes.imshow(cells, cmap=LIGHT_BLUES, vmin=0, vmax=1, extent=extent)
     for state in world.pits:
@@ -112,14 +170,6 @@ def draw_walkers(axes: Axes, world: Tightrope, shown: Walkers) -> None:
     axes.grid(True, color="0.85", linewidth=0.6)
     axes.set_axisbelow(False)
     axes.spines[:].set_visible(True)
-    starts = world.cells[np.flatnonzero(world.mdp.start)]
-    axes.plot(starts[:, 1], starts[:, 0], **START, zorder=5)
-    row, column = world.cells[world.goal]
-    axes.plot(column, row, **GOAL, zorder=5)
-    if shown.walks is not None:
-        _draw_walks(axes, world, shown.walks)
-    if shown.practice is not None:
-        _draw_practice(axes, world, shown.practice)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
 
 
@@ -133,6 +183,28 @@ def _draw_walks(axes: Axes, world: Tightrope, walks: Int[np.ndarray, "steps epis
         axes.plot(column, row, **look, linewidth=1.1, alpha=0.8)
         if fell:
             axes.plot(column[-1], row[-1], **END | {"markersize": 6, "markeredgewidth": 0.5})
+
+
+def _draw_actions(
+    axes: Axes, world: Tightrope, actions: Float[np.ndarray, "states actions"]
+) -> None:
+    """An arrow for each action that is likelier than an equal share; a question mark for none."""
+    final = {*world.pits.tolist(), world.goal}
+    for state, ((row, column), law) in enumerate(zip(world.cells, actions, strict=True)):
+        if state in final:
+            continue
+        likely = np.flatnonzero(law > 1.2 / len(law))
+        if not len(likely):
+            axes.text(column, row, "?", ha="center", va="center", size=SMALL, zorder=7)
+        for action in likely:
+            down, right = 0.6 * STEPS[action]
+            axes.annotate(
+                "",
+                (column + right / 2, row + down / 2),
+                (column - right / 2, row - down / 2),
+                arrowprops=dict(arrowstyle="-|>", color=BLACK, linewidth=1.2, mutation_scale=9),
+                zorder=7,
+            )
 
 
 def _draw_practice(axes: Axes, world: Tightrope, law: Float[np.ndarray, " states"]) -> None:

@@ -1,6 +1,5 @@
 """Lesson 9's checks: answers from the library are right, and blanks as the notebook has them."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -51,7 +50,7 @@ def test_the_librarys_answers_are_right(exercise, answer, seed):
 
 def blank_reward_step(reward, expert, learner, rate):
     step = ...
-    return jnp.clip(reward + step, -1, 1)
+    return step
 
 
 def blank_reset_law(own, expert, offline, resets, share):

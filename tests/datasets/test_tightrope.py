@@ -122,6 +122,19 @@ def test_one_episode_is_one_walk_and_its_seed_draws_it():
     assert any((one != empirical(WORLD.mdp, WORLD.expert, 1, seed=s)).any() for s in (1, 2, 3))
 
 
+def test_nobody_sees_which_action_stays_in_the_goal_or_in_a_pit():
+    slipping = WORLD.learner(0.3)
+    policy = slipping.policy(slipping.undecided(WORLD.horizon))
+    counted = empirical(WORLD.mdp, policy, 5, seed=0)
+    seen = WORLD.seen(counted)
+    np.testing.assert_allclose(seen.sum(-1), counted.sum(-1))
+    final = [*WORLD.pits, WORLD.goal]
+    np.testing.assert_allclose(np.ptp(seen[:, final], axis=-1), 0)
+    assert np.ptp(counted[:, final], axis=-1).max() > 0
+    others = np.setdiff1d(np.arange(len(WORLD.cells)), final)
+    np.testing.assert_array_equal(seen[:, others], counted[:, others])
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -135,7 +135,7 @@ def test_rows_are_those_of_the_game():
     rows = returns(
         world, slips=[0.2], expert_episodes=2, practice=20, rounds=4, seeds=[seed]
     ).set_index("learner")
-    shown = empirical(world.mdp, world.expert, 2, seed)
+    shown = world.seen(empirical(world.mdp, world.expert, 2, seed))
     body = world.learner(0.2)
     game = imitate(
         world.mdp, body, shown, world.offline(0.2), guitar(), rounds=4, practice=20, seed=seed

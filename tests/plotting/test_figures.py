@@ -33,6 +33,7 @@ from sorl_edu import inference, plotting
 from sorl_edu.agents import SORL, FlowBC
 from sorl_edu.agents.agent import Agent, HasCritic, Network
 from sorl_edu.course.exercises import pictures
+from sorl_edu.datasets.tightrope import Tightrope
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError
@@ -122,6 +123,11 @@ def summary(seeds=3, steps=(1, 8), candidates=(1, 8, 32)):
         return summarize(pd.DataFrame(rows, columns=columns))
 
 
+def interquartile_means(settings):
+    iqm = np.linspace(0.2, 0.8, settings)
+    return pd.DataFrame({"slip": iqm / 10, "iqm": iqm, "low": iqm - 0.1, "high": iqm + 0.2})
+
+
 def walks():
     """Three episodes near the start; the second one ends early."""
     tracks = np.cumsum(np.random.default_rng(0).normal(size=(3, 30, 2)), 1) * 0.1
@@ -192,6 +198,25 @@ def every_figure():
             lambda a: -10 * a**2,
             rng.uniform(-0.5, 0.3, 40),
             (0, 1, 100),
+        ),
+        "interquartile means": plotting.interval_panels(
+            {
+                "one": {"a": interquartile_means(3), "b": interquartile_means(3)},
+                "two": {"a": interquartile_means(8)},
+            },
+            xlabels=("x", "z"),
+            ylabel="share",
+        ),
+        "tightrope": plotting.tightrope_panels(
+            Tightrope(),
+            {
+                "walks": plotting.Walkers(rng.uniform(size=60), np.arange(60)[:, None]),
+                "a clone": plotting.Walkers(np.ones(60), actions=rng.dirichlet(np.ones(4), 60)),
+                "practice": plotting.Walkers(np.zeros(60), practice=np.full(60, 1 / 60)),
+            },
+        ),
+        "cells": plotting.tightrope_maps(
+            Tightrope(), {"a": rng.normal(size=60), "b": np.zeros(60)}, about="Numbers at random"
         ),
         "diagram": plotting.method_diagram(),
         "crossing": plotting.crossing_paths(
@@ -287,6 +312,8 @@ def test_every_figure_says_what_it_shows():
         assert not without_words(alt), name
     assert "1 stuck" in told["trajectories"] and "2 of 3" in told["trajectories"]
     assert "0.40 at m = 1, 0.63 at m = 8" in told["heat map"]
+    means = told["interquartile means"]
+    assert "a goes from 0.20 at 0.02 to 0.80 at 0.08" in means and "two, against z" in means
     assert "a goes from" in told["four lines"] and "the truth, is at 0" in told["four lines"]
 
 
