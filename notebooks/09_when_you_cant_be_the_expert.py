@@ -106,8 +106,8 @@ plotting.tightrope_panels(
 #
 # ## What does a copy do?
 #
-# **Predict, then run.** The clone does in each cell what the expert does most often. What does it do in cells in
-# which the expert has never been? What is its $J$?
+# **Predict, then run.** The clone does in each cell what the expert does most often. Which moves does it make in
+# cells in which the expert has never been? How large is its $J$?
 #
 # > *my prediction:*
 
@@ -155,14 +155,13 @@ plotting.lines(
 # $$\sum_{h=1}^{H} \bigl(1 - (1-p)^h\bigr) \;\approx\; p\,\frac{H^2}{2} \qquad\text{against}\qquad p\,H.$$
 #
 # The first loss is *quadratic* in the horizon while $pH$ is small: twice the time has twice as many chances for a
-# slip, and each costs twice as much. This is what is meant by *compounding errors*. A low error in each step is no
-# comfort.
+# slip, and each costs twice as much. The errors *compound*, and a low error in each step is no comfort.
 #
 # ## How can practice help without the expert?
 #
-# An expert who labels your own states ("here, go left") would help. Nobody asks that of a video. But there is
-# something that you can do alone: *walk*, and see where it takes you. Then a reward $f$ that tells your walks from
-# the expert's says what was wrong with them:
+# An expert who labels your own states ("here, go left") would help. But a video gives no labels. There is something
+# that you can do alone: *walk*, and see where it takes you. Then a reward $f$ that tells your walks from the expert's
+# says what was wrong with them:
 #
 # $$\max_{f}\; \mathbb{E}_{\text{expert}} f(s, a) - \mathbb{E}_{\text{learner}} f(s, a), \qquad f(s, a) \in [-1, 1].$$
 #
@@ -185,9 +184,10 @@ plotting.tightrope_maps(
 )
 
 # %% [markdown]
-# The clone is told by its time in the pits (negative) and by the goal that it misses, 29 steps. The road's walker is
-# told by the bridge, the road, and 8 steps in the goal. $f$ can tell the walker less well, though it does *nothing*
-# that the expert does on the way: the sum of the absolute differences of pairs $(s, a)$ is smaller.
+# The clone gives itself away by its time in the pits (negative), and by the 29 steps that it lacks in the goal. The
+# road's walker gives itself away by the bridge, the road, and 8 steps in the goal. $f$ can tell the walker less well,
+# though it does *nothing* that the expert does on the way: the sum of the absolute differences of pairs $(s, a)$ is
+# smaller.
 
 # %%
 for name, policy in {"clone": clone, "road": best}.items():
@@ -219,8 +219,8 @@ for name, policy in {"clone": clone, "road": best}.items():
 
 # %% tags=["exercise-9.1"]
 def reward_step(reward, expert, learner, rate):
-    step = ...
-    return step
+    new = ...
+    return new
 
 
 # %% tags=["check-9.1"]
@@ -231,8 +231,8 @@ exercises.reward_step(reward_step)
 #
 # ```python
 # def reward_step(reward, expert, learner, rate):
-#     step = rate * (expert - learner)
-#     return jnp.clip(reward + step, -1, 1)
+#     new = jnp.clip(reward + rate * (expert - learner), -1, 1)
+#     return new
 # ```
 #
 # </details>
@@ -317,8 +317,8 @@ plotting.tightrope_panels(world, panels)
 
 # %% [markdown]
 # A green square is a cell to which resets lead. FILTER's are those of the bridge, and it ends where the clone ended.
-# GUITAR takes the road, though half of its practice was on the bridge. It was never told that the bridge is
-# dangerous: it could try both.
+# GUITAR takes the road, though half of its practice was on the bridge. Nobody said that the bridge is dangerous: it
+# tried both.
 #
 # ### Exercise 9.2 · Where to practise · ★★☆ · 10 min · 2 points
 # Write the law of the states in which these methods practise. `own`, `expert` and `offline` are (steps, states): how
@@ -362,8 +362,8 @@ exercises.reset_law(reset_law)
 # %% [markdown]
 # ## When is a class good enough?
 #
-# FILTER's search was perfect where it searched, and it ended below half of what its class can do. So what did it
-# lack? Take its policy $\pi$, and the advantage $A(s, a) = Q(s, a) - V(s)$ of the true reward. In a state $s$, the
+# FILTER's search was all but perfect where it searched, and it ended below half of what its class can do. So what did
+# it lack? Take its policy $\pi$, and the advantage $A(s, a) = Q(s, a) - V(s)$ of the true reward. In a state $s$, the
 # best one step of all gains $\max_a A(s, a)$. The best *move of the class* gains less, since it slips.
 #
 # **Predict, then run.** In which cells does the difference matter, for FILTER's policy in the expert's states? And
@@ -472,20 +472,23 @@ exercises.completeness_error(completeness_error)
 # %% [markdown]
 # ## Turn it yourself
 #
-# **Predict, then move the controls.** From which $p$ on does GUITAR take the road? How small a share of offline states is
-# enough at $p = 0.1$? And MM, which has no resets: does it find the road, from a clone, and from a walk at random?
+# **Predict, then move the controls.** From which $p$ on does GUITAR take the road? How small a share of offline
+# states is enough at $p = 0.1$? And MM, which has no resets: does it find the road, from a clone, and from a walk at
+# random?
 
 # %%
 explorer = TightropeExplorer()
 explorer
 
 # %% [markdown]
-# At $p = 0.02$ the road is already a little better for you. GUITAR stays on the bridge, since it doesn't know the true
-# reward: there, the best $f$ tells it from the expert by 0.29 per step, and on the road by 0.57. At $p = 0.05$ it is the
-# other way round, 0.65 against 0.60. Imitation looks for the nearest policy to the expert, and not for the best one.
+# At $p = 0.02$ the road is already a little better for you. GUITAR stays on the bridge, since it doesn't know the
+# true reward: on the bridge, the best $f$ tells it from the expert by 0.29 per step, and on the road by 0.57. At $p =
+# 0.05$ it is the other way round, 0.65 against 0.60. Imitation looks for the nearest policy to the expert, and not
+# for the best one.
 #
 # At $p = 0.1$ GUITAR finds the road with a small share of offline states, and walks better with a larger one. MM
-# surprises: at $p = 0.1$ it stays on the bridge if it begins with the clone. From a walk at random, it takes the road.
+# surprises: at $p = 0.1$ it stays on the bridge if it begins with the clone. From a walk at random, it takes the
+# road.
 #
 # ## What do ten seeds say?
 #
@@ -521,14 +524,14 @@ plotting.interval_panels(
 
 # %% [markdown]
 # - With no slip all four are the expert. From $p = 0.1$ on, GUITAR is at the optimum of its class, and FILTER is
-#   where BC is: at $p = 0.1$, 0.99 [0.99, 1.00] against 0.48 [0.48, 0.48].
-# - Practice has its price. With 30 states GUITAR has 0.81 [0.72, 0.88], with 10 it has learned nothing. FILTER never
-#   learns, whatever it pays.
+#   where BC is: at $p = 0.1$, 1.00 [1.00, 1.00] against 0.48 [0.48, 0.48].
+# - Practice has its price. With 30 states GUITAR has 0.89 [0.88, 0.90], with 10 it has hardly learned anything: 0.52
+#   [0.48, 0.58]. FILTER never learns, whatever it pays.
 # - **MM depends on where it begins.** From the clone it is stuck at 0.50 [0.50, 0.50] at $p = 0.1$: the clone's own
 #   states are those of the bridge. From $p = 0.2$ on it is at the optimum: such a learner slips off to the road by
-#   itself. And from a walk at random, MM is the *best* method here, 0.96 [0.93, 0.96] with 30 states. This world is
-#   so small that a random walk comes everywhere. In larger ones it does not, which is what resets are for; this world
-#   can't show it.
+#   itself. And from a walk at random, MM is the *best* method here, 0.97 [0.96, 0.97] with 30 states. This world is so
+#   small that a random walk comes everywhere. Resets are meant for larger ones; this world can't show
+#   what they spare there.
 #
 # And the horizon? The expert's $J$ minus the learner's, at $p = 0.05$, in four worlds of one shape:
 

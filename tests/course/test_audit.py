@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import audit_imitation as imitation
 import audit_toys as toys
 import jax
 import numpy as np
@@ -268,17 +269,18 @@ class Entry:
     """It trains or plays for many seconds: `make audit` alone computes it."""
 
 
-L0, L1, L2, L3, L4, L5, L6, L7, A1, A2 = (
+L0, L1, L2, L3, L4, L5, L6, L7, L9, A1, A2 = (
     f"notebooks/{name}.py"
     for name in (
         *("00_welcome", "01_flow_matching", "02_shortcut_models"),
         *("03_offline_rl_and_the_td_critic", "04_sorl", "05_test_time_scaling", "06_robots"),
-        "07_ten_ways_to_use_a_dataset",
+        *("07_ten_ways_to_use_a_dataset", "09_when_you_cant_be_the_expert"),
         *("assignments/A1_shortcut_models", "assignments/A2_offline_rl"),
     )
 )
 GUIDE, GLOSSARY = "notebooks/INSTRUCTORS.md", "notebooks/GLOSSARY.md"
 CLAIMS, ROBOTS = "data/claims/README.md", "data/robots/README.md"
+IMITATION = "data/imitation/README.md"
 BOTH, ONE, STEPS, CANDIDATES = (8, 32), (1, 1), (8, 1), (1, 32)
 AUDIT = [
     # ---- lesson 0
@@ -825,6 +827,126 @@ AUDIT = [
     Entry(
         A2, "N = 32 gains 0.30, in an interval from -0.22 to 0.68",
         lambda: [by_seed().mean(), *bounded_interval(by_seed(), -1, 1)],
+    ),
+    # ---- lesson 9 and the tightrope's studies
+    Entry(
+        L9, "all go well with probability 0.9^8 = 0.43",
+        lambda: [0.9, 0.9**8] if imitation.road_is_better(0.1) else [],
+    ),
+    Entry(
+        L9, "You lose eight steps to the expert",
+        lambda: round(imitation.j("expert") - imitation.j("best")) == 8,
+    ),
+    Entry(
+        L9, "Its J of 19 is less than half of the 40 that it could have",
+        lambda: [round(imitation.j(name)) for name in ("clone", "best")] == [19, 40],
+    ),
+    Entry(
+        L9, "the 29 steps that it lacks in the goal",
+        lambda: round(imitation.j("expert") - imitation.j("clone")) == 29,
+    ),
+    Entry(
+        L9, "f can tell the walker less well",
+        lambda: imitation.gaps(0.1)[1] < imitation.gaps(0.1)[0] - 0.1,
+    ),
+    Entry(
+        L9, "its J is hardly above the clone's 19.0",
+        lambda: [imitation.j("clone")]
+        if 0 < imitation.j("searched") - imitation.j("clone") < 0.5 else [],
+    ),
+    Entry(
+        L9, "and it ends where the clone ended. GUITAR takes the road",
+        lambda: abs(imitation.j("FILTER") - imitation.j("clone")) < 0.5
+        and imitation.where("GUITAR")["on the road"] > 8 > 0.01
+        > imitation.where("GUITAR")["on the bridge"],
+    ),
+    Entry(
+        L9, "each cell costs more than two steps' reward, more than four at its end",
+        lambda: imitation.on_the_bridge().min() > 2 and imitation.on_the_bridge()[-1] > 4,
+    ),
+    Entry(
+        L9, "FILTER has nothing more to find (0.2), and its class lacks 29.2: the bound is nearly",
+        lambda: [*imitation.bound("FILTER", "expert")[1::-1]]
+        if imitation.bound("FILTER", "expert")[2] > 29 else [],
+    ),
+    Entry(
+        L9, "it is the search that is missing (56.7)",
+        lambda: [imitation.bound("FILTER", "offline")[1]],
+    ),
+    Entry(
+        L9, "GUITAR is 1.4 behind the walker of the offline data, with a bound of 6.3",
+        lambda: [
+            imitation.bound("GUITAR", "offline")[2], sum(imitation.bound("GUITAR", "offline")[:2])
+        ],
+    ),
+    Entry(
+        L9, "At p = 0.02 the road is already a little better for you. GUITAR stays on the bridge",
+        lambda: [0.02] if imitation.road_is_better(0.02)
+        and imitation.share_of("GUITAR", slip=0.02) > 0.9
+        and imitation.shown("GUITAR", slip=0.02) < 1 else [],
+    ),
+    Entry(
+        L9, "it from the expert by 0.29 per step, and on the road by 0.57",
+        lambda: imitation.gaps(0.02),
+    ),
+    Entry(L9, "the other way round, 0.65 against 0.60", lambda: imitation.gaps(0.05)),
+    Entry(
+        L9, "GUITAR finds the road with a small share of offline states, and walks better with a "
+        "larger one",
+        lambda: 0.5 < imitation.share_of("GUITAR", offline=0.05)
+        < imitation.share_of("GUITAR", offline=0.25) < imitation.share_of("GUITAR", offline=1.0),
+    ),
+    Entry(
+        L9, "it stays on the bridge if it begins with the clone. From a walk at random, it takes "
+        "the road",
+        lambda: imitation.shown("MM", start="a clone") < 1
+        and imitation.shown("MM", start="a walk at random") > 8,
+    ),
+    Entry(
+        L9, "1.00 [1.00, 1.00] against 0.48 [0.48, 0.48]",
+        lambda: imitation.interval("slip", "GUITAR", slip=0.1)
+        + imitation.interval("slip", "FILTER", slip=0.1),
+    ),
+    Entry(
+        L9, "With 30 states GUITAR has 0.89 [0.88, 0.90], with 10 it has hardly learned anything: "
+        "0.52 [0.48, 0.58]",
+        lambda: imitation.interval("practice", "GUITAR", start="clone", practice=30)
+        + imitation.interval("practice", "GUITAR", start="clone", practice=10),
+    ),
+    Entry(
+        L9, "it is stuck at 0.50 [0.50, 0.50]",
+        lambda: imitation.interval("slip", "MM", slip=0.1),
+    ),
+    Entry(
+        L9, "From p = 0.2 on it is at the optimum",
+        lambda: [0.2]
+        if all(imitation.interval("slip", "MM", slip=p)[1] > 0.99 for p in (0.2, 0.3, 0.4, 0.5))
+        else [],
+    ),
+    Entry(
+        L9, "MM is the best method here, 0.97 [0.96, 0.97] with 30 states",
+        lambda: imitation.interval("practice", "MM", start="walk", practice=30)
+        if imitation.interval("practice", "GUITAR", start="walk", practice=30)[2] < 0.96 else [],
+    ),
+    Entry(
+        L9, "the loss of BC and FILTER grows 33-fold, and GUITAR's 7-fold",
+        lambda: [imitation.growth(name) for name in ("BC", "FILTER", "GUITAR")] == [33, 33, 7],
+    ),
+    Entry(
+        IMITATION, "the loss of BC and FILTER grows 33-fold and that of GUITAR 7-fold",
+        lambda: [imitation.growth(name) for name in ("BC", "FILTER", "GUITAR")] == [33, 33, 7],
+    ),
+    Entry(
+        IMITATION, "GUITAR is within 1% of the optimum, where FILTER is at least half below it",
+        lambda: all(
+            imitation.interval("slip", "GUITAR", slip=p)[0] > 0.99
+            and imitation.interval("slip", "FILTER", slip=p)[0] < 0.5
+            for p in (0.1, 0.2, 0.3, 0.4, 0.5)
+        ),
+    ),
+    Entry(
+        IMITATION, "makes the tables below",
+        lambda: all(plain(row) in text_of(IMITATION) for row in imitation.table_rows()),
     ),
     # ---- the guide and the glossary
     Entry(

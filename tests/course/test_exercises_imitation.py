@@ -49,8 +49,8 @@ def test_the_librarys_answers_are_right(exercise, answer, seed):
 
 
 def blank_reward_step(reward, expert, learner, rate):
-    step = ...
-    return step
+    new = ...
+    return new
 
 
 def blank_reset_law(own, expert, offline, resets, share):
