@@ -277,6 +277,20 @@ FAULTS = (
         "for final in (self.goal,):",
         "datasets/test_tightrope.py",
     ),
+    Fault(
+        "the goal's actions as they are drawn",
+        "datasets/tightrope.py",
+        "shared[:, final] = counts[:, final].mean(-1, keepdims=True)",
+        "shared[:, final] = counts[:, final]",
+        "datasets/test_tightrope.py",
+    ),
+    Fault(
+        "a study that begins with the other policy",
+        "experiments/imitation.py",
+        'warm_start=setting.start == "clone",',
+        'warm_start=setting.start != "clone",',
+        "experiments/test_imitation_study.py",
+    ),
     # -------------------------------------------------------------------------------- the agents
     Fault(
         "target network aliased instead of copied",

@@ -140,9 +140,8 @@ class Tightrope:
         In the goal and in pits all actions have the same effect. Each gets an equal part there:
         which of them a learner happens to choose must not set it apart from the expert.
         """
-        shared = counts.copy()
-        for final in (*self.pits, self.goal):
-            shared[:, final] = counts[:, final].mean(-1, keepdims=True)
+        final, shared = [*self.pits, self.goal], counts.copy()
+        shared[:, final] = counts[:, final].mean(-1, keepdims=True)
         return shared
 
 
