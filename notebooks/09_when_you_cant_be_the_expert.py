@@ -52,6 +52,7 @@ from sorl_edu.course import shipped
 from sorl_edu.course.exercises import imitation as exercises
 from sorl_edu.datasets.tightrope import Tightrope, walks
 from sorl_edu.experiments.imitation import summary
+from sorl_edu.experiments.statistics import interquartile_means
 from sorl_edu.finite_mdp import advantages, best_in_class, expected_return, occupancies, values
 from sorl_edu.widgets import TightropeExplorer
 
@@ -201,8 +202,8 @@ for name, policy in {"clone": clone, "road": best}.items():
 #
 # ### Exercise 9.1 · The reward's step · ★☆☆ · 8 min · 1 point
 # Write the reward player's step. `reward`, `expert` and `learner` are (states, actions); the last two are how often
-# each does $a$ in $s$, and sum to 1. Move the reward along the gradient of $\mathbb{E}_{\text{expert}} f -
-# \mathbb{E}_{\text{learner}} f$ by `rate`, and keep it in $[-1, 1]$.
+# each does $a$ in $s$, and sum to 1. Move the reward by `rate` along the gradient of the difference that it
+# maximizes, the expert's mean of $f$ less the learner's, and keep it in $[-1, 1]$.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -482,8 +483,8 @@ explorer
 
 # %% [markdown]
 # At $p = 0.02$ the road is already a little better for you. GUITAR stays on the bridge, since it doesn't know the
-# true reward: on the bridge, the best $f$ tells it from the expert by 0.29 per step, and on the road by 0.57. At $p =
-# 0.05$ it is the other way round, 0.65 against 0.60. Imitation looks for the nearest policy to the expert, and not
+# true reward: on the bridge, the best $f$ tells it from the expert by 0.29 per step, and on the road by 0.57. At
+# $p=0.05$ it is the other way round, 0.65 against 0.60. Imitation looks for the nearest policy to the expert, and not
 # for the best one.
 #
 # At $p = 0.1$ GUITAR finds the road with a small share of offline states, and walks better with a larger one. MM
@@ -494,8 +495,7 @@ explorer
 #
 # One draw proves little. `make imitation` has ten seeds of each setting, which draw the expert's ten episodes and the
 # states of practice. The marks are interquartile means of $J$, as a share of the best in the class, with 95%
-# intervals. From these, 300 states are practised in each step of a search, in 30 rounds, unless the axis says
-# otherwise.
+# intervals. Each step of a search practises in 300 states unless the axis says otherwise, and a game has 30 rounds.
 
 # %%
 rows = shipped.imitation("tightrope")
@@ -526,7 +526,7 @@ plotting.interval_panels(
 # - With no slip all four are the expert. From $p = 0.1$ on, GUITAR is at the optimum of its class, and FILTER is
 #   where BC is: at $p = 0.1$, 1.00 [1.00, 1.00] against 0.48 [0.48, 0.48].
 # - Practice has its price. With 30 states GUITAR has 0.89 [0.88, 0.90], with 10 it has hardly learned anything: 0.52
-#   [0.48, 0.58]. FILTER never learns, whatever it pays.
+#   [0.48, 0.58]. FILTER never gets beyond the clone.
 # - **MM depends on where it begins.** From the clone it is stuck at 0.50 [0.50, 0.50] at $p = 0.1$: the clone's own
 #   states are those of the bridge. From $p = 0.2$ on it is at the optimum: such a learner slips off to the road by
 #   itself. And from a walk at random, MM is the *best* method here, 0.97 [0.96, 0.97] with 30 states. This world is so
@@ -537,10 +537,9 @@ plotting.interval_panels(
 
 # %%
 horizons = rows[rows.study == "horizon"]
-losses = (horizons.expert_j - horizons.j).groupby([horizons.learner, horizons.bridge])
-for name in ("BC", "FILTER", "GUITAR"):
-    mean = losses.mean()[name]
-    print(name, ", ".join(f"{loss:.0f} in {7.5 * b:.0f} steps" for b, loss in mean.items()))
+losses = horizons.assign(loss=horizons.expert_j - horizons.j, steps=7.5 * horizons.bridge)
+for row in interquartile_means(losses, ["learner", "steps"], "loss").itertuples():
+    print(f"{row.learner}, {row.steps:.0f} steps: {row.iqm:.1f} [{row.low:.1f}, {row.high:.1f}]")
 
 # %% [markdown]
 # From 30 steps to 240, eight times as many, the loss of BC and FILTER grows 33-fold, and GUITAR's 7-fold: faster than

@@ -128,10 +128,9 @@ def losses() -> pd.DataFrame:
 
 
 def growth(learner: str) -> int:
-    """How many times as large the mean loss is in the longest world as in the shortest."""
-    own = rows()[(rows().study == "horizon") & (rows().learner == learner)]
-    mean = (own.expert_j - own.j).groupby(own.bridge).mean()
-    return round(mean.iloc[-1] / mean.iloc[0])
+    """How many times as large the loss is in the longest world as in the shortest."""
+    own = losses()[losses().learner == learner].iqm
+    return round(own.iloc[-1] / own.iloc[0])
 
 
 def table_rows() -> list[str]:
