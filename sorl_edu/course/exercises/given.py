@@ -128,6 +128,11 @@ def action_and_gradient(answer: Callable, theta: Array, obs: Array, noise: Array
     return with_gradient(of_field, theta)
 
 
+def value_and_gradient_by_the_first(answer: Callable, first: Array, *case: Any) -> tuple:
+    """A result, and the gradient of its square with respect to the first argument."""
+    return with_gradient(lambda x: answer(x, *case), first)
+
+
 def loss_and_gradient_by_both(answer: Callable, values: Array, q: Array, *case: Any) -> tuple:
     """A loss of V and Q, and the gradient of its square with respect to both."""
     return with_gradient(lambda both: answer(both[0], both[1], *case), jnp.stack([values, q]))
