@@ -14,7 +14,7 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sorl-edu/sorl-edu/blob/main/notebooks/08_expressive_values.ipynb) [with its pictures, on the web](https://sorl-edu.github.io/sorl-edu/notebooks/08_expressive_values.html)
 #
 # **You will learn**
-# - what a critic forgets that learns a mean, and how a flow learns the whole law of the return;
+# - what a critic forgets that learns a mean, and how a flow learns the whole distribution of the return;
 # - how one flow, trained once, is read at any temperature: from the mean to the luckiest return;
 # - when that optimism is right, and when it flatters luck.
 #
@@ -71,18 +71,19 @@ from sorl_edu.temporal_difference import Batch, polyak_average
 # > *my prediction:*
 #
 # The second one: at the junction you will go left. The data go right half of the time, and you won't. The mean of
-# their returns has forgotten that a return of 1 was there for the taking. Whoever keeps the *law* of the return, and
-# not its mean alone, can still decide later how much to trust its upper end.
+# their returns has forgotten that a return of 1 was there for the taking. An agent that keeps the *distribution* of the
+# return, and not its mean alone, can decide later how much to trust its upper end.
 #
 # The critics of lessons 3 to 7 have a greedy policy in their targets, so that they learn what a better policy will
 # get. Then the policy and the critic must be trained together, and how greedy they are is decided before training.
-# **EVOR** takes the other way. One flow clones the data's policy $\pi_0$. A second flow learns the law of $\pi_0$'s return. Neither
-# is ever optimised against the other, and all greed is left to test time.
+# **EVOR** takes the other way. One flow clones the data's policy, the *base policy* $\pi_0$. A second flow learns the
+# distribution of $\pi_0$'s return. Neither is ever optimised against the other, and all greed is left to test time.
 #
-# ## The law of the return, as a flow
+# ## The return's distribution, as a flow
 #
-# The return is a single number $z$ that follows action $a$ in state $o$. A flow (lesson 1) turns noise $z_0 \sim \mathcal{N}(0, 1)$ into
-# draws of it. Its data are not recorded, they are *bootstrapped* (lesson 3): a reward, and a return of the next state,
+# The return that follows action $a$ in state $o$ is a single number, $z$. A flow (lesson 1) turns noise
+# $z_0 \sim \mathcal{N}(0, 1)$ into draws of it. Its data are not recorded, they are *bootstrapped* (lesson 3): a reward,
+# and a return of the next state,
 #
 # $$y = (1 - \gamma)\, r + \gamma^k\, \mathrm{mask}\; z', \qquad z' = \mathrm{ODE}_{u'}(z_0' \mid o', a'), \quad a' \sim \pi_0(\cdot \mid o').$$
 #
@@ -211,7 +212,7 @@ for i, updates in enumerate((100, 400, 4500)):
     learned[(100, 500, 5000)[i]] = state[1]
 
 # %% [markdown]
-# Before the flow has learned, its returns are close to the noise. What it knows then spreads from the end of the task
+# Before the flow has learned, its returns are close to the noise. Its knowledge then spreads from the end of the task
 # backwards, a step at a time.
 #
 # **Predict, then run.** In the middle place, how will the returns of the two actions differ: in their mean alone, or
@@ -246,8 +247,8 @@ plotting.line_panels(
 )
 
 # %% [markdown]
-# The simulated law has steps, since an episode takes a whole number of steps; the flow's is smooth, and follows it. One step
-# to the left costs two steps of the way back, and the best that can happen afterwards is less.
+# The simulated distribution has jumps, since an episode takes a whole number of steps; the flow's is smooth, and follows
+# it. The shapes differ, too: after a step to the left the best return is lower, and fewer episodes come close to it.
 #
 # ## One flow, every temperature
 #
@@ -269,7 +270,7 @@ plotting.line_panels(
 #
 # <details><summary>Hint 2</summary>
 #
-# The mean over which axis? There is one read-out for each member of the batch.
+# Over which axis is the mean? There is one read-out for each member of the batch.
 #
 # </details>
 # </details>
@@ -298,8 +299,8 @@ exercises.log_mean_exp(log_mean_exp)
 # </details>
 
 # %% [markdown]
-# For a normal law $\mathcal{N}(\mu, \sigma^2)$ the read-out of infinitely many samples is known: $\mu + \sigma^2 / (2 \tau_R)$. With few samples, it
-# can't be larger than the largest of them.
+# For a normal distribution $\mathcal{N}(\mu, \sigma^2)$ the read-out of infinitely many samples is known:
+# $\mu + \sigma^2 / (2 \tau_R)$. With few samples, it can't be larger than the largest of them.
 #
 # **Predict, then run.** Below which temperature does the read-out of 8 samples fall short, for $\sigma = 1$? How many
 # samples would help?
@@ -323,14 +324,14 @@ plotting.lines(
 
 # %% [markdown]
 # At a temperature of one deviation, 8 samples bring four fifths of what infinitely many would. At an eighth of it, 2,000
-# bring less than two thirds: the samples that would decide are too rare to be drawn. So a temperature has a meaning only beside the deviation of the returns, which
-# is why returns and temperatures are on the unit scale.
+# bring less than two thirds: the samples that would decide are too rare to be drawn. So a temperature has a meaning only
+# beside the deviation of the returns, which is why returns and temperatures are on the unit scale.
 #
 # ## When is optimism right?
 #
 # At the two doors it is. Behind the second, returns are 1 and 0, because *the data's policy* acts by chance, and you can
-# act better. In a world without chance this is exact: $Q_\tau$ is the value of the best policy that pays $\tau_R$ for every
-# nat of its KL divergence from $\pi_0$.
+# act better. Where the world has no chance and $\gamma = 1$, this is exact: $Q_\tau$ is the value of the best policy that
+# pays $\tau_R$ for every nat of its KL divergence from $\pi_0$.
 #
 # Now let the second door lead to a lottery that pays 1 in four of ten cases. Nobody can choose to win.
 #
@@ -350,9 +351,9 @@ plotting.lines(
 )
 
 # %% [markdown]
-# Below 1.2 it takes the lottery, which has a mean of 0.4. The law of returns does not say *whose* chance it was: the
+# Below 1.2 it takes the lottery, which has a mean of 0.4. The distribution does not say *whose* chance it was: the
 # policy's, which we may use, or the world's, which we may not. Only the mean is never deceived by the world's luck, and
-# only optimism sees what the policy missed. Mazes and robots of this course hardly have a chance of their own.
+# only optimism sees what the policy missed. The mazes and robots of this course have hardly any chance of their own.
 #
 # ## The choice
 #
@@ -431,12 +432,12 @@ plotting.lines(
 #     agent = preset("evor/pointmaze")
 #     optimist = with_dials(agent, return_temperature=0.1)     # acts with the same state
 #
-# EVOR's paper could be read in its abstract and reviews alone. What is certain and what this course has
-# reconstructed is said at the top of `sorl_edu/expressive_value.py`.
+# Only the abstract and the reviews of EVOR's paper could be read. The top of `sorl_edu/expressive_value.py` says which
+# parts are certain, and which this course has reconstructed.
 #
 # ## Recap
 # - A critic that learns a mean of the data's returns forgets what was there for the taking.
-# - A flow learns the law of the return by bootstrapped flow matching; the unit scale gives its noise and temperatures a size.
+# - A flow learns the return's distribution by bootstrapped flow matching; the unit scale gives noise and temperatures a size.
 # - $\tau_R$ reads it between the mean and the largest, without training; few samples can't show a low temperature.
 # - Optimism is right about the policy's chance, and wrong about the world's.
 # - A soft choice among $N$ candidates tends to $\pi_0\, e^{Q / \tau_Q}$.
@@ -459,13 +460,13 @@ plotting.lines(
 #
 # <details><summary>3. All candidates are valued with the same return noise. Why?</summary>
 #
-# What differs is then their law alone, and not the luck of their samples. The error of a difference is smaller than that
-# of either value.
+# Then they differ in their distributions alone, and not in the luck of their samples. The error of a difference is
+# smaller than that of either value.
 #
 # </details>
 #
 # ## Further reading
 # - Espinosa-Dice, Brantley and Sun, [EVOR](https://arxiv.org/abs/2510.08218): expressive values for scalable offline RL.
-# - Bellemare et al., [A distributional perspective](https://arxiv.org/abs/1707.06887): the law of the return, and its Bellman equation.
+# - Bellemare et al., [A distributional perspective](https://arxiv.org/abs/1707.06887): the distribution of the return, and its Bellman equation.
 # - Farebrother et al., [Temporal difference flows](https://arxiv.org/abs/2503.09817): flow matching of what is bootstrapped.
 # - Zhou et al., [Q#](https://arxiv.org/abs/2502.20548): the read-out, where transitions are deterministic.
