@@ -95,6 +95,21 @@ class HasFlow(Protocol):
 
 
 @runtime_checkable
+class HasReturns(Protocol):
+    """An agent whose critic knows the whole distribution of the return (lesson 8)."""
+
+    def returns(
+        self,
+        state: State,
+        obs: Float[Array, "batch obs"],
+        actions: Float[Array, "batch action"],
+        *,
+        samples: int,
+    ) -> Float[Array, "samples batch"]:
+        """Equally probable quantiles of the return of (o, a), on the unit scale."""
+
+
+@runtime_checkable
 class HasDials(Protocol):
     """An agent with more dials of test time than steps and candidates (see `dials`)."""
 

@@ -123,6 +123,17 @@ class EVOR(FlowPolicy, ActorCritic):
         field = self.function(state, "policy", params)
         return flow_matching_loss(field, batch.observations, batch.actions, key)
 
+    def returns(self, state, obs, actions, *, samples):
+        quantiles = expressive_value.sample_returns(
+            self.return_field(state),
+            state.encoder(obs),
+            actions,
+            expressive_value.normal_quantiles(samples),
+            self.value_steps,
+            state.bounds / self.return_noise,
+        )
+        return self.return_noise * quantiles
+
     def worth(self, state, obs, actions, params=None):
         """The read-out of returns of (o, a), on the unit scale."""
         value = expressive_value.expressive_value(

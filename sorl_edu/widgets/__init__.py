@@ -6,6 +6,7 @@ ScalingExplorer               steps x N: success against its cost
 FlowExplorer                  samples and paths of flows and shortcuts over the number of steps
 SelfConsistencyExplorer       one jump of 2h against two of h, during training
 PolicyExtractionExplorer      two methods with their knobs: actions over Q, and where they lead
+ReturnDistributionExplorer    candidates by their return's distribution, and where the choice leads
 TightropeExplorer             four imitators on the tightrope, by slip and by where they practise
 CriticExplorer                the Q landscape of a maze, during training
 Playground                    an agent's own networks in the browser, at a state that is dragged
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "playground.playground": ["Playground"],
         "playground.robot": ["RobotPlayground"],
         "policy_extraction": ["KnobValue", "PolicyExtractionExplorer"],
+        "return_distribution": ["ReturnDistributionExplorer"],
         "robot_actions": ["RobotActionsExplorer"],
         "scaling": ["ScalingExplorer"],
         "self_consistency": ["SelfConsistencyExplorer"],
