@@ -53,10 +53,14 @@ import optax
 
 from sorl_edu import expressive_value as ev
 from sorl_edu import plotting
+from sorl_edu.agents.agent import propose
+from sorl_edu.course import shipped
 from sorl_edu.course.exercises import expressive_value as exercises
+from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.inference import choose_softly
 from sorl_edu.networks import ReturnFieldEnsemble
 from sorl_edu.temporal_difference import Batch, polyak_average
+from sorl_edu.widgets import ReturnDistributionExplorer
 
 # %matplotlib inline
 
@@ -199,17 +203,18 @@ def update(state, key):
     return (params, polyak_average(average, params, 0.01), moments), None
 
 
-@partial(jax.jit, static_argnames="updates")
-def train(state, key, updates):
-    return jax.lax.scan(update, state, jax.random.split(key, updates))[0]
+@jax.jit
+def train(state, key):
+    """100 updates."""
+    return jax.lax.scan(update, state, jax.random.split(key, 100))[0]
 
 
 params = network.init(jax.random.key(0), *network.inputs(data.observations[:1], data.actions[:1]))
 state = params, params, adam.init(params)
 learned = {}
-for i, updates in enumerate((100, 400, 4500)):
-    state = train(state, jax.random.key(i), updates)
-    learned[(100, 500, 5000)[i]] = state[1]
+for updates in range(100, 5001, 100):
+    state = train(state, jax.random.key(updates))
+    learned[updates] = state[1]
 
 # %% [markdown]
 # Before the flow has learned, its returns are close to the noise. Its knowledge then spreads from the end of the task
@@ -228,15 +233,20 @@ def share_below(returns):
     return (np.asarray(returns)[:, None] <= Z).mean(0)
 
 
-def returns_of(params, place, action, samples=2000):
+@jax.jit
+def returns_of(params, obs, action):
+    return ev.sample_returns(u(params), obs, action, ev.normal_quantiles(2000), 8)[:, 0]
+
+
+def learned_share(updates, place, action):
     at = one_hot([place]), jnp.array([[float(action)]])
-    return ev.sample_returns(u(params), *at, ev.normal_quantiles(samples), 8)[:, 0]
+    return share_below(returns_of(learned[updates], *at))
 
 
 plotting.line_panels(
     {
         f"one step to the {side}": {
-            **{f"after {n} updates": share_below(returns_of(p, 2, a)) for n, p in learned.items()},
+            **{f"after {n} updates": learned_share(n, 2, a) for n in (100, 500, 5000)},
             "simulated": share_below(simulated(2, a)),
         }
         for side, a in (("right", 1), ("left", -1))
@@ -434,6 +444,85 @@ plotting.lines(
 #
 # Only the abstract and the reviews of EVOR's paper could be read. The top of `sorl_edu/expressive_value.py` says which
 # parts are certain, and which this course has reconstructed.
+#
+# ## In the maze
+#
+# This agent learned from lesson 3's data. Every candidate at the junction has a curve: the returns that follow if the agent
+# takes that action first, and then acts as the data do.
+#
+# **Predict.** You turn $\tau_R$ from the mean to the largest return. Where do the read-outs, the dots below the curves,
+# move? Will another candidate win?
+#
+# > *my prediction:*
+
+# %%
+agent, state, info = shipped.evor()
+ReturnDistributionExplorer(agent, state, info.environment, place="junction")
+
+# %% [markdown]
+# All read-outs move to the right, and at the junction they move apart. A candidate whose curve lies right of all others wins
+# at every temperature; where curves cross, the temperature decides. Then turn $\tau_Q$, and see the probabilities, which are
+# the sizes of the dots on the left, become equal. Turn $N$ to 1: the walks on the right stay near the junction, as the base
+# policy's do. With `places={"mine": (5, 5)}` the explorer shows a state of your own.
+#
+# ### How often does the temperature decide?
+#
+# **Predict, then run.** In how many places of the maze does another of 32 candidates win than by the mean?
+#
+# > *my prediction:*
+
+# %%
+points, free = maze_geometry(info.environment).points(per_cell=2)
+states = jnp.asarray(points[free])
+candidates = propose(agent, state, states, jax.random.key(0), steps=8, candidates=32).actions
+read = partial(agent.returns, state, states, samples=8)
+returns = jax.vmap(read, out_axes=1)(candidates)  # (samples, candidates, states)
+by_mean = returns.mean(0).argmax(0)
+for tau in (0.3, 0.1, 0.0):
+    other = ev.log_mean_exp(returns, tau).argmax(0) != by_mean
+    print(f"tau_R = {tau}: another candidate in {other.mean():.0%} of {len(states)} places")
+
+# %% [markdown]
+# In most places the winner is the same. But an episode has hundreds of steps, so that even rare differences can lead
+# elsewhere: `make evor` measures success over seeds and tasks, at each temperature, and beside critics that know less
+# of the return.
+#
+# ### Why the same noise for all candidates?
+#
+# **Predict, then run.** Which is wider: the returns of one candidate, or the candidates' means?
+#
+# > *my prediction:*
+
+# %%
+within, between = returns.std(0), returns.mean(0).std(0)
+print(f"deviation of one candidate's return: {jnp.median(within):.3f}")
+print(f"of the mean of 8 independent draws:  {jnp.median(within) / 8**0.5:.3f}")
+print(f"of the means of 32 candidates:       {jnp.median(between):.3f}")
+
+# %% [markdown]
+# Candidates differ by one small step at the beginning of a long way. If each mean came from 8 draws of its own, their luck
+# would choose, and not the action. So the agent carries the same noise through every candidate's flow, and takes quantiles
+# of $\mathcal{N}(0, 1)$ in the place of draws.
+#
+# ### What do the knobs cost?
+#
+# **Predict, then run.** Lesson 5's best-of-32 with 8 steps takes 320 network evaluations. And here?
+#
+# > *my prediction:*
+
+
+# %%
+def network_evaluations(n, n_r, m=8):
+    """Of one action: m by the policy, and two in each midpoint step of both return networks."""
+    return n * (m + n_r * agent.value_steps * 2 * 2)
+
+
+for n, n_r in ((8, 2), (8, 8), (32, 8)):
+    print(f"N = {n}, N_R = {n_r}: {network_evaluations(n, n_r):,}")
+
+# %% [markdown]
+# A distribution costs more than a number: the critic of lesson 5 needs two evaluations for a candidate, and this one 128. $N$
+# and $N_R$ multiply. Temperatures are free.
 #
 # ## Recap
 # - A critic that learns a mean of the data's returns forgets what was there for the taking.

@@ -5,6 +5,7 @@
 
 `make course-data` and `make robots` make the files; a manifest.json beside them has the command of
 each. The experiments are `experiments.course.EXPERIMENTS` and `experiments.robots.EXPERIMENTS`.
+`make baselines` and `make evor` make what `baselines` and `evor` return.
 """
 
 from __future__ import annotations
@@ -208,6 +209,11 @@ def baselines(folder: Path | None = None) -> dict[str, list[KnobValue]]:
             value = KnobValue(label, trained, state, *setting, episodes)
             found.setdefault(row.method, []).append(value)
     return found
+
+
+def evor() -> tuple[Agent, State, AgentInfo]:
+    """EVOR in the course's maze, for lesson 8: the first training seed of `make evor`."""
+    return checkpoints.load_agent(shipped_data() / "evor" / "evor.safetensors")
 
 
 def imitation(world: str) -> pd.DataFrame:

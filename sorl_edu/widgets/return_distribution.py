@@ -259,8 +259,8 @@ class ReturnDistributionExplorer(Explorer):
         margin = 0.04 * (high - low)
         axes.set(xlim=(low - margin, high + margin), ylim=(-0.18, 1.04), yticks=(0, 0.5, 1))
         axes.set(xlabel="return z, on the unit scale", ylabel="share of returns below z")
-        chosen = f"of the chosen one {choice.values[best]:.3f}"
-        axes.set_title(f"Candidates' returns, and read-outs (dots),\n{chosen}", size=SMALL)
+        chosen = f"read-outs (dots), chosen {choice.values[best]:.3f}"
+        axes.set_title(f"Returns of the candidates, and\n{chosen}", size=SMALL)
 
     def _draw_walks(self, axes: Axes, place: str, walks: Trajectories) -> None:
         draw_maze(axes, self.maze, labels=False)
@@ -268,7 +268,10 @@ class ReturnDistributionExplorer(Explorer):
             axes.plot(*path.T, color=BLUE, linewidth=1.2, alpha=0.8)
             axes.plot(*path[-1], marker="s", markersize=5, color=BLUE, markeredgecolor="w")
         axes.plot(*self.places[place], marker="o", markersize=9, color=BLUE, markeredgecolor="w")
-        axes.set_title(f"Walks from here: {self._end(walks)}", size=SMALL)
+        axes.set_title(
+            f"{WALKS} walks of {LENGTH} steps from here:\n{_arrivals(walks)}, {self._way(walks)}",
+            size=SMALL,
+        )
 
     # ----------------------------------------------------------------------------------- its words
 
@@ -283,10 +286,9 @@ class ReturnDistributionExplorer(Explorer):
         )
         return f"tau_R = {read}, tau_Q = {choice}, N = {plural(candidates, 'candidate')}"
 
-    def _end(self, walks: Trajectories) -> str:
-        cells, arrived = self._cells_nearer(walks), int(walks.success.sum())
-        way = f"{abs(cells):.1f} cells {'nearer' if cells >= 0 else 'farther'}"
-        return f"{arrived} of {WALKS} arrive; on average\n{way} in {LENGTH} steps"
+    def _way(self, walks: Trajectories) -> str:
+        cells = self._cells_nearer(walks)
+        return f"{abs(cells):.1f} cells {'nearer' if cells >= 0 else 'farther'}"
 
     def caption(self, *, place: str, candidates: int, **temperatures: float) -> str:
         choice = self._choice(place, candidates, **temperatures)
@@ -297,9 +299,8 @@ class ReturnDistributionExplorer(Explorer):
             f"number {choice.chosen + 1} is chosen, with read-out "
             f"{choice.values[choice.chosen]:.3f} and probability "
             f"{choice.probabilities[choice.chosen]:.2f}. Read-outs lie between "
-            f"{choice.values.min():.3f} and {choice.values.max():.3f}. Walks from there: "
-            + self._end(walks).replace("\n", " ")
-            + "."
+            f"{choice.values.min():.3f} and {choice.values.max():.3f}. {WALKS} walks of {LENGTH} "
+            f"steps from there: {_arrivals(walks)}, and on average they end {self._way(walks)}."
         )
 
     def facts(self, *, place: str, candidates: int, **temperatures: float) -> dict[str, Any]:
@@ -316,6 +317,11 @@ class ReturnDistributionExplorer(Explorer):
             "arrived": int(walks.success.sum()),
             "cells_nearer": self._cells_nearer(walks),
         }
+
+
+def _arrivals(walks: Trajectories) -> str:
+    arrived = int(walks.success.sum())
+    return f"{arrived or 'none'} arrive{'s' * (arrived < 2)}"
 
 
 def _of_time(path: Float[np.ndarray, "time 2"]) -> Float[np.ndarray, "time 2"]:

@@ -1,4 +1,4 @@
-"""What the audit computes of lessons 1 and 2 and of the assignments: closed forms, short trainings.
+"""What the audit computes of lessons and of assignments: closed forms, short trainings.
 
 Trainings are the notebooks' own: their cells run here, with one seed in place of five.
 """
@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LESSON_1 = "notebooks/01_flow_matching.py"
 LESSON_2 = "notebooks/02_shortcut_models.py"
 LESSON_7 = "notebooks/07_ten_ways_to_use_a_dataset.py"
+LESSON_8 = "notebooks/08_expressive_values.py"
 A1 = "notebooks/assignments/A1_shortcut_models.py"
 LEARN = ROOT / "tests/widgets/draw_your_own/learn.mjs"
 CLOUD = 0.1  # the standard deviation of a small cloud
@@ -274,3 +275,61 @@ def reach_of_the_mistake(alpha: float) -> tuple[float, float]:
     lesson = extraction()
     leaves = lesson.moved(alpha) > 0.9
     return lesson.A[leaves].min(), (lesson.DATA * lesson.STEP)[leaves].sum()
+
+
+# ------------------------------------------------------ lesson 8, in closed form and in the maze
+
+
+@functools.cache
+def returns() -> SimpleNamespace:
+    """What lesson 8's cells of the chain, of read-outs, of the choice and of the maze define."""
+    cells = (
+        *("PLACES, GAMMA", "TEMPERATURES =", "LOTTERY =", "def chosen(n", "shipped.evor()"),
+        *("by_mean =", "within, between", "def network_evaluations"),
+    )
+    return SimpleNamespace(**defined(LESSON_8, *cells))
+
+
+def best_return(action: int) -> tuple[float, float]:
+    """In the chain's middle place: the highest simulated return, and how many episodes get it."""
+    z = returns().simulated(2, action)
+    return z.max(), (z > z.max() - 1e-9).mean()
+
+
+@functools.cache
+def distances_of_returns(updates: int) -> list[float]:
+    """Wasserstein distances of learned from simulated returns, for the two actions."""
+    cells = ("PLACES, GAMMA", "network = Ret", "Z = np.lin")
+    lesson = SimpleNamespace(**defined(LESSON_8, *cells))
+    gaps = [
+        lesson.learned_share(updates, 2, action) - lesson.share_below(lesson.simulated(2, action))
+        for action in (1, -1)
+    ]
+    return [float(np.abs(gap).sum() * (lesson.Z[1] - lesson.Z[0])) for gap in gaps]
+
+
+def read_out(samples: int, temperature: float) -> float:
+    """Of draws of N(0, 1): as a part of the read-out of infinitely many."""
+    lesson = returns()
+    found = lesson.ev.log_mean_exp(lesson.drawn[:samples], temperature).mean()
+    return float(found) * 2 * temperature
+
+
+def indifferent() -> float:
+    """The temperature at which the lottery's read-out is the certain 0.5."""
+    lesson = returns()
+    values = [float(lesson.ev.log_mean_exp(lesson.LOTTERY, float(t))[0]) for t in lesson.TAUS]
+    return float(np.interp(-0.5, -np.array(values), lesson.TAUS))
+
+
+def chosen_error(n: int) -> float:
+    """How far the frequencies of the choice among n candidates are from their limit."""
+    lesson = returns()
+    return float(np.abs(lesson.chosen(n) - lesson.tends_to).max())
+
+
+def same_winner() -> float:
+    """The least share of places, over temperatures, where the mean's candidate wins."""
+    lesson = returns()
+    winners = [lesson.ev.log_mean_exp(lesson.returns, tau).argmax(0) for tau in (0.3, 0.1, 0.0)]
+    return float(min((winner == lesson.by_mean).mean() for winner in winners))

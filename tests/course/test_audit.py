@@ -32,7 +32,7 @@ from sorl_edu.evaluation import bounded_interval, paired_difference, summarize, 
 from sorl_edu.experiments import claims, robots, statistics
 from sorl_edu.plotting.actions import chosen_actions
 from sorl_edu.plotting.style import spread
-from sorl_edu.widgets import ActionDistributionExplorer
+from sorl_edu.widgets import ActionDistributionExplorer, ReturnDistributionExplorer
 
 ROOT = Path(__file__).resolve().parents[2]
 JUNCTION = (12.0, 8.0)
@@ -105,6 +105,23 @@ def shown(m: int, n: int) -> dict:
     explorer = explorer_of_lesson_0()
     explorer.render(steps=m, candidates=n)
     return explorer.facts(**explorer.setting(steps=m, candidates=n))
+
+
+@functools.cache
+def explorer_of_lesson_8() -> ReturnDistributionExplorer:
+    agent, state, info = shipped.evor()
+    return ReturnDistributionExplorer(agent, state, info.environment, place="junction")
+
+
+def returns_shown(**setting) -> dict:
+    """What lesson 8's explorer says."""
+    explorer = explorer_of_lesson_8()
+    explorer.render(**setting)
+    return explorer.facts(**explorer.setting(**setting))
+
+
+def read_outs(temperature: float) -> np.ndarray:
+    return np.array(returns_shown(return_temperature=temperature)["values"])
 
 
 def endings(m: int, n: int) -> dict[str, int]:
@@ -269,12 +286,13 @@ class Entry:
     """It trains or plays for many seconds: `make audit` alone computes it."""
 
 
-L0, L1, L2, L3, L4, L5, L6, L7, L9, A1, A2 = (
+L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, A1, A2 = (
     f"notebooks/{name}.py"
     for name in (
         *("00_welcome", "01_flow_matching", "02_shortcut_models"),
         *("03_offline_rl_and_the_td_critic", "04_sorl", "05_test_time_scaling", "06_robots"),
-        *("07_ten_ways_to_use_a_dataset", "09_when_you_cant_be_the_expert"),
+        *("07_ten_ways_to_use_a_dataset", "08_expressive_values"),
+        "09_when_you_cant_be_the_expert",
         *("assignments/A1_shortcut_models", "assignments/A2_offline_rl"),
     )
 )
@@ -765,6 +783,67 @@ AUDIT = [
     Entry(
         L7, "With 0.3 nearly all of them do.",
         lambda: toys.reach_of_the_mistake(0.3)[1] > 0.99,
+    ),
+    # ---- lesson 8
+    Entry(L8, "e^{-250} is 0 in 32 bits", lambda: np.exp(np.float32(-0.5 / 0.002)) == 0),
+    Entry(
+        L8, "the flow's is smooth, and follows it",
+        lambda: max(toys.distances_of_returns(5000)) < 0.04,
+        trains=True,
+    ),
+    Entry(
+        L8,
+        "after a step to the left the best return is lower, and fewer episodes come close to it",
+        lambda: toys.best_return(-1) < toys.best_return(1)
+        and toys.best_return(-1)[1] < toys.best_return(1)[1],
+    ),
+    Entry(
+        L8, "8 samples bring four fifths of what infinitely many would",
+        lambda: round(toys.read_out(8, 1.0), 1) == 0.8,
+    ),
+    Entry(
+        L8, "At an eighth of it, 2,000 bring less than two thirds",
+        lambda: toys.read_out(2000, 1 / 8) < 2 / 3,
+    ),
+    Entry(
+        L8, "Below 1.2 it takes the lottery, which has a mean of 0.4.",
+        lambda: [toys.indifferent(), toys.returns().LOTTERY.mean()],
+    ),
+    Entry(
+        L8, "With 32, the policy is close to its limit.",
+        lambda: toys.chosen_error(32) < 0.03 < toys.chosen_error(4),
+    ),
+    Entry(
+        L8, "All read-outs move to the right, and at the junction they move apart.",
+        lambda: (read_outs(np.inf) < read_outs(0.1)).all()
+        and (read_outs(0.1) < read_outs(0.0)).all()
+        and np.ptp(read_outs(np.inf)) < np.ptp(read_outs(0.1)) < np.ptp(read_outs(0.0)),
+    ),
+    Entry(
+        L8, "the probabilities, which are the sizes of the dots on the left, become equal",
+        lambda: max(returns_shown(choice_temperature=0.1)["probabilities"]) < 0.1,
+    ),
+    Entry(
+        L8, "the walks on the right stay near the junction, as the base policy's do",
+        lambda: abs(returns_shown(candidates=1)["cells_nearer"]) < 0.5
+        and returns_shown()["cells_nearer"] >= 1,
+    ),
+    Entry(L8, "In most places the winner is the same.", lambda: toys.same_winner() > 0.6),
+    Entry(
+        L8, "If each mean came from 8 draws of its own, their luck would choose",
+        lambda: np.median(toys.returns().within) / 8**0.5 > 2 * np.median(toys.returns().between),
+    ),
+    Entry(
+        L8, "Lesson 5's best-of-32 with 8 steps takes 320 network evaluations.",
+        lambda: inference.network_evaluations(8, 32) == 320,
+    ),
+    Entry(
+        L8, "the critic of lesson 5 needs two evaluations for a candidate, and this one 128",
+        lambda: toys.returns().network_evaluations(1, 8, m=0) == 128,
+    ),
+    Entry(
+        L8, "Why may EVOR sum a hundred rewards before its bootstrap",
+        lambda: shipped.evor()[0].n_step == 100,
     ),
     # ---- assignments
     Entry(
