@@ -20,7 +20,7 @@
 #
 # **You should know** lessons 1, 3 and 5.
 #
-# **Time** about 30 s to run on 2 CPU cores, 50 minutes to read and do.
+# **Time** about 45 s to run on 2 CPU cores, 50 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
@@ -513,7 +513,7 @@ print(f"of the means of 32 candidates:       {jnp.median(between):.3f}")
 
 # %%
 def network_evaluations(n, n_r, m=8):
-    """Of one action: m by the policy, and two in each midpoint step of both return networks."""
+    """For one action: m by the policy, and two in each midpoint step of both return networks."""
     return n * (m + n_r * agent.value_steps * 2 * 2)
 
 
@@ -547,10 +547,10 @@ for n, n_r in ((8, 2), (8, 8), (32, 8)):
 #
 # </details>
 #
-# <details><summary>3. All candidates are valued with the same return noise. Why?</summary>
+# <details><summary>3. With more return samples, does the read-out rise at $\tau_R = 0$? And at $\tau_R = \infty$?</summary>
 #
-# Then they differ in their distributions alone, and not in the luck of their samples. The error of a difference is
-# smaller than that of either value.
+# At 0 it rises: the largest of more samples is larger, so that $N_R$ is a second knob of optimism. At infinity it is a mean,
+# which more samples make more exact, and not larger.
 #
 # </details>
 #

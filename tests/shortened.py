@@ -30,6 +30,10 @@ SHORTER = {
         ('tasks=("cube-single-play",)', 'suite="pointmaze"'),
         ("updates=5)", "updates=1)"),
     ),
+    "08_expressive_values": (
+        ("range(100, 5001, 100)", "(100, 500, 5000)"),
+        ('info.environment, place="junction")', "info.environment, candidates=(1, 8))"),
+    ),
 }
 
 
