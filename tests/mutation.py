@@ -454,6 +454,20 @@ FAULTS = (
         "lessons/test_expressive_value.py::test_the_velocity_is_the_derivative_of_a_way_from_noise_to_the_bootstrapped_return",
     ),
     Fault(
+        "shown returns in units of the noise",
+        "agents/evor.py",
+        "return self.return_noise * quantiles",
+        "return quantiles",
+        "widgets/test_return_distribution.py::test_it_chooses_as_the_agent_with_these_dials_does",
+    ),
+    Fault(
+        "walks that no temperature changes",
+        "widgets/return_distribution.py",
+        "values = log_mean_exp(returns[:, :candidates], tau_r)",
+        "values = log_mean_exp(returns[:, :candidates], math.inf)",
+        "widgets/test_return_distribution.py::test_the_walks_are_those_of_the_agent_with_these_dials",
+    ),
+    Fault(
         "a training for each temperature",
         "experiments/experiment.py",
         "trained = replace(self, agent=without_dials(self.agent))",

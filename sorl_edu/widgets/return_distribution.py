@@ -88,8 +88,8 @@ class ReturnDistributionExplorer(Explorer):
 
     Raises:
         UnknownName: no such environment.
-        ConfigError: an environment that is no such maze, a state in a wall, an agent that knows no
-            returns, actions that aren't 2-D, or a setting out of range.
+        ConfigError: an environment that is no such maze, a state in a wall, an agent that has no
+            samples of returns, actions that aren't 2-D, or a setting out of range.
     """
 
     def __init__(
@@ -111,8 +111,8 @@ class ReturnDistributionExplorer(Explorer):
         self.maze = maze_geometry(environment)
         check_positions(self.maze, environment)
         check(
-            isinstance(agent, HasReturns),
-            f"{type(agent).__name__} knows no distribution of returns; EVOR does",
+            isinstance(agent, HasReturns) and "return_samples" in dials_of(agent),
+            f"{type(agent).__name__} has no samples of returns to show; EVOR has",
         )
         check(
             state.action_dim == 2,

@@ -62,9 +62,9 @@ def test_it_chooses_as_the_agent_with_these_dials_does(explorer, agent, tau_r, t
 
 
 def test_the_walks_are_those_of_the_agent_with_these_dials(explorer, agent):
-    dials = {"return_temperature": 0.0, "choice_temperature": 0.1}
+    dials = {"return_temperature": 0.0, "choice_temperature": 0.01}
     explorer.render(place="there", candidates=4, **dials)
-    walks = explorer._walks["there", 4, 0.0, 0.1]
+    walks = explorer._walks["there", 4, 0.0, 0.01]
     turned = with_dials(agent[0], **dials)
     starts = [PhysicsState(np.array(PLACES["there"]), np.zeros(2))] * WALKS
     _, recording = rollout(
@@ -136,7 +136,7 @@ def test_what_it_cannot_show_is_refused(agent, change, message):
 
 def test_other_agents_are_refused(agent):
     evor, state = agent
-    with pytest.raises(ConfigError, match="BC knows no distribution of returns"):
+    with pytest.raises(ConfigError, match="BC has no samples of returns"):
         ReturnDistributionExplorer(preset("bc/pointmaze"), state, MAZE)
     with pytest.raises(ConfigError, match="these are 3-D"):
         ReturnDistributionExplorer(evor, state.replace(action_dim=3), MAZE)
