@@ -173,9 +173,9 @@ class ValueFunction(nn.Module):
 
 
 def ensemble_output(
-    module: nn.Module, inputs: Sequence[Float[Array, "batch _"]]
-) -> Float[Array, "ensemble batch 1"]:
-    """The number that each MLP of a module's ensemble says of the same inputs."""
+    module: nn.Module, inputs: Sequence[Float[Array, "batch _"]], out: int = 1
+) -> Float[Array, "ensemble batch out"]:
+    """The `out` numbers that each MLP of a module's ensemble says of the same inputs."""
     members = nn.vmap(
         MLP,
         variable_axes={"params": 0},
@@ -184,7 +184,7 @@ def ensemble_output(
         out_axes=0,
         axis_size=module.ensemble,
     )
-    return members(module.hidden, 1, module.layer_norm)(jnp.concatenate(inputs, axis=-1))
+    return members(module.hidden, out, module.layer_norm)(jnp.concatenate(inputs, axis=-1))
 
 
 class CriticEnsemble(nn.Module):
@@ -228,6 +228,24 @@ class ReturnFieldEnsemble(nn.Module):
     def inputs(self, obs, action):
         one = jnp.ones((len(obs), 1))
         return obs, action, one, one
+
+
+class ReturnLawEnsemble(nn.Module):
+    """Numbers from which a model of the return's law at (o, a) is made, by each network i."""
+
+    hidden: Sequence[int]
+    numbers: int
+    ensemble: int = 2
+    layer_norm: bool = True
+
+    @nn.compact
+    def __call__(
+        self, obs: Float[Array, "batch obs"], actions: Float[Array, "batch action"]
+    ) -> Float[Array, "ensemble batch numbers"]:
+        return ensemble_output(self, [obs, actions], self.numbers)
+
+    def inputs(self, obs, action):
+        return obs, action
 
 
 @struct.dataclass

@@ -15,6 +15,7 @@ from sorl_edu.agents.idql import IDQL
 from sorl_edu.agents.ifql import IFQL
 from sorl_edu.agents.iql import IQL
 from sorl_edu.agents.rebrac import ReBRAC
+from sorl_edu.agents.return_models import GaussianReturn, HistogramReturn, MeanReturn
 from sorl_edu.agents.sorl import SORL
 from sorl_edu.agents.srpo import SRPO
 from sorl_edu.errors import CheckpointError, UnknownName
@@ -34,6 +35,9 @@ AGENTS: dict[str, type] = {
     "fql": FQL,
     "bfn": BFN,
     "evor": EVOR,
+    "evor_gaussian": GaussianReturn,
+    "evor_histogram": HistogramReturn,
+    "evor_mean": MeanReturn,
 }
 """The agents that files can hold, by name; an agent of your own is added to be saved."""
 
@@ -81,6 +85,9 @@ __all__ = [
     "SRPO",
     "Agent",
     "FlowBC",
+    "GaussianReturn",
+    "HistogramReturn",
+    "MeanReturn",
     "ReBRAC",
     "agent_class",
     "agent_name",

@@ -32,6 +32,9 @@ from sorl_edu.agents import (
     SORL,
     SRPO,
     Agent,
+    GaussianReturn,
+    HistogramReturn,
+    MeanReturn,
     ReBRAC,
 )
 from sorl_edu.agents.agent import Network
@@ -77,6 +80,9 @@ BASELINES: dict[str, Agent] = {
     "fql": FQL(),
     "bfn": BFN(),
     "evor": EVOR(),
+    "evor_gaussian": GaussianReturn(),
+    "evor_histogram": HistogramReturn(),
+    "evor_mean": MeanReturn(),
 }
 """Each method with the settings that all environments share."""
 

@@ -4,7 +4,15 @@ import pytest
 
 from sorl_edu.agents import AGENTS, BC, SORL, FlowBC, agent_class
 from sorl_edu.agents.agent import Encoder, Network, Optimizer
-from sorl_edu.agents.presets import COURSE, COURSE_SIZES, PRESETS, preset, preset_for, preset_names
+from sorl_edu.agents.presets import (
+    COURSE,
+    COURSE_SIZES,
+    EVORS,
+    PRESETS,
+    preset,
+    preset_for,
+    preset_names,
+)
 from sorl_edu.agents.published import BASELINES, PUBLISHED, SORL_PUBLISHED
 from sorl_edu.errors import ConfigError, UnknownName
 
@@ -92,7 +100,7 @@ def test_baselines_of_the_course_have_sorls_size(like):
         assert agent.optimizer.learning_rate == sorl.optimizer.learning_rate
         assert agent.batch_size == sorl.batch_size
         if name != "bc":
-            values_the_data = (name, like) == ("evor", "pointmaze")  # right for every n
+            values_the_data = name in EVORS and like == "pointmaze"  # right for every n
             assert agent.n_step == (100 if values_the_data else sorl.n_step)
             assert agent.tau == sorl.tau
             assert agent.critic == sorl.critic
