@@ -9,7 +9,7 @@ PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
 .PHONY: help demo lab notebooks check test test-thorough test-release test-lowest test-colab test-all \
-  goals audit fuzz mutation bench claims course-data robots baselines imitation site style fast-tests
+  goals audit fuzz mutation bench claims course-data robots baselines evor imitation site style fast-tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,9 @@ robots: $(LAB) ## collect robots' data, train and measure agents on them (hours;
 
 baselines: $(PACKAGE) ## tune and compare all agents on fourteen tasks (days on two cores; says how long; resumes)
 	$(BIN)/python -m sorl_edu.experiments.baselines
+
+evor: $(PACKAGE) ## compare four models of the return, and others' choices, at test time (days on two cores; resumes)
+	$(BIN)/python -m sorl_edu.experiments.evor
 
 imitation: $(PACKAGE) ## compare four imitators of an expert that they can't replicate (minutes; resumes)
 	$(BIN)/python -m sorl_edu.experiments.imitation

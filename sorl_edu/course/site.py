@@ -49,6 +49,7 @@ PAGES = (
     "data/README.md",
     "data/claims/README.md",
     "data/robots/README.md",
+    "data/evor/README.md",
     "data/imitation/README.md",
 )
 """The repository's pages that are the site's, too, beside the notebooks and what is in site/."""

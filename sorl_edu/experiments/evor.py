@@ -22,6 +22,7 @@ work is kept in runs/, so a study that is stopped goes on.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -94,10 +95,10 @@ class Method:
 TEMPERATURES = (INF, 0.3, 0.1, 0.03)
 EVOR = Method("EVOR", "evor", grid((8,), (8, 32)), TEMPERATURES)
 METHODS = (
-    EVOR,
+    Method("mean", "evor_mean", grid((8,), (8, 32))),
     Method("Gaussian", "evor_gaussian", grid((8,), (8, 32)), TEMPERATURES),
     Method("histogram", "evor_histogram", grid((8,), (8, 32)), TEMPERATURES),
-    Method("mean", "evor_mean", grid((8,), (8, 32))),
+    EVOR,
     Method("cloning", "evor", ((8, 1),)),  # EVOR's policy, without a choice
     Method("IFQL", "ifql", grid((8,), (8, 32))),
     Method("SORL", "sorl", grid((1, 8), (8, 32))),
@@ -146,16 +147,11 @@ class Study:
         """Success of every task, seed and setting, with `LABELS`."""
         trial = planned(method, self.env, dials, **changes)
         print(f"{self.env.name}, {purpose}: {trial.name}", flush=True)
-        rows = experiment.run(trial, self.folder / purpose, **self.places)
+        trained, folder = train(self, method, trial.tasks), self.folder / purpose
+        rows = experiment.evaluate(trial, trained.agents, folder, trained.dataset_sha256)
         positions = dials_of(trial.agent)
         labels = {name: positions.get(name) for name in DIAL_NAMES}
         return cell_means(rows).assign(agent=method.name, purpose=purpose, **labels)
-
-    @property
-    def places(self) -> dict[str, Path | None]:
-        """Where agents are, and data: `make robots` has some."""
-        data = self.runs / "robots" if self.env.collection else None
-        return {"trainings": self.folder / "trainings", "data": data}
 
     def tried(self, method: Method) -> pd.DataFrame:
         """Every setting that a method may choose, on the default task."""
@@ -185,6 +181,15 @@ class Study:
         turned = [{name: value} for name, values in ONE_DIAL.items() for value in values]
         tables = [self.run(EVOR, at | dial, "dials", **changes) for dial in turned]
         return pd.concat(tables, ignore_index=True)
+
+
+@functools.cache
+def train(study: Study, method: Method, tasks: tuple[int, ...]) -> experiment.Trained:
+    """A method's agents, whatever their dials."""
+    data = study.runs / "robots" if study.env.collection else None  # `make robots` has some
+    places = {"trainings": study.folder / "trainings", "data": data}
+    trial = planned(method, study.env, {}, tasks=tasks)
+    return experiment.train(trial, study.folder / "training", **places)
 
 
 Chosen = tuple[tuple[tuple[str, float], ...], tuple[int, int]]  # dials, (m, N)
@@ -237,9 +242,9 @@ def write_results(study: Study, tables: Sequence[pd.DataFrame], out: Path) -> No
 
 def ship_agent(study: Study, tried: pd.DataFrame, out: Path) -> None:
     """The first seed's EVOR of the default task, with its dials where they were chosen."""
-    trial, (dials, setting) = planned(EVOR, study.env, {}, **study.choice), chosen(tried)
-    trained = experiment.train(trial, study.folder / "choice", **study.places)
-    agent, state, info = trained.load(trial.tasks[0], 0, trial.updates)
+    default, (dials, setting) = DEFAULT_TASKS[study.env.name], chosen(tried)
+    trained = train(study, EVOR, (default,))
+    agent, state, info = trained.load(default, 0, study.env.updates)
     checkpoints.save_agent(out / "evor.safetensors", with_dials(agent, **dict(dials)), state, info)
     facts = {"command": _command(MAZE), "seed": 0, "dataset_sha256": trained.dataset_sha256}
     add_to_manifest(out, "evor.safetensors", **facts, setting=setting, dials=dict(dials))

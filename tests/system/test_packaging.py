@@ -170,7 +170,8 @@ def test_make_lists_its_targets_and_help_is_the_default():
     assert helped.returncode == 0 and helped.stdout == make().stdout
     targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-thorough", "test-lowest")
     targets += ("test-colab", "test-release", "test-all", "goals", "audit", "fuzz", "mutation")
-    targets += ("bench", "claims", "course-data", "robots", "baselines", "imitation", "site")
+    targets += ("bench", "claims", "course-data", "robots", "baselines", "evor")
+    targets += ("imitation", "site")
     for target in targets:
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 

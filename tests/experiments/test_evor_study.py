@@ -1,0 +1,198 @@
+"""`make evor`: settings chosen on other episodes, tables of the results, a study that goes on."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from counting import quick_episodes
+
+from sorl_edu import evaluation
+from sorl_edu.agents import chunked, dials_of, presets
+from sorl_edu.agents.published import with_width
+from sorl_edu.experiments import evor, experiment, tuning
+from sorl_edu.training.checkpoints import load_agent
+
+MAZE, INF = evor.MAZE, np.inf
+
+
+def test_all_methods_have_equal_data_updates_batches_and_widths_in_every_environment():
+    assert list(evor.ENVIRONMENTS) == list(evor.DEFAULT_TASKS)
+    for env in evor.ENVIRONMENTS.values():
+        every = [evor.planned(method, env, {}) for method in evor.METHODS]
+        agents = [getattr(trial.agent, "agent", trial.agent) for trial in every]
+        assert len({(trial.dataset, trial.updates, trial.seeds) for trial in every}) == 1
+        assert len({(agent.batch_size, agent.optimizer.learning_rate) for agent in agents}) == 1
+        widths = [{network.hidden for network in parts(agent)} for agent in agents]
+        assert len(set.union(*widths)) == 1
+        assert evor.DEFAULT_TASKS[env.name] in env.tasks
+
+
+def parts(agent):
+    return [getattr(agent, name) for name in ("policy", "field", "critic") if hasattr(agent, name)]
+
+
+def test_the_ablation_changes_the_model_of_the_return_alone():
+    env = evor.ENVIRONMENTS[MAZE]
+    *others, flow = [method.agent_in(env) for method in evor.METHODS[:4]]
+    for agent in others:
+        assert {name: getattr(agent, name) for name in vars(flow)} == vars(flow)
+    assert len({type(agent) for agent in (flow, *others)}) == 4
+    chunks = evor.METHODS[-1].agent_in(env)
+    assert chunks == chunked(evor.METHODS[-2].agent_in(env), 5)
+
+
+def test_reported_episodes_are_none_of_those_of_the_choice():
+    for env in evor.ENVIRONMENTS.values():
+        assert env.updates != evor.CHOICE_SEED
+
+
+def test_no_setting_costs_a_training():
+    env = evor.ENVIRONMENTS[MAZE]
+    for method in evor.METHODS:
+        trials = [evor.planned(method, env, dials) for dials in method.choices]
+        assert len({json.dumps(trial.training_identity("x")) for trial in trials}) == 1
+
+
+def cells(purpose, agent, temperature, n, success, task=1):
+    """Three seeds of one setting."""
+    return pd.DataFrame(
+        {
+            "agent": agent,
+            "environment": MAZE,
+            "task": task,
+            "seed": range(3),
+            "updates": 10,
+            "steps": 8,
+            "candidates": n,
+            "return_temperature": temperature,
+            "choice_temperature": 0.0,
+            "return_samples": 8.0,
+            "value_steps": 4.0,
+            "purpose": purpose,
+            "episodes": 2,
+            "success": success,
+        }
+    )
+
+
+def test_the_best_setting_is_chosen_and_the_best_mean_beside_it():
+    tried = pd.concat(
+        [
+            cells("choice", "EVOR", INF, 8, [0.5, 0.5, 0.5]),
+            cells("choice", "EVOR", INF, 32, [0.0, 1.0, 0.6]),
+            cells("choice", "EVOR", 0.1, 8, [1.0, 0.9, 0.8]),
+            cells("choice", "EVOR", 0.1, 32, [1.0, 0.9, 0.7]),
+        ]
+    )
+    assert evor.chosen(tried) == ((("return_temperature", 0.1),), (8, 8))
+    assert evor.chosen(evor.mean_readouts(tried)) == ((("return_temperature", INF),), (8, 32))
+    plain = cells("choice", "BFN", np.nan, 8, [1.0, 0.0, 0.0])
+    assert evor.chosen(plain) == evor.chosen(evor.mean_readouts(plain)) == ((), (8, 8))
+
+
+def test_tables_say_what_the_rows_say():
+    table = pd.concat(
+        [
+            cells("choice", "EVOR", INF, 8, 0.25),
+            cells("choice", "EVOR", 0.1, 8, [1.0, 0.9, 0.8]),
+            cells("choice", "BFN", np.nan, 8, 0.5),
+            cells("reported", "EVOR", 0.1, 8, [1.0, 1.0, 0.7]),
+            cells("reported", "EVOR", 0.1, 8, [0.5, 0.5, 0.5], task=2),
+            cells("reported", "EVOR", INF, 8, [0.4, 0.6, 0.5]),
+            cells("reported", "EVOR", INF, 8, [0.5, 0.5, 0.5], task=2),
+            cells("reported", "BFN", np.nan, 8, [0.1, 0.0, 0.2]),
+            cells("reported", "BFN", np.nan, 8, [0.0, 0.0, 0.0], task=2),
+            *(
+                cells("dials", "EVOR", 0.1, 8, 0.5).assign(**{dial: float(value)})
+                for dial, values in evor.ONE_DIAL.items()
+                for value in values
+            ),
+        ]
+    )
+    text = evor.as_markdown(table)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    by = {tuple(row[:2]): row[2:] for row in rows if len(row) > 2}
+    found = by["EVOR", "m = 8, N = 8, tau_R = 0.1"]
+    low, high = evaluation.bounded_interval([1.0, 1.0, 0.7])
+    assert found[:2] == [f"0.90 [{low:.2f}, {high:.2f}]", f"0.50 {found[1][5:]}"]
+    assert found[2].startswith("0.70")  # both tasks
+    assert by["BFN", "m = 8, N = 8"][0].startswith("0.10")
+    differences = {row[0]: row[1] for row in rows if len(row) == 2}
+    assert differences["EVOR, tau_R = inf"].startswith("+0.20")
+    assert differences["BFN"].startswith("+0.65")
+    assert by["EVOR", "inf"][0].startswith("0.25") and by["EVOR", "0.1"][0].startswith("0.90")
+    assert by["value_steps", "8"][0].startswith("0.50")
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """EVOR with tiny networks, ten updates, and episodes that take no time."""
+    agent = presets.PRESETS["evor/pointmaze"]
+    changes = with_width(agent, (4,)) | {"batch_size": 4, "n_step": 2, "return_steps": 1}
+    monkeypatch.setitem(presets.PRESETS, "evor/pointmaze", replace(agent, **changes))
+    methods = [method for method in evor.METHODS if method.agent == "evor"]
+    monkeypatch.setattr(evor, "METHODS", methods)
+    monkeypatch.setattr(evor, "ONE_DIAL", dict.fromkeys(evor.ONE_DIAL, (4,)))
+    env = replace(evor.ENVIRONMENTS[MAZE], updates=10, tasks=(1, 2))
+    monkeypatch.setitem(evor.ENVIRONMENTS, MAZE, env)
+    monkeypatch.setattr(evor, "SEEDS", 2)
+
+    def episodes(agent, state, environment, **options):
+        """Decided by the dials, too."""
+        shift = sum(int(1000 * min(value, 9)) for value in dials_of(agent).values())
+        seed = options.pop("seed") + shift
+        return quick_episodes(agent, Counted(seed), environment, seed=seed, **options)
+
+    monkeypatch.setattr(evaluation, "evaluate", episodes)
+
+
+class Counted:
+    """As much of a state as `quick_episodes` reads."""
+
+    def __init__(self, seed):
+        import jax
+
+        self.key, self.count = jax.random.key_data(jax.random.key(seed)), 10
+
+
+def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path, monkeypatch):
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    out.mkdir()
+    trained, once = [], experiment.train_seeds
+    monkeypatch.setattr(
+        experiment,
+        "train_seeds",
+        lambda agent, data, **options: (
+            trained.append((type(agent).__name__, len(options["keys"])))
+            or once(agent, data, **options)
+        ),
+    )
+    evor.main([MAZE, "--runs", str(runs), "--out", str(out)])
+    # The default task's seeds, then those of the other task; every setting, and cloning, for free.
+    assert trained == [("EVOR", 2)] * 2
+    table = pd.read_csv(out / f"{MAZE}.csv")
+    assert set(table.purpose) == {"choice", "dials", "reported"}
+    assert set(table[table.purpose == "reported"].task) == {1, 2}
+    assert set(table[table.purpose != "reported"].task) == {1}
+    assert set(table.agent) == {"EVOR", "cloning"}
+    tried = table[(table.agent == "EVOR") & (table.purpose == "choice")]
+    assert len(tried) == 2 * len(evor.TEMPERATURES) * 2  # seeds x tau_R x N
+    assert "EVOR minus" in (out / f"{MAZE}.md").read_text()
+
+    agent, _, info = load_agent(out / "evor.safetensors")
+    (dials, (m, n)) = evor.chosen(tried)
+    assert agent.return_temperature == dict(dials)["return_temperature"]
+    assert (info.seed, info.updates) == (0, 10) and info.environment.endswith("task1-v0")
+    listed = json.loads((out / "manifest.json").read_text())
+    assert set(listed) == {f"{MAZE}.csv", f"{MAZE}.md", "evor.safetensors"}
+    assert listed["evor.safetensors"]["setting"] == [m, n]
+
+    files = {file: file.read_bytes() for file in out.glob(f"{MAZE}.*")}
+    evor.train.cache_clear()
+    for name in ("train_seeds", "_evaluate_cell"):
+        monkeypatch.setattr(experiment, name, None)  # nothing is left to do
+    evor.main([MAZE, "--runs", str(runs), "--out", str(out)])
+    assert {file: file.read_bytes() for file in out.glob(f"{MAZE}.*")} == files
+    assert tuning.EVALUATION_SEED == evor.CHOICE_SEED
