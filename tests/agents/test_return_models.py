@@ -1,11 +1,12 @@
 """Models of the return against laws that are known, and EVOR's agents with these models."""
 
 import math
-from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy import special, stats
 from test_contract import KEY, small, tiny
@@ -20,7 +21,6 @@ from sorl_edu.agents import (
     without_dials,
 )
 from sorl_edu.agents.agent import Agent, HasCritic, HasFlow, act, value
-from sorl_edu.agents.published import with_width
 from sorl_edu.agents.return_models import (
     bellman,
     bootstrapped_histogram,
@@ -32,11 +32,9 @@ from sorl_edu.agents.return_models import (
     middles,
 )
 from sorl_edu.datasets.toy import random_transitions
-from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError
 from sorl_edu.expressive_value import log_mean_exp, normal_quantiles
 from sorl_edu.temporal_difference import Batch
-from sorl_edu.training import train
 from sorl_edu.training.checkpoints import AgentInfo, load_agent, save_agent
 
 KINDS = [MeanReturn, GaussianReturn, HistogramReturn]
@@ -123,44 +121,54 @@ def test_an_ensembles_law_is_the_mean_or_that_of_the_least_mean():
 # ------------------------------------------------------------------------------------- the agents
 
 
-def chain(episodes=3000, mask=0.0):
-    """Two transitions, 0 to 1 to the end; each pays 0 or 1, by chance."""
-    rewards = np.random.default_rng(0).integers(0, 2, (episodes, 3)).astype(float)
-    each = lambda *row: np.tile(np.array(row, float), episodes)  # noqa: E731
-    return Transitions.create(
-        each(0, 1, 2)[:, None],
-        each(0, 0, 0)[:, None],
-        rewards.ravel(),
-        each(1, mask, 1),
-        each(0, 0, 1),
+def learn_chain(agent, updates=1500):
+    """The laws of two states, by TD without a network: 0 to 1 to the end, each pays 0 or 1."""
+    state = SimpleNamespace(bounds=jnp.array([0.0, 1.0]))
+    rows = jnp.array([0, 0, 1, 1])
+    rewards, masks = jnp.array([0.0, 1.0, 0.0, 1.0]), jnp.array([1.0, 1.0, 0.0, 0.0])
+    blank = jnp.zeros((4, 1))
+    reward, shrink = bellman(
+        Batch(blank, blank, rewards, masks, jnp.ones(4), blank), agent.discount
     )
+    optimizer = optax.adam(0.02)
+
+    def step(carried, _):
+        table, moments = carried
+
+        def loss(table):
+            laws = agent.law(state, table[None, rows])
+            next_law = jax.lax.stop_gradient(agent.law(state, table)[jnp.array([1, 1, 0, 0])])
+            return agent.loss(state, laws, next_law, reward / agent.return_noise, shrink)
+
+        changes, moments = optimizer.update(jax.grad(loss)(table), moments)
+        return (optax.apply_updates(table, changes), moments), None
+
+    table = jnp.zeros((2, agent.numbers))
+    table = jax.lax.scan(step, (table, optimizer.init(table)), length=updates)[0][0]
+    return state, agent.law(state, table)
 
 
 @each_model
 def test_the_moments_of_a_chains_return_are_learned(kind):
-    discount, obs, actions = 0.5, jnp.array([[0.0], [1.0]]), jnp.zeros((2, 1))
-    agent = small(kind(discount=discount, return_noise=0.3, flow_steps=1))
-    agent = replace(agent, tau=0.1, **with_width(agent, (32,)))
-    options = {"updates": 400, "log_every": 400, "progress": False}
-    state = train(agent, chain(), key=KEY, **options).state
-    law = agent.one_law(state, state.encoder(obs), actions)
-    mean = 0.5 * np.array([0.5 + discount * 0.5, 0.5])
-    np.testing.assert_allclose(0.3 * agent.mean(state, law), mean, atol=0.04)
-    np.testing.assert_allclose(value(agent, state, obs, actions, steps=1), mean, atol=0.04)
+    discount, noise = 0.5, 0.3
+    agent = kind(discount=discount, return_noise=noise)
+    state, law = learn_chain(agent)
+    mean, variance = (0.5 * np.array([0.75, 0.5]), 0.25 * 0.25 * np.array([1.25, 1.0]))
+    np.testing.assert_allclose(noise * agent.mean(state, law), mean, atol=0.005)
+    read = [noise * agent.read(state, law, tau / noise) for tau in (math.inf, 0.5)]
+    np.testing.assert_allclose(read[0], mean, atol=0.005)
     if kind is MeanReturn:
-        return
-    variance = 0.25 * np.array([0.25 + discount**2 * 0.25, 0.25])
-    for temperature in (0.3, 1.0):
-        known = mean + variance / (2 * temperature)  # in the histogram, to the second order
-        turned = with_dials(agent, return_temperature=temperature)
-        found = value(turned, state, obs, actions, steps=1)
-        np.testing.assert_allclose(found, known, atol=0.05)
-    if kind is GaussianReturn:
-        np.testing.assert_allclose(0.09 * law[:, 1], variance, rtol=0.2)
+        np.testing.assert_array_equal(*read)
+    elif kind is GaussianReturn:
+        np.testing.assert_allclose(noise**2 * law[:, 1], variance, rtol=0.03)
+        np.testing.assert_allclose(read[1], mean + variance, atol=0.005)
     else:
-        z = middles(agent.edges(state))
-        np.testing.assert_allclose(0.09 * (law @ z**2 - (law @ z) ** 2), variance, rtol=0.2)
-        assert (law[1] @ ((z > 0.4) & (z < 1.2))) < 0.05  # two modes: 0, and 1/2
+        z = noise * middles(agent.edges(state))
+        np.testing.assert_allclose(law @ z**2 - (law @ z) ** 2, variance, rtol=0.03)
+        coins = [(0.5 * i + 0.25 * j) for i in (0, 1) for j in (0, 1)], [0, 0.5]
+        known = [0.5 * special.logsumexp(np.array(c) / 0.5, b=1 / len(c)) for c in coins]
+        np.testing.assert_allclose(read[1], known, atol=0.005)
+        assert law[1] @ ((z > 0.1) & (z < 0.4)) < 0.01  # two modes: 0, and 1/2
 
 
 def begin(agent):
