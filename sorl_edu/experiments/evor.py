@@ -154,9 +154,12 @@ class Study:
         return cell_means(rows).assign(agent=method.name, purpose=purpose, **labels)
 
     def tried(self, method: Method) -> pd.DataFrame:
-        """Every setting that a method may choose, on the default task."""
-        changes = self.choice | {"settings": method.settings}
-        tables = [self.run(method, dials, "choice", **changes) for dials in method.choices]
+        """Every setting that a method may choose, on the default task; the cheaper ones first."""
+        tables = [
+            self.run(method, dials, "choice", settings=(setting,), **self.choice)
+            for setting in method.settings
+            for dials in method.choices
+        ]
         return pd.concat(tables, ignore_index=True)
 
     @property
