@@ -1,17 +1,21 @@
 """`make evor`: settings chosen on other episodes, tables of the results, a study that goes on."""
 
+import functools
 import json
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from counting import quick_episodes
+from counting import Counting, quick_episodes
 
 from sorl_edu import evaluation
 from sorl_edu.agents import chunked, dials_of, presets
 from sorl_edu.agents.published import with_width
-from sorl_edu.experiments import evor, experiment, tuning
+from sorl_edu.environments.mazes import distances, maze_geometry
+from sorl_edu.experiments import directions, evor, experiment, tuning
+from sorl_edu.inference import Proposal, choose
 from sorl_edu.training.checkpoints import load_agent
 
 MAZE, INF = evor.MAZE, np.inf
@@ -126,6 +130,37 @@ def test_tables_say_what_the_rows_say():
     assert by["value_steps", "8"][0].startswith("0.50")
 
 
+class Compass(Counting):
+    """Its candidates are eight directions; it values them by one coordinate."""
+
+    def propose(self, state, obs, key, *, steps, candidates):
+        angles = jnp.arange(candidates) * 2 * jnp.pi / candidates
+        actions = jnp.stack([jnp.cos(angles), jnp.sin(angles)], -1)[:, None]
+        actions = jnp.broadcast_to(actions, (candidates, len(obs), 2))
+        return Proposal(actions, actions[..., 0], choose(actions[..., 0]))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_leading_is_progress_along_the_right_direction(sign):
+    where = np.zeros((3, 2), np.float32), np.tile([[float(sign), 0.0]], (3, 1))
+    led = directions.leads(Compass(), None, where, steps=1, candidates=7)
+    assert led["progress"] == pytest.approx(sign) and led["any"] == pytest.approx(0, abs=1e-6)
+    assert led["backwards"] == (sign < 0)
+    assert led["rank_correlation"] == pytest.approx(sign, abs=0.2)  # but for ties
+
+
+def test_the_right_direction_is_the_shortest_paths():
+    obs, right = directions.places(f"{MAZE}-singletask-task1-v0", count=40)
+    maze = maze_geometry(f"{MAZE}-singletask-task1-v0")
+    far = distances(maze.walls, maze.cell_of(maze.goal))
+    for position, direction in zip(obs, right, strict=True):
+        cell = maze.cell_of([float(x) for x in position])
+        nearer = [next_ for next_ in maze.free_neighbours(cell) if far[next_] < far[cell]] or [cell]
+        ways = np.array([maze.center_of(next_) for next_ in nearer]) - position
+        ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+        assert (ways @ direction).max() == pytest.approx(1, abs=1e-4)
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     """EVOR with tiny networks, ten updates, and episodes that take no time."""
@@ -138,6 +173,8 @@ def tiny(monkeypatch):
     env = replace(evor.ENVIRONMENTS[MAZE], updates=10, tasks=(1, 2))
     monkeypatch.setitem(evor.ENVIRONMENTS, MAZE, env)
     monkeypatch.setattr(evor, "SEEDS", 2)
+    few = functools.partial(directions.places, count=5)
+    monkeypatch.setattr(directions, "places", few)
 
     def episodes(agent, state, environment, **options):
         """Decided by the dials, too."""
@@ -186,7 +223,9 @@ def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path,
     assert agent.return_temperature == dict(dials)["return_temperature"]
     assert (info.seed, info.updates) == (0, 10) and info.environment.endswith("task1-v0")
     listed = json.loads((out / "manifest.json").read_text())
-    assert set(listed) == {f"{MAZE}.csv", f"{MAZE}.md", "evor.safetensors"}
+    assert set(listed) == {f"{MAZE}.csv", f"{MAZE}.md", "evor.safetensors", "directions.csv"}
+    led = pd.read_csv(out / "directions.csv")
+    assert len(led) == 2 * len(evor.TEMPERATURES) and set(led.agent) == {"EVOR"}
     assert listed["evor.safetensors"]["setting"] == [m, n]
 
     files = {file: file.read_bytes() for file in out.glob(f"{MAZE}.*")}

@@ -1,0 +1,67 @@
+"""How well values order an agent's candidates in a maze, where the right direction is known.
+
+    d        = unit vector to the next cell on the shortest path to the goal     # the oracle's
+    progress = a . d                                                            # at most sqrt 2
+
+An episode is lost at the worst place on its way, and few are run. Over hundreds of states the
+progress of the chosen action, and the rank correlation of candidates' values and progress, tell
+values apart with much less chance; but they count a wall's corner as any other place.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from sorl_edu.agents.agent import Agent, State, propose
+from sorl_edu.datasets.mazes import shortest_path_oracle
+from sorl_edu.datasets.ogbench import load
+from sorl_edu.environments.mazes import maze_geometry
+from sorl_edu.environments.rollout import make_environments
+
+Places = tuple[Float[np.ndarray, "states obs"], Float[np.ndarray, "states 2"]]
+
+
+def places(environment: str, count: int = 300, seed: int = 0) -> Places:
+    """States of the validation data, and the right direction at each.
+
+    Args:
+        environment: an official single-task name of a PointMaze.
+        count: how many.
+        seed: which.
+    """
+    observations = np.asarray(load(environment).validation.observations)
+    rows = np.random.default_rng(seed).choice(len(observations), count, replace=False)
+    oracle = shortest_path_oracle(make_environments(environment, 1)[0].unwrapped)
+    goal = np.array(maze_geometry(environment).goal)
+    directions = np.stack([oracle(position, goal) for position in observations[rows]])
+    return observations[rows], directions
+
+
+def leads(agent: Agent, state: State, where: Places, *, steps: int, candidates: int) -> dict:
+    """Where the agent's choice leads, over `places`.
+
+    Returns:
+        progress: the mean of the chosen action's; any: of all candidates; backwards: the share of
+        states where it is negative; rank_correlation: of values and progress among candidates.
+    """
+    obs, directions = where
+    proposal = propose(agent, state, obs, jax.random.key(0), steps=steps, candidates=candidates)
+    progress = (np.asarray(proposal.actions) * directions).sum(-1)
+    chosen = progress[np.asarray(proposal.chosen), np.arange(len(obs))]
+    return {
+        "progress": chosen.mean(),
+        "any": progress.mean(),
+        "backwards": (chosen < 0).mean(),
+        "rank_correlation": _rank_correlation(np.asarray(proposal.q), progress).mean(),
+    }
+
+
+def _rank_correlation(
+    one: Float[np.ndarray, "candidates states"], other: Float[np.ndarray, "candidates states"]
+) -> Float[np.ndarray, " states"]:
+    """Spearman's, of every column."""
+    ranks = [values.argsort(0).argsort(0) for values in (one, other)]
+    centred = [rank - (len(one) - 1) / 2 for rank in ranks]
+    return (centred[0] * centred[1]).mean(0) / ((len(one) ** 2 - 1) / 12)
