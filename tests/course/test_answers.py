@@ -23,7 +23,7 @@ def first_ones():
         seen.add(kind)
 
 
-@pytest.mark.parametrize("answer", first_ones())
+@pytest.mark.parametrize("answer", list(first_ones()))
 def test_an_answer_is_judged_rightly(answer):
     feedback = CHECKS[answer.number](answer.function)
     assert (feedback.status, feedback.misconception) == (answer.status, answer.misconception), (

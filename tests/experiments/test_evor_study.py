@@ -194,6 +194,7 @@ class Counted:
         self.key, self.count = jax.random.key_data(jax.random.key(seed)), 10
 
 
+@pytest.mark.thorough
 def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path, monkeypatch):
     runs, out = tmp_path / "runs", tmp_path / "out"
     out.mkdir()
