@@ -153,6 +153,8 @@ class ReturnModel(EVOR):
     dials: ClassVar[tuple[str, ...]] = ("return_temperature", "choice_temperature")
     numbers: ClassVar[int]
     """How many numbers the network says of (o, a)."""
+    returns: ClassVar[None] = None
+    """It is a law that is read, and draws no returns: it isn't `agent.HasReturns`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

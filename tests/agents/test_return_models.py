@@ -20,7 +20,7 @@ from sorl_edu.agents import (
     with_dials,
     without_dials,
 )
-from sorl_edu.agents.agent import Agent, HasCritic, HasFlow, act, value
+from sorl_edu.agents.agent import Agent, HasCritic, HasFlow, HasReturns, act, value
 from sorl_edu.agents.return_models import (
     bellman,
     bootstrapped_histogram,
@@ -185,6 +185,7 @@ def test_all_models_choose_among_the_same_candidates():
         state, _ = jax.jit(agent.update)(state, batch, KEY, KEY)
         policies[kind] = jax.tree.leaves(state.policy)
         assert isinstance(agent, Agent) and isinstance(agent, HasCritic | HasFlow)
+        assert isinstance(agent, HasReturns) == (kind is EVOR)
     for kind in KINDS:
         for one, other in zip(policies[EVOR], policies[kind], strict=True):
             np.testing.assert_allclose(one, other, atol=1e-6)
