@@ -14,7 +14,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from sorl_edu.agents.agent import Agent, State, propose
+from sorl_edu.agents import with_dials
+from sorl_edu.agents.agent import Agent, HasDials, State, propose
 from sorl_edu.datasets.mazes import shortest_path_oracle
 from sorl_edu.datasets.ogbench import load
 from sorl_edu.environments.mazes import maze_geometry
@@ -55,6 +56,32 @@ def leads(agent: Agent, state: State, where: Places, *, steps: int, candidates: 
         "any": progress.mean(),
         "backwards": (chosen < 0).mean(),
         "rank_correlation": _rank_correlation(np.asarray(proposal.q), progress).mean(),
+    }
+
+
+def spread(
+    agent: HasDials, state: State, where: Places, *, steps: int, candidates: int
+) -> dict:
+    """How wide the returns of candidates are, and whether their width orders them.
+
+    At tau_R = 1 the read-out is above the mean by about half the variance, on the unit scale.
+
+    Returns:
+        deviation: the mean over candidates and states; mean_rank_correlation and
+        spread_rank_correlation, with progress: of the means, and of the variances.
+    """
+    obs, directions = where
+    options = {"steps": steps, "candidates": candidates}
+    mean, tilted = (
+        propose(with_dials(agent, return_temperature=tau), state, obs, jax.random.key(0), **options)
+        for tau in (np.inf, 1.0)
+    )
+    progress = (np.asarray(mean.actions) * directions).sum(-1)
+    variance = 2 * np.maximum(np.asarray(tilted.q) - np.asarray(mean.q), 0)
+    return {
+        "deviation": np.sqrt(variance).mean(),
+        "mean_rank_correlation": _rank_correlation(np.asarray(mean.q), progress).mean(),
+        "spread_rank_correlation": _rank_correlation(variance, progress).mean(),
     }
 
 

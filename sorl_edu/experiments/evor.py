@@ -16,6 +16,7 @@ and of the maze's default task:
 
     evor.safetensors     for lesson 8, the first seed's agent at the chosen setting
     directions.csv       whether the actions that each model chooses lead towards the goal
+    spreads.csv          how wide each model's returns are, and whether that orders the actions
 
 The default task comes first. Results are written after each method, of what is done until then.
 Finished work is kept in runs/, so a study that is stopped goes on.
@@ -264,21 +265,27 @@ def ship_agent(study: Study, tried: pd.DataFrame, out: Path) -> None:
 
 
 def write_directions(study: Study, out: Path) -> None:
-    """directions.csv: a row per model of the return, tau_R and seed, at the largest N."""
-    env, default, rows = study.env, DEFAULT_TASKS[study.env.name], []
+    """directions.csv, a row per model of the return, tau_R and seed, and spreads.csv, all at the
+    largest N."""
+    env, default, rows, spreads = study.env, DEFAULT_TASKS[study.env.name], [], []
     where = directions.places(env.task(default))
-    for method in METHODS:
+    for method, seed in itertools.product(METHODS, range(SEEDS)):
         steps, candidates = method.settings[-1]
         if not method.agent.startswith("evor") or candidates == 1:
             continue
-        trained = train(study, method, (default,))
-        for seed, dials in itertools.product(range(SEEDS), method.choices):
-            agent, state, _ = trained.load(default, seed, env.updates)
+        agent, state, _ = train(study, method, (default,)).load(default, seed, env.updates)
+        setting, own = (
+            {"steps": steps, "candidates": candidates},
+            {"agent": method.name, "seed": seed},
+        )
+        for dials in method.choices:
             turned = with_dials(agent, **dials) if dials else agent
-            found = directions.leads(turned, state, where, steps=steps, candidates=candidates)
-            rows.append({"agent": method.name, "seed": seed, **dials, **found})
-    write_csv(pd.DataFrame(rows), out / "directions.csv")
-    add_to_manifest(out, "directions.csv", command=_command(env.name), candidates=candidates)
+            rows.append(own | dials | directions.leads(turned, state, where, **setting))
+        if method.temperatures:
+            spreads.append(own | directions.spread(agent, state, where, **setting))
+    for name, found in (("directions.csv", rows), ("spreads.csv", spreads)):
+        write_csv(pd.DataFrame(found), out / name)
+        add_to_manifest(out, name, command=_command(env.name))
 
 
 def as_markdown(table: pd.DataFrame) -> str:

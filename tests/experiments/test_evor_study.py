@@ -2,7 +2,7 @@
 
 import functools
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -149,6 +149,28 @@ def test_leading_is_progress_along_the_right_direction(sign):
     assert led["rank_correlation"] == pytest.approx(sign, abs=0.2)  # but for ties
 
 
+@dataclass(frozen=True)
+class Lottery(Compass):
+    """A Compass whose returns have a variance that falls with the coordinate."""
+
+    return_temperature: float = INF
+    dials = ("return_temperature",)
+
+    def propose(self, state, obs, key, *, steps, candidates):
+        proposal = super().propose(state, obs, key, steps=steps, candidates=candidates)
+        variance = 0.09 * (2 - proposal.q)
+        return proposal._replace(q=proposal.q + variance / (2 * self.return_temperature))
+
+
+def test_the_spread_of_returns_is_read_from_two_temperatures():
+    where = np.zeros((3, 2), np.float32), np.tile([[1.0, 0.0]], (3, 1))
+    found = directions.spread(Lottery(), None, where, steps=1, candidates=7)
+    x = np.cos(2 * np.pi * np.arange(7) / 7)
+    assert found["deviation"] == pytest.approx(np.sqrt(0.09 * (2 - x)).mean(), rel=1e-3)
+    assert found["mean_rank_correlation"] == pytest.approx(1, abs=0.2)
+    assert found["spread_rank_correlation"] == pytest.approx(-1, abs=0.2)
+
+
 def test_the_right_direction_is_the_shortest_paths():
     obs, right = directions.places(f"{MAZE}-singletask-task1-v0", count=40)
     maze = maze_geometry(f"{MAZE}-singletask-task1-v0")
@@ -224,7 +246,9 @@ def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path,
     assert agent.return_temperature == dict(dials)["return_temperature"]
     assert (info.seed, info.updates) == (0, 10) and info.environment.endswith("task1-v0")
     listed = json.loads((out / "manifest.json").read_text())
-    assert set(listed) == {f"{MAZE}.csv", f"{MAZE}.md", "evor.safetensors", "directions.csv"}
+    tables = {f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv"}
+    assert set(listed) == {*tables, "evor.safetensors"}
+    assert len(pd.read_csv(out / "spreads.csv")) == 2
     led = pd.read_csv(out / "directions.csv")
     assert len(led) == 2 * len(evor.TEMPERATURES) and set(led.agent) == {"EVOR"}
     assert listed["evor.safetensors"]["setting"] == [m, n]
