@@ -59,9 +59,7 @@ def leads(agent: Agent, state: State, where: Places, *, steps: int, candidates: 
     }
 
 
-def spread(
-    agent: HasDials, state: State, where: Places, *, steps: int, candidates: int
-) -> dict:
+def spread(agent: HasDials, state: State, where: Places, *, steps: int, candidates: int) -> dict:
     """How wide the returns of candidates are, and whether their width orders them.
 
     At tau_R = 1 the read-out is above the mean by about half the variance, on the unit scale.
