@@ -9,7 +9,8 @@ PACKAGE := $(firstword $(wildcard $(VENV)/.all $(VENV)/.lab) $(VENV)/.demo)
 LAB := $(firstword $(wildcard $(VENV)/.all) $(VENV)/.lab)
 
 .PHONY: help demo lab notebooks check test test-thorough test-release test-lowest test-colab test-all \
-  goals audit fuzz mutation bench claims course-data robots baselines evor imitation site style fast-tests
+  goals audit fuzz mutation bench claims course-data robots baselines evor imitation \
+  finetuning site style fast-tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -104,6 +105,9 @@ evor: $(PACKAGE) ## compare four models of the return, and others' choices, at t
 
 imitation: $(PACKAGE) ## compare four imitators of an expert that they can't replicate (minutes; resumes)
 	$(BIN)/python -m sorl_edu.experiments.imitation
+
+finetuning: $(PACKAGE) ## measure agents before and after environment steps (half an hour for the maze; resumes)
+	$(BIN)/python -m sorl_edu.experiments.finetuning
 
 site: $(VENV)/.all ## build the course as static pages, in build/site/html (minutes)
 	$(BIN)/python -m sorl_edu.course.site

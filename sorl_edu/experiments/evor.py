@@ -42,6 +42,7 @@ from sorl_edu.evaluation import bounded_interval
 from sorl_edu.experiments import directions, experiment
 from sorl_edu.experiments.experiment import Experiment, cell_means, grid, parse_pieces
 from sorl_edu.experiments.suites import SUITES, Environment
+from sorl_edu.experiments.tables import markdown_table
 from sorl_edu.files import add_to_manifest, atomic_write, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 
@@ -307,7 +308,7 @@ def _reported(table: pd.DataFrame) -> str:
         whole = [_interval(cell)] if len(tasks) > 1 else []
         rows.append([method, _setting(*setting), *cells, *whole])
     head = ["method", "setting", *(f"task {task}" for task in tasks)]
-    return _markdown(head + ["all tasks"] * (len(tasks) > 1), rows)
+    return markdown_table(head + ["all tasks"] * (len(tasks) > 1), rows)
 
 
 SETTING = ["agent", "return_temperature", "steps", "candidates"]
@@ -332,7 +333,7 @@ def _differences(table: pd.DataFrame) -> str:
     for name, other in others.items():
         pair = firsts[EVOR.name].merge(other, on=["task", "seed"], suffixes=("", "_other"))
         rows.append([name, _interval(pair.assign(success=pair.success - pair.success_other), -1)])
-    return _markdown(["EVOR minus", "difference in success"], rows)
+    return markdown_table(["EVOR minus", "difference in success"], rows)
 
 
 def _first_setting(cell: pd.DataFrame) -> pd.DataFrame:
@@ -349,7 +350,7 @@ def _grids(table: pd.DataFrame) -> str:
         at = {key: _interval(part) for key, part in cell.groupby(["steps", "candidates"])}
         temperature = "" if pd.isna(tau) else f"{tau:g}"
         rows.append([method, temperature, *(at.get(setting, "") for setting in settings)])
-    return _markdown(["method", "tau_R", *(f"m = {m}, N = {n}" for m, n in settings)], rows)
+    return markdown_table(["method", "tau_R", *(f"m = {m}, N = {n}" for m, n in settings)], rows)
 
 
 def _dials(table: pd.DataFrame) -> str:
@@ -365,7 +366,7 @@ def _dials(table: pd.DataFrame) -> str:
             cell = alone[alone[dial] == value].drop_duplicates(["task", "seed"])
             rows.append([dial, f"{value:g}", _interval(cell)])
     m, n = DIALS_SETTING
-    return _markdown(["EVOR's dial", "value", _setting(DIALS_AT, m, n)], rows)
+    return markdown_table(["EVOR's dial", "value", _setting(DIALS_AT, m, n)], rows)
 
 
 def _interval(cell: pd.DataFrame, lowest: float = 0.0) -> str:
@@ -374,11 +375,6 @@ def _interval(cell: pd.DataFrame, lowest: float = 0.0) -> str:
     low, high = bounded_interval(agents, lowest, 1.0)
     sign = "+" if lowest < 0 else ""
     return f"{agents.mean():{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _footer(table: pd.DataFrame) -> str:

@@ -54,7 +54,7 @@ def _environments(rows: pd.DataFrame, suite: str, tuned: pd.DataFrame | None) ->
                 own = tuned[(tuned.environment == env.name) & (tuned.agent == agent)]
                 line.append(f"{own.episodes.sum():,}")
             lines.append(line + [env.published.get(method, "") for method in methods])
-    return _table(head + [f"{method}, published" for method in methods], lines)
+    return markdown_table(head + [f"{method}, published" for method in methods], lines)
 
 
 def _tasks(rows: pd.DataFrame, suite: str) -> str:
@@ -72,7 +72,7 @@ def _tasks(rows: pd.DataFrame, suite: str) -> str:
             cells = _cells(means, (env.name, task, agent), settings)
             theirs = [published.get(method, "") for method in methods]
             lines.append([f"{env.name} {task}", agent, *cells, *theirs])
-    return _table(head + [f"{method}, published" for method in methods], lines)
+    return markdown_table(head + [f"{method}, published" for method in methods], lines)
 
 
 def _methods(published: Iterable[dict[str, str]]) -> list[str]:
@@ -90,7 +90,7 @@ def _aggregates(reported: pd.DataFrame) -> str:
         ]
         lines.append([row.agent, *numbers, f"{row.tasks}", f"{row.seeds}"])
     head = ["agent", "mean", "interquartile mean", "optimality gap", "tasks", "seeds"]
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _comparisons(reported: pd.DataFrame) -> str:
@@ -118,14 +118,15 @@ def _comparisons(reported: pd.DataFrame) -> str:
         "tasks",
         "seeds",
     ]
-    return _table(head, lines) if lines else ""
+    return markdown_table(head, lines) if lines else ""
 
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A head and rows of cells, as Markdown."""
     rows = [head, ["---"] * len(head), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -171,14 +171,14 @@ def test_make_lists_its_targets_and_help_is_the_default():
     targets = ("help", "demo", "lab", "notebooks", "check", "test", "test-thorough", "test-lowest")
     targets += ("test-colab", "test-release", "test-all", "goals", "audit", "fuzz", "mutation")
     targets += ("bench", "claims", "course-data", "robots", "baselines", "evor")
-    targets += ("imitation", "site")
+    targets += ("imitation", "finetuning", "site")
     for target in targets:
         assert re.search(rf"^  make {target} +\S", helped.stdout, re.MULTILINE), target
 
 
 def test_make_runs_what_is_there():
     modules = {"demo": ["demo"], "bench": ["bench"], "claims": ["claims"], "robots": ["robots"]}
-    modules |= {"imitation": ["imitation"]}
+    modules |= {name: [name] for name in ("evor", "imitation", "finetuning")}
     for target, names in modules.items():
         planned = make("--dry-run", target).stdout
         for name in names:
