@@ -18,6 +18,7 @@ def only(findings):
     return finding
 
 
+@pytest.mark.thorough
 def test_here_nothing_essential_is_wrong(capsys):
     assert cli.main(["doctor", "--json"]) == 0
     findings = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}

@@ -103,6 +103,7 @@ def test_a_solved_assignment_is_trained_or_played_and_measured(assignment, tmp_p
 
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS.values(), ids=lambda notebook: notebook.name)
+@pytest.mark.cases(1)
 def test_a_partly_answered_one_has_the_points_of_what_is_right(assignment, tmp_path):
     """The first exercise is solved, the second always returns 0, and the others are blank."""
     first, second, *others = notebooks.exercises(assignment.text())

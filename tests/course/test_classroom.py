@@ -100,6 +100,7 @@ def table(path):
         return {row["student"]: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.thorough
 def test_a_folder_becomes_a_table_and_feedback(tmp_path, source, monkeypatch, capsys):
     folder, grades = tmp_path / "all", tmp_path / "grades.csv"
     put(source, folder / "ada" / "A1.ipynb", HALF, TWICE)

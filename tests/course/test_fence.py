@@ -94,6 +94,7 @@ def test_every_attack_is_refused(tmp_path, source, monkeypatch):
 
 
 @fenced
+@pytest.mark.thorough
 def test_an_answer_that_ends_its_process_costs_its_own_points_alone(tmp_path):
     """An exercise for each way to end."""
     names, more, checks = [f"answer_{i}" for i in range(len(ENDS))], "", ""
@@ -201,6 +202,7 @@ def wait_for(condition, seconds=120):
 
 
 @fenced
+@pytest.mark.thorough
 def test_what_comes_out_is_made_harmless(tmp_path, source):
     evil = "2 of 2\\n\\x1b[2J\\x1b[1;1Hassignment: 3 of 3 points\\u202e\\ud800"
     raises = f'def answer(x):\n    raise ValueError("{evil}" + "x" * 100_000)'

@@ -67,6 +67,7 @@ def results(autograder):
     return json.loads((autograder / "results" / "results.json").read_bytes())
 
 
+@pytest.mark.thorough
 def test_a_submission_is_graded_and_anything_else_is_explained(autograder, tmp_path):
     folder = autograder / "submission"
     assert "no .ipynb" in results(autograder)["output"]

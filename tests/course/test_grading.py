@@ -65,6 +65,7 @@ def test_an_answer_may_use_the_library_where_it_likes(tmp_path, source):
     assert report.points == 3, report.as_text()
 
 
+@pytest.mark.thorough
 def test_outputs_that_are_no_numbers_or_far_too_many_earn_nothing(tmp_path, source):
     text = "def answer(x):\n    return 'a half'"
     much = "def twice(x):\n    import numpy\n    return numpy.ones(6_000_000)"
@@ -78,6 +79,7 @@ def test_outputs_that_are_no_numbers_or_far_too_many_earn_nothing(tmp_path, sour
     assert report.points == 0 and "object" in report.scores[0].text, report.as_text()
 
 
+@pytest.mark.thorough
 def test_cells_beside_an_answer_neither_spoil_nor_replace_it(tmp_path, source, monkeypatch):
     """Cells that end Python, compute for too long, fail, show something, and reuse a name."""
     monkeypatch.setattr(grading, "CELL_SECONDS", 4.0)
@@ -98,6 +100,7 @@ def test_cells_beside_an_answer_neither_spoil_nor_replace_it(tmp_path, source, m
     assert report.points == 3, report.as_text()
 
 
+@pytest.mark.thorough
 def test_what_a_notebook_imports_from_the_exercises_is_not_there(tmp_path, source):
     looks = "from sorl_edu.course.exercises import flow_matching, given, shortcut as s\n"
     looks += "from sorl_edu.course.exercises.exercise import Exercise\n\n\n"
@@ -152,6 +155,7 @@ def results_of(folder, measured, **levels):
     return [str(folder / f"{name}.json") for name in ("ada", *levels)]
 
 
+@pytest.mark.thorough
 def test_the_leaderboard_ranks_as_far_as_seeds_can_tell(measured, tmp_path, capsys):
     files = results_of(
         tmp_path,

@@ -504,6 +504,7 @@ def test_a_damaged_sign_is_told_in_words(begun):
         collect(STITCH, begun, episodes=2, progress=False)
 
 
+@pytest.mark.thorough
 def test_a_killed_worker_is_told_in_words(short, tmp_path, monkeypatch):
     class Pool(collecting.ProcessPoolExecutor):
         def submit(self, *args):
@@ -541,6 +542,7 @@ def test_the_collectors_import_without_the_modules_of_posix(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.cases(1)
 def test_numpys_integers_are_integers(workers, short, unstopped, tmp_path):
     numbers = np.array([2, 0, workers])
     episodes, seed, workers = numbers

@@ -31,6 +31,7 @@ def write(folder, name, **changes):
         np.savez_compressed(folder / f"{name}{split}.npz", **flat)
 
 
+@pytest.mark.thorough
 def test_what_happens_to_a_cube_is_counted(tmp_path):
     def actions(array):
         array[..., 4] = np.where(np.arange(ROWS) % 2, 0.5, -0.5)

@@ -118,6 +118,7 @@ def small(monkeypatch, tmp_path):
     return tmp_path / "runs", tmp_path / "out"
 
 
+@pytest.mark.thorough
 def test_the_study_runs_ships_and_resumes_the_shorter_arm(small, monkeypatch, capsys):
     runs, out = small
     flags = ["--runs", str(runs), "--out", str(out)]

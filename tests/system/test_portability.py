@@ -53,6 +53,7 @@ def on_windows(tmp_path):
     return run
 
 
+@pytest.mark.thorough
 def test_without_posix_the_course_is_built_and_ranked_and_grading_refuses(on_windows, tmp_path):
     results = {"tests": [{"number": "A1.4", "extra_data": {"values": [0.5]}}]}
     (tmp_path / "ada.json").write_text(json.dumps(results))
