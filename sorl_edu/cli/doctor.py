@@ -29,7 +29,17 @@ PIP = "python -m pip install"
 REINSTALL = "install sorl-edu again; in the repository: rm -rf .venv && make demo"
 OGBENCH = f"{PIP} --no-deps ogbench dm_control"  # see pyproject.toml
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
-SHIPPED = (".", "claims", "course", "evor", "imitation", "narrow", "published", "robots")
+SHIPPED = (
+    ".",
+    "claims",
+    "course",
+    "evor",
+    "finetuning",
+    "imitation",
+    "narrow",
+    "published",
+    "robots",
+)
 """Folders of data/ with a manifest each."""
 TIMEOUT = 60.0  # seconds
 RENDER = """
