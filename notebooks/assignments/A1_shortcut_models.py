@@ -21,7 +21,7 @@
 #
 # **You should know** lessons 1 and 2. There are 12 points.
 #
-# **Time** about 20 s to run on 2 CPU cores, 6 hours to read and do.
+# **Time** about 30 s to run on 2 CPU cores, 6 hours to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.

@@ -22,7 +22,7 @@
 #
 # **You should know** lessons 3, 4 and 5.
 #
-# **Time** about 20 s to run on 2 CPU cores, 6 hours to do.
+# **Time** about 25 s to run on 2 CPU cores, 6 hours to do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
