@@ -22,7 +22,7 @@
 #
 # **You should know** Python, NumPy, and what a neural network is. Reinforcement learning helps.
 #
-# **Time** about 30 s to run on 2 CPU cores, 20 minutes to read and do.
+# **Time** about 45 s to run on 2 CPU cores, 20 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.

@@ -21,7 +21,7 @@
 #
 # **You should know** lesson 1: path, velocity, Euler steps.
 #
-# **Time** about 75 s to run on 2 CPU cores, 50 minutes to read and do.
+# **Time** about 70 s to run on 2 CPU cores, 50 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.

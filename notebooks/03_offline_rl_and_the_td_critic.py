@@ -20,7 +20,7 @@
 #
 # **You should know** lesson 1, and what a discounted return is.
 #
-# **Time** about 45 s to run on 2 CPU cores, 50 minutes to read and do.
+# **Time** about 35 s to run on 2 CPU cores, 50 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
