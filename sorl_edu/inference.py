@@ -108,6 +108,11 @@ def choose_softly(
     return jax.random.categorical(key, values / temperature, axis=0)
 
 
+def choice_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of the choice among candidates: the n-th of them draws with fold_in(key, n)."""
+    return jax.random.fold_in(key, MAX_ROWS)  # no candidate's
+
+
 def take(
     actions: Float[Array, "candidates batch action"], chosen: Int[Array, " batch"]
 ) -> Float[Array, "batch action"]:

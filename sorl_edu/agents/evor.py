@@ -147,6 +147,6 @@ class EVOR(FlowPolicy, ActorCritic):
 
     def propose(self, state, obs, key, *, steps, candidates):
         proposal = super().propose(state, obs, key, steps=steps, candidates=candidates)
-        choice_key = jax.random.fold_in(key, inference.MAX_ROWS)  # no candidate's
+        choice_key = inference.choice_key(key)
         chosen = inference.choose_softly(proposal.q, self.choice_temperature, choice_key)
         return proposal._replace(chosen=chosen)

@@ -166,7 +166,7 @@ def run_environment(name: str, runs: Path, out: Path) -> None:
 
 
 def _command(name: str) -> str:
-    return f"make baselines  # this one: python -m sorl_edu.experiments.baselines {name}"
+    return experiment.command_of("baselines", name)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -28,7 +28,7 @@ from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.evaluation import paired_difference
 from sorl_edu.experiments import course
-from sorl_edu.experiments.experiment import Experiment, grid, parse_pieces, run
+from sorl_edu.experiments.experiment import Experiment, command_of, grid, parse_pieces, run
 from sorl_edu.files import add_to_manifest, write_csv
 from sorl_edu.inference import Proposal, choose
 from sorl_edu.training import use_all_cores
@@ -201,7 +201,7 @@ def run_study(name: str, runs: Path, out: Path) -> None:
     add_to_manifest(
         out,
         f"{name}.csv",
-        command=f"make claims  # this one: python -m sorl_edu.experiments.claims {name}",
+        command=command_of("claims", name),
         question=study.question,
         experiments=[experiment.facts() for experiment in experiments],
     )

@@ -33,6 +33,7 @@ from sorl_edu.experiments.experiment import (
     Collection,
     Experiment,
     Trained,
+    command_of,
     grid,
     parse_pieces,
     run,
@@ -210,7 +211,7 @@ def make(name: str, runs: Path, out: Path, **changes) -> None:
         files[f"{name}_values.csv"] = {"seeds": seeds}
 
     for file, more in files.items():
-        command = f"make course-data  # this one: python -m sorl_edu.experiments.course {name}"
+        command = command_of("course", name, "course-data")
         declared = {"experiment": experiment.facts(), "dataset_sha256": trained.dataset_sha256}
         add_to_manifest(out, file, command=command, about=experiment.about, **declared, **more)
 
@@ -267,7 +268,7 @@ def measure_milliseconds(out: Path, repeats: int = 200) -> None:
     add_to_manifest(
         out,
         "milliseconds.csv",
-        command="make course-data  # this one: python -m sorl_edu.experiments.course milliseconds",
+        command=command_of("course", "milliseconds", "course-data"),
         hardware="2 CPU cores",
     )
 

@@ -358,7 +358,7 @@ def _dials(table: pd.DataFrame) -> str:
     own, rows = table[table.purpose == "dials"], []
     if own.empty:
         return ""
-    defaults = {name: values for name, values in dials_of(preset("evor/pointmaze")).items()}
+    defaults = dials_of(preset("evor/pointmaze"))
     for dial, values in ONE_DIAL.items():
         rest = [name for name in ONE_DIAL if name != dial]
         alone = own[(own[rest] == pd.Series(defaults)[rest]).all(axis=1)]
@@ -390,7 +390,7 @@ def _footer(table: pd.DataFrame) -> str:
 
 
 def _command(name: str) -> str:
-    return f"make evor  # this one: python -m sorl_edu.experiments.evor {name}"
+    return experiment.command_of("evor", name)
 
 
 def main(arguments: list[str] | None = None) -> None:

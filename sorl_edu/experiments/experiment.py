@@ -607,6 +607,17 @@ def cell_means(rows: pd.DataFrame) -> pd.DataFrame:
 # -------------------------------------------------------------------------------------- the studies
 
 
+def command_of(study: str, piece: str, target: str | None = None) -> str:
+    """What makes a piece of a study, for a manifest.
+
+    Args:
+        study: its module.
+        piece: one of `parse_pieces`.
+        target: of make; the study's name unless given.
+    """
+    return f"make {target or study}  # this one: python -m sorl_edu.experiments.{study} {piece}"
+
+
 def parse_pieces(
     arguments: Sequence[str] | None, about: str, known: Iterable[str], name: str, kind: str
 ) -> tuple[list[str], Path, Path]:

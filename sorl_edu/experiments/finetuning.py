@@ -39,7 +39,7 @@ from sorl_edu.experiments.suites import SUITES, Environment
 from sorl_edu.experiments.tables import markdown_table
 from sorl_edu.files import add_to_manifest, atomic_write, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
-from sorl_edu.training.interactive import Interaction, InteractiveRun
+from sorl_edu.training.interactive import Interaction
 
 SEEDS, EPISODES, WORLDS = range(5), 50, 10
 METHODS: Mapping[str, tuple[str, tuple[tuple[int, int], ...]]] = {
@@ -93,34 +93,30 @@ PLANS = {
 
 
 def finetune(
-    plan: Plan, trained: Trained, seed: int, folder: Path, data: Path | None
-) -> InteractiveRun:
-    """One seed's agent after the environment steps; what is done is not done again."""
-    agent, state, info = trained.load(plan.task, seed, plan.updates)
-    dataset = load(info.environment, folder=data).train
-    fresh = with_fresh_moments(agent, state, jax.random.key(seed), agent.prepare(dataset))
-    return Interaction(
-        agent,
-        OGBenchWorlds(info.environment, WORLDS),
-        env_steps=plan.env_steps,
-        seed=seed,
-        offline=dataset,
-        warm_up=plan.warm_up,
-        checkpoint_dir=folder,
-    ).run(fresh)
-
-
-def finetune_all(
     plan: Plan, trained: Trained, folder: Path, data: Path | None
 ) -> tuple[dict[AgentKey, Path], pd.DataFrame]:
-    """The files of all seeds' agents after the environment steps, and their episodes on the way."""
+    """The files of all seeds' agents after the environment steps, and their episodes on the way.
+
+    What is done is not done again.
+    """
+    dataset = load(plan.env.task(plan.task), folder=data).train
     files, tables = {}, []
     for seed in SEEDS:
         key, own = (plan.task, seed, plan.updates), folder / f"seed{seed}_{plan.env_steps}"
-        run = finetune(plan, trained, seed, own, data)
-        info = replace(trained.load(*key)[2], notes={"env_steps": run.env_steps})
+        agent, state, info = trained.load(*key)
+        fresh = with_fresh_moments(agent, state, jax.random.key(seed), agent.prepare(dataset))
+        run = Interaction(
+            agent,
+            OGBenchWorlds(info.environment, WORLDS),
+            env_steps=plan.env_steps,
+            seed=seed,
+            offline=dataset,
+            warm_up=plan.warm_up,
+            checkpoint_dir=own,
+        ).run(fresh)
         files[key] = own / "agent.safetensors"
-        checkpoints.save_agent(files[key], run.agent, run.state, info)
+        notes = {"env_steps": run.env_steps}
+        checkpoints.save_agent(files[key], agent, run.state, replace(info, notes=notes))
         online = run.history[run.history.split == "online"].rename(columns={"update": "env_steps"})
         tables.append(online[["env_steps", "metric", "value"]].assign(seed=seed))
     return files, pd.concat(tables, ignore_index=True)
@@ -129,15 +125,16 @@ def finetune_all(
 def run_environment(name: str, runs: Path, out: Path) -> None:
     """Does what is missing in an environment, and writes its results after each method."""
     plan, folder = PLANS[name], runs / "finetuning" / name
-    collected = plan.env.collection
-    parent = runs / "robots" if collected else None  # `make robots` has some
+    parent = data = None
+    if plan.env.collection is not None:
+        parent = runs / "robots"  # `make robots` has some
+        data = plan.env.collection.folder(parent)
     episodes, online = [], []
     for method in METHODS:
         trial = plan.offline(method)
         trained = experiment.train(trial, folder, data=parent)
         before = experiment.evaluate(trial, trained.agents, folder, trained.dataset_sha256)
-        data = parent and collected and collected.folder(parent)
-        files, on_the_way = finetune_all(plan, trained, folder / "online" / method, data)
+        files, on_the_way = finetune(plan, trained, folder / "online" / method, data)
         later = replace(trial, name=f"{method} after {plan.env_steps} steps")
         after = experiment.evaluate(later, files, folder, trained.dataset_sha256)
         episodes += [before.assign(env_steps=0), after.assign(env_steps=plan.env_steps)]
@@ -161,7 +158,7 @@ def write_results(plan: Plan, episodes: pd.DataFrame, online: pd.DataFrame, out:
         "warm_up": plan.warm_up,
         "experiments": [plan.offline(method).facts() for method in METHODS],
     }
-    command = f"make finetuning  # this one: python -m sorl_edu.experiments.finetuning {name}"
+    command = experiment.command_of("finetuning", name)
     for file in (f"{name}.csv", f"{name}_online.csv", f"{name}.md"):
         add_to_manifest(out, file, command=command, **facts)
 

@@ -33,7 +33,7 @@ from sorl_edu import programs
 from sorl_edu.datasets.tightrope import Tightrope
 from sorl_edu.errors import DataError, UnknownName, check
 from sorl_edu.experiments import statistics
-from sorl_edu.experiments.experiment import parse_pieces
+from sorl_edu.experiments.experiment import command_of, parse_pieces
 from sorl_edu.experiments.imitators import LEARNERS, returns
 from sorl_edu.files import add_to_manifest, write_csv
 from sorl_edu.imitation import ResetMixture, filter_resets, guitar
@@ -153,7 +153,7 @@ def run_tightrope(runs: Path, out: Path, *, rounds: int = ROUNDS, seeds: Sequenc
     add_to_manifest(
         out,
         "tightrope.csv",
-        command="make imitation  # this one: python -m sorl_edu.experiments.imitation tightrope",
+        command=command_of("imitation", "tightrope"),
         hardware=f"{os.cpu_count()} CPU cores",
         rounds=rounds,
         seeds=list(seeds),

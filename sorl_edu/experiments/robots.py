@@ -390,7 +390,7 @@ def describe(table: pd.DataFrame) -> str:
 
 
 def _command(name: str) -> str:
-    return f"make robots  # this one: python -m sorl_edu.experiments.robots {name}"
+    return experiment.command_of("robots", name)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -368,8 +368,7 @@ def _chosen(
     values: Float[Array, "candidates batch"], temperature: float, key: PRNGKeyArray
 ) -> Int[Array, " batch"]:
     """The choice that `EVOR.propose` makes with the same key."""
-    choice_key = jax.random.fold_in(key, inference.MAX_ROWS)
-    return inference.choose_softly(values, temperature, choice_key)
+    return inference.choose_softly(values, temperature, inference.choice_key(key))
 
 
 def _temperature(

@@ -20,22 +20,20 @@ from matplotlib.lines import Line2D
 
 from sorl_edu.datasets.tightrope import Tightrope, walks
 from sorl_edu.errors import check
+from sorl_edu.experiments.imitators import LEARNERS
 from sorl_edu.finite_mdp import best_in_class, expected_return, occupancies
 from sorl_edu.imitation import (
     Game,
     ResetMixture,
     behaviour_cloning,
-    filter_resets,
     guitar,
     imitate,
-    moment_matching,
 )
 from sorl_edu.plotting.style import END, FAILED, GREEN, REACHED, SMALL, WIDTH, listed, styled
 from sorl_edu.plotting.tightrope import Walkers, draw_walkers, regions
 from sorl_edu.widgets.explorer import Explorer, as_tuple
 from sorl_edu.widgets.frame import Parameter
 
-LEARNERS = ("BC", "MM", "FILTER", "GUITAR")
 CLONE, WALK = "a clone", "a walk at random"
 EPISODES = 8
 SLIPS, SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5), (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -104,12 +102,7 @@ class TightropeExplorer(Explorer):
 
     def mixture(self, learner: str, offline: float) -> ResetMixture | None:
         """Where a learner practises; None for BC, which doesn't."""
-        return {
-            "BC": None,
-            "MM": moment_matching(),
-            "FILTER": filter_resets(),
-            "GUITAR": guitar(offline=offline),
-        }[learner]
+        return guitar(offline=offline) if learner == "GUITAR" else LEARNERS[learner]
 
     def prepare(self, *, slip: float, offline: float, start: str) -> None:
         if slip not in self._optima:
