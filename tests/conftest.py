@@ -29,7 +29,8 @@ def checked(function):
 
 
 assert "sorl_edu" not in sys.modules, "sorl_edu was imported before its annotations are checked"
-jaxtyping.install_import_hook("sorl_edu", f"{__name__}.checked")
+if "FUZZ" not in os.environ:  # a million files are read as users read them, ten times as fast
+    jaxtyping.install_import_hook("sorl_edu", f"{__name__}.checked")
 sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema does without, two seconds sooner
 
 import numpy as np  # noqa: E402

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Real, Shaped
 
 from sorl_edu.environments.make import kind_of, make_env, parse_name
 from sorl_edu.errors import check
@@ -71,7 +71,7 @@ class MazeGeometry:
         return 0 <= row < rows and 0 <= column < columns and not self.walls[row][column]
 
     def in_walls(
-        self, positions: Float[np.ndarray, "rows 2"], depth: float = 0.0
+        self, positions: Real[np.ndarray, "rows 2"], depth: float = 0.0
     ) -> Bool[np.ndarray, " rows"]:
         """Whether positions (x, y) lie deeper than `depth` metres in walls, or outside the maze."""
         walls = np.pad(self.walls, 1, constant_values=True)

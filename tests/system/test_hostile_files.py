@@ -1,11 +1,13 @@
 """Files of any bytes: what this project reads gives a clear error, and does nothing else."""
 
+import functools
 import json
 import os
 import struct
 import tracemalloc
 import zipfile
 from copy import deepcopy
+from datetime import timedelta
 
 import jax
 import numpy as np
@@ -36,12 +38,13 @@ TASK = "pointmaze-medium-navigate-singletask-v0"
 EXAMPLES = int(os.environ.get("FUZZ", "0"))  # `make fuzz` tries as many, others each time
 FUZZED = settings(
     max_examples=EXAMPLES or 60,
-    deadline=None,
+    deadline=timedelta(seconds=10) if EXAMPLES else None,
     derandomize=not EXAMPLES,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 MOST_MEMORY = 100 * 2**20
+MOST_MEMORY_OF_ALL = 2 * 2**30  # of a process that has read them all
 
 
 @st.composite
@@ -123,6 +126,12 @@ def written(value) -> bytes:
 @pytest.fixture
 def small():
     """Forbids what takes much memory."""
+    if EXAMPLES:  # tracing takes longer than reading
+        import resource
+
+        yield
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < MOST_MEMORY_OF_ALL
+        return
     tracemalloc.start()
     yield
     _, peak = tracemalloc.get_traced_memory()
@@ -230,9 +239,15 @@ def test_metadata_as_deep_as_can_be_are_refused(agent_file, tmp_path):
         load_agent(file)
 
 
+@pytest.fixture
+def one_maze(monkeypatch):
+    """One environment for all files of a test, where each reading makes its own."""
+    monkeypatch.setattr(ogbench, "make_env", functools.cache(ogbench.make_env))
+
+
 @FUZZED
 @given(damage())
-def test_a_dataset_of_any_bytes_is_read_or_refused(dataset, tmp_path, small, damaged):
+def test_a_dataset_of_any_bytes_is_read_or_refused(dataset, tmp_path, small, one_maze, damaged):
     file = tmp_path / dataset.name
     file.write_bytes(damaged(dataset.read_bytes()))
     (tmp_path / dataset.name.replace("-val", "")).write_bytes(dataset.read_bytes())
@@ -367,7 +382,9 @@ MEMBERS = ["observations.npy", "actions.npy", "terminals.npy", "qpos.npy", "qpos
 
 @FUZZED
 @given(member=st.sampled_from(MEMBERS), content=ARRAYS)
-def test_a_dataset_with_an_odd_array_is_read_or_refused(dataset, tmp_path, member, content):
+def test_a_dataset_with_an_odd_array_is_read_or_refused(
+    dataset, tmp_path, one_maze, member, content
+):
     with_member(dataset, tmp_path, member, content)
     refused(lambda: ogbench.load(TASK, folder=tmp_path, download=False), DataError, tmp_path)
 
@@ -407,6 +424,17 @@ def test_arrays_that_numpy_lacks_are_refused(agent_file, tmp_path):
     file.write_bytes(struct.pack("<Q", len(made)) + made + bytes(4))
     with pytest.raises(CheckpointError, match="arrays that NumPy lacks|damaged"):
         load_agent(file)
+
+
+def test_positions_in_whole_numbers_are_read(dataset, tmp_path):
+    start = np.rint(maze_geometry(TASK).start).astype(">i2")
+    whole = npy(
+        "{'descr': '>i2', 'fortran_order': False, 'shape': (100, 2)}", start.tobytes() * 100
+    )
+    with_member(dataset, tmp_path, "observations.npy", whole)
+    with_member(dataset, tmp_path, "qpos.npy", whole)
+    data = ogbench.load(TASK, folder=tmp_path, download=False)
+    assert data.train.actions.shape == (100, 2) and data.train.rewards.dtype == np.float32
 
 
 def test_what_is_no_array_of_rows_is_refused(dataset, tmp_path):
