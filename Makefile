@@ -81,7 +81,7 @@ audit: $(VENV)/.all ## compute anew what lessons and pages say, sentence by sent
 fuzz: $(VENV)/.all ## read FUZZ (20000) mutated files of each kind: nothing but an error may come of one
 	FUZZ=$(or $(FUZZ),20000) $(PYTEST) tests/system/test_hostile_files.py tests/course/test_messages.py -k "any or odd or damaged"
 
-mutation: $(VENV)/.all ## put faults into copies of the library, each of which a test must find (minutes)
+mutation: $(VENV)/.all ## put faults into copies of the library, each of which a test must find (an hour; resumes)
 	$(BIN)/python tests/mutation.py
 
 bench: $(VENV)/.all ## measure the speed of library, notebooks and sliders, beside the promises

@@ -1,23 +1,29 @@
 """`make mutation`: puts known faults into copies of the library, one at a time, and runs tests.
 
 A fault is one line of the library, wrong in a way that people get it wrong or in which it was wrong
-before. A fault that no test notices survives: the table says so, and the exit code is 1.
+before. A fault that no test notices survives: the table says so, and the exit code is 1. Verdicts
+are kept in runs/mutation/ for the library and tests as they are, so that a run that is stopped
+resumes.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from quick import SHARED
+
+from sorl_edu.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("sorl_edu", "tests")  # the tests, too: some find the library beside themselves
@@ -332,7 +338,7 @@ FAULTS = (
         "agents/sorl.py",
         "s = at_step_size(self.s(state, state.field.params), 1 / min(steps, self.denoise_steps))",
         "s = at_step_size(self.s(state, state.field.params), 1 / steps)",
-        "agents/test_contract.py",
+        "agents/test_contract.py::test_the_ways_of_candidates_end_at_their_actions",
     ),
     Fault(
         "an interval that does not reckon with an unseen agent",
@@ -1065,14 +1071,14 @@ FAULTS = (
         "course/grading/worker.py",
         "        for name in library:",
         "        for name in ():",
-        "course/test_grading.py",
+        "course/test_grading.py::test_a_function_of_the_library_that_would_be_the_answer_refuses",
     ),
     Fault(
         "a class is graded anew after an interruption",
         "course/grading/classroom.py",
         'decided = kept["key"] == key and not row.undecided',
         "decided = False",
-        "course/test_classroom.py",
+        "course/test_classroom.py::test_a_run_that_is_killed_goes_on_where_it_stopped",
     ),
     Fault(
         "the course needs modules that Windows lacks",
@@ -1158,30 +1164,50 @@ def passes(tests: str, fault: Fault | None = None) -> bool:
     return done.returncode == 0
 
 
+def kept(folder: Path, tests: str, fault: Fault | None = None) -> bool:
+    """What `passes` says, from `folder` if it has said so before."""
+    file = folder / hashlib.sha256(repr((tests, fault)).encode()).hexdigest()[:16]
+    if not file.exists():
+        verdict = passes(tests, fault)
+        with atomic_write(file) as beside:
+            beside.write_text(f"{verdict}\n")
+    return file.read_text() == "True\n"
+
+
+def digest() -> str:
+    """Of all that is copied: verdicts hold for these files alone."""
+    found = hashlib.sha256()
+    for path in sorted(path for name in COPIED for path in (ROOT / name).rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and path.name != "durations.json":
+            found.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="only faults whose name has one of these words")
-    words = parser.parse_args(arguments).words
-    chosen = [f for f in FAULTS if not words or re.search("|".join(map(re.escape, words)), f.name)]
+    parser.add_argument("--jobs", type=int, default=2, help="faults tried at a time (default: 2)")
+    options = parser.parse_args(arguments)
+    named = re.compile("|".join(map(re.escape, options.words)))
+    chosen = [fault for fault in FAULTS if named.search(fault.name)]
     stale = [problem for fault in FAULTS if (problem := fault.problem())]
     if stale or not chosen:
-        print("\n".join(stale or [f"no fault has {' or '.join(words)} in its name"]))
+        print("\n".join(stale or [f"no fault has {' or '.join(options.words)} in its name"]))
         return 2
-    for tests in dict.fromkeys(fault.tests for fault in chosen):
-        if not passes(tests):
-            print(f"tests/{tests} fail without any fault, so that they can't notice one")
-            return 2
-    survived = 0
-    width = max(len(fault.name) for fault in chosen)
-    for fault in chosen:
-        start = time.perf_counter()
-        alive = passes(fault.tests, fault)
-        survived += alive
-        print(
-            f"{fault.name:{width}}  {'SURVIVED' if alive else 'noticed '}  "
-            f"tests/{fault.tests}, {time.perf_counter() - start:.0f} s",
-            flush=True,
-        )
+    folder = ROOT / "runs" / "mutation" / digest()
+    survived, width = 0, max(len(fault.name) for fault in chosen)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        tests = list(dict.fromkeys(fault.tests for fault in chosen))
+        for name, well in zip(tests, pool.map(partial(kept, folder), tests), strict=True):
+            if not well:
+                pool.shutdown(cancel_futures=True)
+                print(f"tests/{name} fail without any fault, so that they can't notice one")
+                return 2
+        verdicts = pool.map(lambda fault: kept(folder, fault.tests, fault), chosen)
+        for fault, alive in zip(chosen, verdicts, strict=True):
+            survived += alive
+            verdict = "SURVIVED" if alive else "noticed "
+            print(f"{fault.name:{width}}  {verdict}  tests/{fault.tests}", flush=True)
     print(f"{len(chosen)} faults, {survived} survived")
     return int(survived > 0)
 
