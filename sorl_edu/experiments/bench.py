@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -24,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from sorl_edu import programs
-from sorl_edu.agents import SORL
+from sorl_edu.agents import EVOR, SORL
 from sorl_edu.agents.agent import Network, act
 from sorl_edu.agents.presets import preset
 from sorl_edu.datasets.collect import collect
@@ -35,7 +36,9 @@ from sorl_edu.files import write_csv
 from sorl_edu.networks import CriticEnsemble
 from sorl_edu.training import use_all_cores
 
-COURSE_SIZE = SORL(field=Network((128, 128, 128)), critic=Network((128, 128, 128), layer_norm=True))
+WIDTHS = (128, 128, 128)
+COURSE_SIZE = SORL(field=Network(WIDTHS), critic=Network(WIDTHS, layer_norm=True))
+EVOR_COURSE_SIZE = EVOR(policy=Network(WIDTHS), critic=Network(WIDTHS, layer_norm=True))
 CASES = {
     "paper size": (SORL(), 28, 5, 11.0),
     "course size": (COURSE_SIZE, 2, 2, 170.0),
@@ -211,6 +214,27 @@ def bench_act() -> list[dict]:
     return rows
 
 
+def bench_evor(rounds: int = 5) -> list[dict]:
+    """EVOR's decision for one observation, and its updates in turns with SORL's, at one size."""
+    _, obs_dim, action_dim, _ = CASES["course size"]
+    agent, samples, candidates = EVOR_COURSE_SIZE, EVOR_COURSE_SIZE.return_samples, 8
+    state = agent.init(jax.random.key(0), random_transitions(obs_dim, action_dim, 200))
+    obs, key = jnp.zeros((1, obs_dim)), jax.random.key(0)
+    decide = partial(act, agent, state, obs, key, steps=8, candidates=candidates)
+    jax.block_until_ready(decide())
+    name = f"course size: EVOR's act, 8 steps, N_pi = {candidates}, N_R = {samples}, 1 observation"
+    trainings = [TimedTraining(a, obs_dim, action_dim) for a in (agent, COURSE_SIZE)]
+    times = pd.DataFrame([t.seconds_per_chunk() for t in trainings] for _ in range(rounds))
+    ours, sorls = (training.chunk / times[i].median() for i, training in enumerate(trainings))
+    ratio = (times[1] / times[0]).median()
+    return [
+        row(name, 1000 * seconds(decide, 50), "ms", 3.0, "at most"),
+        row("course size: EVOR's updates", ours, "1/s"),
+        row("course size: SORL's updates, in turns with EVOR's", sorls, "1/s"),
+        row("course size: EVOR's updates over SORL's", ratio, "", 0.5, "at least"),
+    ]
+
+
 def row(what: str, measured: float, unit: str, promise: float | None = None, how: str = "") -> dict:
     kept = promise is None or (measured <= promise if how == "at most" else measured >= promise)
     return {
@@ -230,7 +254,8 @@ def main(out: Path, paper_updates: int | None = None, course: bool = False) -> N
     else:
         peak, file = ceiling(), "speed.csv"
         rows = [row("matrix-product ceiling (2048 x 2048, float32)", peak / 1e9, "GFLOP/s")]
-        rows += bench_updates(peak) + bench_seeds() + bench_act() + bench_robots()
+        rows += bench_updates(peak) + bench_seeds() + bench_act() + bench_evor()
+        rows += bench_robots()
         rows += bench_course(out) if course else []
     table = pd.DataFrame(rows)
     write_csv(table, out / file)

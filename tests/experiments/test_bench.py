@@ -8,8 +8,9 @@ from pathlib import Path
 
 import jax
 import pandas as pd
+import pytest
 
-from sorl_edu.agents import SORL
+from sorl_edu.agents import EVOR, SORL
 from sorl_edu.agents.agent import Network, encode
 from sorl_edu.experiments import bench
 from sorl_edu.widgets.draw_your_own.draw_your_own import UPDATES
@@ -63,6 +64,54 @@ def test_several_seeds_are_measured_against_one(monkeypatch):
     rows = pd.DataFrame(bench.bench_seeds())
     assert list(rows.measured.round(2)) == [2.83, 4.76] and list(rows.kept) == ["yes", "NO"]
     assert list(rows.promise) == ["at most 3.2", "at most 4.5"]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "share", "kept"), [(2.9, 0.6, ["yes", "yes"]), (3.1, 0.4, ["NO", "NO"])]
+)
+def test_evor_is_measured_at_the_issues_setting_and_beside_sorl(
+    monkeypatch, milliseconds, share, kept
+):
+    decisions = []
+
+    class Timed:
+        chunk = 100
+
+        def __init__(self, agent, obs_dim, action_dim):
+            field = agent.field if isinstance(agent, SORL) else agent.policy
+            assert field.hidden == agent.critic.hidden == (128, 128, 128)
+            self.rate = 200.0 if isinstance(agent, SORL) else 200.0 * share
+
+        def seconds_per_chunk(self):
+            return self.chunk / self.rate
+
+    def act(agent, state, obs, key, *, steps, candidates):
+        decisions.append((type(agent), len(obs), steps, candidates, agent.return_samples))
+        return obs
+
+    def seconds(call, repeats):
+        call()
+        return milliseconds / 1000
+
+    monkeypatch.setattr(bench, "TimedTraining", Timed)
+    monkeypatch.setattr(bench, "act", act)
+    monkeypatch.setattr(bench, "seconds", seconds)
+    rows = pd.DataFrame(bench.bench_evor())
+    assert set(decisions) == {(EVOR, 1, 8, 8, 8)}
+    assert rows.measured.tolist() == pytest.approx([milliseconds, 200 * share, 200, share])
+    assert rows.promise.tolist() == ["at most 3", "", "", "at least 0.5"]
+    assert rows.kept[rows.promise != ""].tolist() == kept
+
+
+def test_the_bench_writes_the_rows_of_every_part(monkeypatch, tmp_path, capsys):
+    parts = ("bench_updates", "bench_seeds", "bench_act", "bench_evor", "bench_robots")
+    for part in parts:
+        monkeypatch.setattr(bench, part, lambda *_, part=part: [bench.row(part, 1.0, "s")])
+    monkeypatch.setattr(bench, "ceiling", lambda: 1e9)
+    monkeypatch.setattr(bench, "use_all_cores", lambda: None)
+    bench.main(tmp_path)
+    assert pd.read_csv(tmp_path / "speed.csv").what.tolist()[1:] == list(parts)
+    assert "bench_evor" in capsys.readouterr().out
 
 
 def test_what_the_browser_measures_comes_with_its_promise(monkeypatch, tmp_path):
