@@ -523,6 +523,20 @@ FAULTS = (
         "agents/test_evor.py::test_one_training_serves_every_temperature",
     ),
     Fault(
+        "dials that a benchmark names and does not turn",
+        "experiments/experiment.py",
+        "agent = with_dials(planned.agent, **dials)",
+        "agent = planned.agent",
+        "agents/test_evor.py::test_a_benchmark_over_dials_costs_one_training",
+    ),
+    Fault(
+        "an estimate with a training for each position of the dials",
+        "experiments/benchmark.py",
+        "guess = replace(guess, training=0.0)",
+        "pass",
+        "experiments/test_benchmark.py::test_an_estimate_counts_the_training_of_several_dials_once",
+    ),
+    Fault(
         "IQL weights by the value, and not by the advantage",
         "agents/implicit_q.py",
         'return q - self.function(state, "values")(batch.observations)',

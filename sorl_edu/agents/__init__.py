@@ -5,7 +5,7 @@ from sorl_edu.agents.bc import BC
 from sorl_edu.agents.bfn import BFN
 from sorl_edu.agents.cac import CAC
 from sorl_edu.agents.chunked import Chunked, chunked, chunked_class
-from sorl_edu.agents.dials import dials_of, with_dials, without_dials
+from sorl_edu.agents.dials import dial_grid, dials_of, with_dials, without_dials
 from sorl_edu.agents.evor import EVOR
 from sorl_edu.agents.fawac import FAWAC
 from sorl_edu.agents.fbrac import FBRAC
@@ -92,6 +92,7 @@ __all__ = [
     "agent_class",
     "agent_name",
     "chunked",
+    "dial_grid",
     "dials_of",
     "with_dials",
     "without_dials",

@@ -11,6 +11,8 @@ Experiments whose agents differ in dials alone share their training.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -37,20 +39,40 @@ def with_dials(agent: Agent, **values: float) -> Agent:
         UnknownName: the agent has no such dial; the message has the nearest one.
         ConfigError: a value out of range, or a fraction where a number is counted.
     """
+    check_known([agent], values)
     known = dials_of(agent)
     for name, value in values.items():
-        if name not in known:
-            kind = type(agent).__name__
-            if not known:
-                message = f"{kind} has no dials but steps and candidates, and so no '{name}'"
-                check(False, message)
-            raise UnknownName(f"dial of {kind}", name, known)
         whole = isinstance(known[name], int)
         check(not whole or value == int(value), f"{name} must be a whole number, got {value}")
         values[name] = int(value) if whole else float(value)
     if isinstance(agent, Chunked):
         return replace(agent, agent=replace(agent.agent, **values))
     return replace(agent, **values)
+
+
+def dial_grid(values: Iterable[tuple[str, float]]) -> list[dict[str, float]]:
+    """Every combination of the values of dials, each once; a single empty one of no values.
+
+    Args:
+        values: (dial, value), a dial as often as it has values.
+    """
+    by_name: dict[str, dict[float, None]] = {}
+    for name, value in values:
+        by_name.setdefault(name, {})[value] = None
+    positions = itertools.product(*by_name.values())
+    return [dict(zip(by_name, position, strict=True)) for position in positions]
+
+
+def check_known(agents: Sequence[Agent], names: Iterable[str]) -> None:
+    """Raises UnknownName unless every name is a dial of one of the agents."""
+    known = {dial for agent in agents for dial in dials_of(agent)}
+    kinds = list(dict.fromkeys(type(agent).__name__ for agent in agents))
+    for name in names:
+        verb = "has" if len(kinds) == 1 else "have"
+        message = f"{verb} no dials but steps and candidates, and so no '{name}'"
+        check(len(known) > 0, f"{', '.join(kinds)} {message}")
+        if name not in known:
+            raise UnknownName(f"dial of {', '.join(kinds)}", name, known)
 
 
 def without_dials(agent: Agent) -> Agent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,11 +26,16 @@ if TYPE_CHECKING:
     from sorl_edu.experiments.experiment import Experiment
     from sorl_edu.training.checkpoints import AgentInfo
 
+EVORS_DIALS = "return_temperature, choice_temperature, return_samples and value_steps"
 Dials = Annotated[
-    dict[str, float],
+    tuple[tuple[str, float], ...],
+    arg(help=f"More dials of the agent, as NAME VALUE pairs; an EVOR agent has {EVORS_DIALS}."),
+]
+DialGrid = Annotated[
+    tuple[tuple[str, float], ...],
     arg(
-        help="More dials of the agent, as NAME VALUE pairs; an EVOR agent has return_temperature, "
-        "choice_temperature, return_samples and value_steps."
+        help="More dials of the agent, as NAME VALUE pairs, a name as often as it has values; "
+        f"every combination is evaluated. An EVOR agent has {EVORS_DIALS}."
     ),
 ]
 
@@ -168,7 +173,7 @@ class Evaluate(Command):
     """Number of episodes."""
     seed: int = 0
     """Seed of start states and action noise."""
-    dials: Dials = field(default_factory=dict)
+    dials: Dials = ()
 
     examples = """
     sorl-edu evaluate runs/demo/agent.safetensors
@@ -180,7 +185,7 @@ class Evaluate(Command):
     def run(self) -> int:
         check_evaluation([self.steps], [self.candidates], self.episodes, self.seed)
         agent, state, info = _load_agents(
-            [self.agent], [self.steps], [self.candidates], self.dials
+            [self.agent], [self.steps], [self.candidates], _one_position(self.dials)
         )[0]
 
         from sorl_edu.evaluation import as_text, evaluate, summarize
@@ -205,7 +210,8 @@ class Sweep(Command):
     """Evaluate a grid of inference steps x N, every setting from the same start states.
 
     Give the file of one agent per training seed; intervals of several are over training seeds. The
-    same command resumes a sweep that was stopped.
+    same command resumes a sweep that was stopped. With --dials, the tables have a column for each,
+    and there is a picture for each combination. Nothing is trained.
     """
 
     agents: Positional[Annotated[tuple[Path, ...], arg(metavar="AGENT.safetensors ...")]]
@@ -220,10 +226,12 @@ class Sweep(Command):
     """Episodes for each setting and training seed."""
     seed: int = 0
     """Seed of start states and action noise."""
-    dials: Dials = field(default_factory=dict)
+    dials: DialGrid = ()
 
     examples = """
     sorl-edu sweep runs/demo/agent.safetensors --out runs/demo_sweep
+    sorl-edu sweep runs/evor/agent_seed0.safetensors --steps 8 --candidates 8 32 \\
+        --dials return_temperature inf return_temperature 0.1 --out runs/evor_sweep
     sorl-edu sweep runs/greedy/agent_seed0.safetensors \\
         runs/greedy/agent_seed1.safetensors --steps 1 8 16 --candidates 1 32 \\
         --episodes 100 --out runs/greedy
@@ -233,13 +241,26 @@ class Sweep(Command):
         check(len(self.agents) > 0, "name at least one agent's file")
         check_evaluation(self.steps, self.candidates, self.episodes, self.seed)
         out = usable_folder(self.out)
-        loaded = _load_agents(self.agents, self.steps, self.candidates, self.dials)
+
+        from sorl_edu.agents import dial_grid
+
+        positions = dial_grid(self.dials)
+        loaded = _load_agents(self.agents, self.steps, self.candidates, positions[0])
         agent, _, info = loaded[0]
         seeds = _training_seeds(self.agents, loaded)
 
+        import pandas as pd
+
         from sorl_edu import plotting
         from sorl_edu.evaluation import as_text, summarize
-        from sorl_edu.experiments.experiment import Experiment, evaluate, grid, parse_task
+        from sorl_edu.experiments.experiment import (
+            Experiment,
+            check_experiment,
+            evaluate,
+            grid,
+            over_dials,
+            parse_task,
+        )
         from sorl_edu.files import write_csv
 
         dataset, task = parse_task(info.environment)
@@ -256,14 +277,25 @@ class Sweep(Command):
         )
         keys = [(task, seed, info.updates) for seed in seeds]
         files = dict(zip(keys, self.agents, strict=True))
-        episodes = evaluate(experiment, files, out, info.dataset_sha256)
-        episodes = episodes.rename(columns={"seed": "training_seed"})
-        summary = summarize(episodes)
-        write_csv(episodes, out / "episodes.csv")
-        write_csv(summary, out / "sweep.csv")
-        plotting.save_figure(plotting.sweep_heatmap(summary), out / "sweep.png")
-        print(as_text(summary))
-        print(f"{out} has episodes.csv, sweep.csv and sweep.png.")
+        planned = over_dials(experiment, self.dials)
+        for turned in planned:
+            check_experiment(turned, out, info.dataset_sha256)
+        tables, summaries, pictures = [], [], []
+        for turned, dials in zip(planned, positions, strict=True):
+            rows = evaluate(turned, files, out, info.dataset_sha256)
+            rows = rows.rename(columns={"seed": "training_seed"}).assign(**dials)
+            summary, name = summarize(rows), "sweep"
+            if len(planned) > 1:
+                print(turned.name)
+                name += "".join(f"_{dial}_{value:g}" for dial, value in dials.items())
+            print(as_text(summary))
+            plotting.save_figure(plotting.sweep_heatmap(summary), out / f"{name}.png")
+            tables.append(rows)
+            summaries.append(summary.assign(**dials))
+            pictures.append(f"{name}.png")
+        write_csv(pd.concat(tables, ignore_index=True), out / "episodes.csv")
+        write_csv(pd.concat(summaries, ignore_index=True), out / "sweep.csv")
+        print(f"{out} has episodes.csv, sweep.csv and {', '.join(pictures)}.")
         return 0
 
 
@@ -292,7 +324,7 @@ class Video(Command):
     """Number of episodes, shown one after the other."""
     seed: int = 0
     """Seed of start states and action noise."""
-    dials: Dials = field(default_factory=dict)
+    dials: Dials = ()
     size: int = 320
     """Pixels along each edge of a setting's picture, an even number."""
     every: int = 1
@@ -308,7 +340,8 @@ class Video(Command):
     def run(self) -> int:
         check_evaluation(self.steps, self.candidates, self.episodes, self.seed)
         out = usable_folder(self.out)
-        agent, state, info = _load_agents([self.agent], self.steps, self.candidates, self.dials)[0]
+        dials = _one_position(self.dials)
+        agent, state, info = _load_agents([self.agent], self.steps, self.candidates, dials)[0]
 
         from sorl_edu.plotting.video import FILES, film
 
@@ -409,6 +442,8 @@ class Benchmark(Command):
     sorl-edu benchmark --suite course --tasks cube-single-play --out runs/course --seeds 3 \\
         --steps 1 8 --candidates 1 8
     sorl-edu benchmark --suite pointmaze --out runs/mazes --seeds 3 --updates 10000
+    sorl-edu benchmark --suite pointmaze --out runs/mazes_evor --agents sorl evor --seeds 3 \\
+        --steps 8 --candidates 8 --dials return_temperature inf return_temperature 0.1
     sorl-edu benchmark --tasks cube-single-play --data runs/data --out runs/cube \\
         --presets cube-single-small robots-small-bc --seeds 3 --updates 50000 \\
         --steps 1 8 --candidates 1 32
@@ -484,6 +519,14 @@ def _check_run(experiment: Experiment, out: Path, dataset_sha256: str) -> None:
         check_plan(out, plan)
     with atomic_write(out / "plan.json") as temporary:
         temporary.write_text(json.dumps(plan, indent=2))
+
+
+def _one_position(values: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """The values of dials, each of which has one."""
+    names = [name for name, _ in values]
+    for name in names:
+        check(names.count(name) == 1, f"--dials has several values of {name}: give one")
+    return dict(values)
 
 
 def _load_agents(

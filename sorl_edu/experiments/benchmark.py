@@ -10,9 +10,12 @@ and `tuning` chooses an agent's knob before its experiment, on other seeds and e
 
 from __future__ import annotations
 
+import functools
+import itertools
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +24,9 @@ import jax.numpy as jnp
 import pandas as pd
 
 from sorl_edu import plotting
-from sorl_edu.agents import agent_class
-from sorl_edu.agents.agent import Agent, act
+from sorl_edu.agents import agent_class, dials_of, with_dials, without_dials
+from sorl_edu.agents.agent import Agent, State, act
+from sorl_edu.agents.dials import check_known
 from sorl_edu.agents.presets import preset
 from sorl_edu.environments.rollout import (
     make_environments,
@@ -68,6 +72,9 @@ class Plan:
     """Inference steps m, powers of two; an agent is evaluated at those that it can run."""
     candidates: tuple[int, ...] = (1, 8, 32)
     """Numbers N of candidate actions; agents without a critic are evaluated at N = 1 alone."""
+    dials: tuple[tuple[str, float], ...] = ()
+    """More dials, as NAME VALUE pairs, a name as often as it has values. An agent is evaluated at
+    every combination of those that it has, under names that say so, after one training."""
     episodes: int = 50
     """Episodes for each agent, evaluation and setting."""
     tune: bool = False
@@ -100,8 +107,11 @@ class Plan:
         for name in self.agents:
             agent_class(name)
         for env in self.environments():
-            for name in self.preset_names(env):
-                preset(name)
+            agents = [preset(name) for name in self.preset_names(env)]
+            check_known(agents, [name for name, _ in self.dials])
+            for agent, (name, value) in itertools.product(agents, self.dials):
+                if name in dials_of(agent):
+                    with_dials(agent, **{name: value})
 
     def environments(self) -> list[Environment]:
         """Those with a task in this plan."""
@@ -113,16 +123,20 @@ class Plan:
         return list(dict.fromkeys([*map(env.preset_of, agents), *self.presets]))
 
     def experiments(self) -> list[Experiment]:
-        """An experiment for each environment and agent, at the settings that the agent can run.
+        """An experiment for each environment, agent and combination of its dials, at the settings
+        that the agent can run.
 
         Raises:
             ConfigError: an agent can run none of the settings.
         """
-        return [
-            self._experiment(env, name)
-            for env in self.environments()
-            for name in self.preset_names(env)
-        ]
+        found = []
+        for env in self.environments():
+            for name in self.preset_names(env):
+                planned = self._experiment(env, name)
+                own = dials_of(planned.agent)
+                values = [(dial, value) for dial, value in self.dials if dial in own]
+                found += experiment.over_dials(planned, values)
+        return found
 
     def _tasks(self, env: Environment) -> list[int]:
         named = set(self.tasks)
@@ -218,7 +232,12 @@ def run(
 
 
 def _check_folder(plan: Plan, experiments: Sequence[Experiment], out: Path) -> None:
-    """Raises CheckpointError if `out` holds rows of another plan."""
+    """Raises CheckpointError if `out` holds rows of another plan.
+
+    Rows of the same plan without its dials may be there: they are of the same trainings.
+    """
+    plain = replace(plan, dials=()).experiments() if plan.dials else []
+    experiments = [*experiments, *plain]
     for planned in experiments:
         if plan.tune:
             tuning.check_tuning(planned, tuning.own_knob(planned), out / "tuning", out)
@@ -259,8 +278,14 @@ def print_estimate(work: Sequence[tuple[Experiment, int]]) -> None:
     """
     print("From a short measurement on this machine:")
     training = evaluation = 0.0
+    trained = set()
     for planned, times in work:
         guess = estimate(planned)
+        identity = json.dumps(planned.training_identity(""), sort_keys=True)
+        one = planned.dataset, planned.tasks, planned.updates, identity
+        if one in trained:  # with other dials
+            guess = replace(guess, training=0.0)
+        trained.add(one)
         training += times * guess.training
         evaluation += times * guess.evaluation
         tuned = f" x {times} values to tune" if times > 1 else ""
@@ -298,10 +323,9 @@ def estimate(planned: Experiment, *, updates: int = 40) -> Estimate:
     env = make_environments(task, size)[0]
     obs_dim, action_dim = env.observation_space.shape[0], env.action_space.shape[0]
     members = len(planned.tasks) * len(planned.seeds)
-    training = TimedTraining(agent, obs_dim, action_dim, members, chunk=updates)
-    rate = updates / training.seconds_per_chunk()
+    rate, state = _short_training(without_dials(agent), obs_dim, action_dim, members, updates)
 
-    state, obs, key = seed_state(training.states, 0), jnp.zeros((size, obs_dim)), jax.random.key(0)
+    obs, key = jnp.zeros((size, obs_dim)), jax.random.key(0)
     acting = 0.0
     for m, n in planned.settings:
         choose = partial(act, agent, state, obs, key, steps=m, candidates=n)
@@ -317,3 +341,13 @@ def estimate(planned: Experiment, *, updates: int = 40) -> Estimate:
         training=planned.updates / rate,
         evaluation=evaluations * steps * (acting + stepping),
     )
+
+
+@functools.lru_cache(maxsize=1)  # experiments that differ in dials stand side by side
+def _short_training(
+    agent: Agent, obs_dim: int, action_dim: int, members: int, updates: int
+) -> tuple[float, State]:
+    """Updates per second of all members together, and the state of one of them."""
+    training = TimedTraining(agent, obs_dim, action_dim, members, chunk=updates)
+    rate = updates / training.seconds_per_chunk()
+    return rate, seed_state(training.states, 0)

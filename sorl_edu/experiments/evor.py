@@ -121,11 +121,9 @@ DIALS_AT, DIALS_SETTING = 0.1, (8, 8)
 
 def planned(method: Method, env: Environment, dials: Dials, **changes: Any) -> Experiment:
     """The experiment of a method at some dials; trainings of the same method are shared."""
-    label = "".join(f" {name} {value:g}" for name, value in dials.items())
-    agent = method.agent_in(env)
-    return Experiment(
-        name=method.name + label,
-        agent=with_dials(agent, **dials) if dials else agent,
+    trial = Experiment(
+        name=method.name,
+        agent=method.agent_in(env),
         dataset=env.dataset,
         seeds=range(SEEDS),
         updates=env.updates,
@@ -134,6 +132,7 @@ def planned(method: Method, env: Environment, dials: Dials, **changes: Any) -> E
         preset=env.preset_of(method.agent),
         **changes,
     )
+    return experiment.turned(trial, dials)
 
 
 @dataclass(frozen=True)

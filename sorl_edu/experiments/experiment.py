@@ -39,7 +39,7 @@ import numpy as np
 import pandas as pd
 
 from sorl_edu import evaluation
-from sorl_edu.agents import Agent, without_dials
+from sorl_edu.agents import Agent, dial_grid, with_dials, without_dials
 from sorl_edu.agents.agent import State, check_dials
 from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import OfflineDataset, load_tasks
@@ -254,6 +254,26 @@ def _name_of(function: Callable | None) -> str | None:
 def grid(steps: Iterable[int], candidates: Iterable[int]) -> tuple[tuple[int, int], ...]:
     """Every (steps, candidates), each once, as an experiment's settings."""
     return tuple(dict.fromkeys(itertools.product(steps, candidates)))
+
+
+def turned(planned: Experiment, dials: Mapping[str, float]) -> Experiment:
+    """The experiment with dials of its agent turned, as its name says; it shares the training."""
+    label = "".join(f" {name} {value:g}" for name, value in dials.items())
+    agent = with_dials(planned.agent, **dials)
+    return replace(planned, name=planned.name + label, agent=agent)
+
+
+def over_dials(planned: Experiment, values: Iterable[tuple[str, float]]) -> list[Experiment]:
+    """An experiment for every combination of values of dials; the experiment itself for none.
+
+    Args:
+        planned: what they differ from in dials and name alone, so that one training serves all.
+        values: (dial, value), a dial as often as it has values.
+
+    Raises:
+        UnknownName, ConfigError: as `with_dials`.
+    """
+    return [turned(planned, dials) for dials in dial_grid(values)]
 
 
 def parse_task(name: str) -> tuple[str, int]:

@@ -11,13 +11,13 @@ import pytest
 from test_contract import KEY, SMALL, tiny
 
 from sorl_edu import evaluation
-from sorl_edu.agents import EVOR, SORL, chunked, dials_of, with_dials, without_dials
+from sorl_edu.agents import EVOR, SORL, chunked, dials_of, presets, with_dials, without_dials
 from sorl_edu.agents.agent import act, propose, value
 from sorl_edu.cli import main
 from sorl_edu.datasets.toy import random_transitions
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import ConfigError, UnknownName
-from sorl_edu.experiments import experiment
+from sorl_edu.experiments import benchmark, experiment
 from sorl_edu.experiments.experiment import Experiment
 from sorl_edu.training import train
 from sorl_edu.training.checkpoints import AgentInfo, load_agent, save_agent
@@ -117,6 +117,76 @@ def test_the_command_line_turns_dials(tmp_path, monkeypatch, capsys):
     assert seen == [with_dials(TINY, return_temperature=0.5, return_samples=16)]
     assert main([*command, "temperature", "0.5"]) != 0
     assert "unknown dial of EVOR 'temperature'" in capsys.readouterr().err
+    assert main([*command, "return_temperature", "0.5", "return_temperature", "1"]) != 0
+    assert "several values of return_temperature: give one" in capsys.readouterr().err
+
+
+def episodes_of_each_temperature(agent, *args, episodes, **options):
+    """In place of `evaluation.evaluate`: success says where the dials stand."""
+    tau = {"success": agent.return_temperature, "return": -agent.choice_temperature}
+    return pd.DataFrame({"episode": range(episodes), **tau, "length": 1.0}), None
+
+
+GRID = [("return_temperature", 0.5), ("choice_temperature", 0.0), ("return_temperature", 0.25)]
+GRID += [("choice_temperature", 1.0), ("return_temperature", 0.5)]  # the last one is there already
+
+
+def test_a_sweep_over_dials_evaluates_every_combination_of_one_state(tmp_path, monkeypatch, capsys):
+    file, (state, _) = tmp_path / "agent.safetensors", begin()
+    maze = "pointmaze-medium-navigate-singletask-task1-v0"
+    save_agent(file, TINY, state, AgentInfo(maze, updates=4, dataset_sha256="0"))
+    monkeypatch.setattr(evaluation, "evaluate", episodes_of_each_temperature)
+    monkeypatch.setattr(experiment, "train_seeds", None)  # nothing is trained
+    command = ["sweep", str(file), "--steps", "1", "--candidates", "1", "2", "--episodes", "2"]
+    pairs = [word for name, value in GRID for word in (name, str(value))]
+    out = tmp_path / "out"
+    assert main([*command, "--out", str(out), "--dials", *pairs]) == 0
+    assert "EVOR return_temperature 0.25 choice_temperature 1\n" in capsys.readouterr().out
+    summary = pd.read_csv(out / "sweep.csv")
+    assert summary.columns[-2:].tolist() == ["return_temperature", "choice_temperature"]
+    assert len(summary) == 2 * 2 * 2 and len(pd.read_csv(out / "episodes.csv")) == 16
+    np.testing.assert_array_equal(summary.success, summary.return_temperature)
+    np.testing.assert_array_equal(summary["return"], -summary.choice_temperature)
+    assert {picture.name for picture in out.glob("*.png")} == {
+        f"sweep_return_temperature_{r}_choice_temperature_{q}.png"
+        for r in (0.5, 0.25)
+        for q in (0, 1)
+    }
+    assert main([*command, "--out", str(tmp_path / "no"), "--dials", "tau", "1"]) != 0
+    assert "unknown dial of EVOR 'tau'. Known: choice_temperature" in capsys.readouterr().err
+    wrong = ["return_temperature", "1", "return_temperature", "-1"]
+    assert main([*command, "--out", str(tmp_path / "no"), "--dials", *wrong]) != 0
+    assert "return_temperature must not be negative" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_benchmark_over_dials_costs_one_training(tmp_path, monkeypatch):
+    """Counts updates: of four combinations of tau_R and tau_Q, the first alone makes any."""
+    updates, once = [], experiment.train_seeds
+
+    def counted(agent, *args, **options):
+        updates.append(options["updates"])
+        return once(agent, *args, **options)
+
+    monkeypatch.setattr(experiment, "train_seeds", counted)
+    monkeypatch.setattr(evaluation, "evaluate", episodes_of_each_temperature)
+    monkeypatch.setitem(presets.PRESETS, "tiny-evor", TINY)
+    plan = benchmark.Plan(
+        suite="pointmaze",
+        tasks=("pointmaze-medium-navigate-singletask-task1-v0",),
+        presets=("tiny-evor",),
+        seeds=1,
+        updates=10,
+        steps=(1,),
+        candidates=(2,),
+        dials=GRID,
+        episodes=1,
+    )
+    rows = benchmark.run(plan, tmp_path, download=False, progress=False)
+    assert updates == [10]
+    assert len(rows) == 4 * 3 and rows.agent.nunique() == 4
+    seen = rows.groupby("agent")[["success", "return"]].first()
+    assert seen.loc["tiny-evor return_temperature 0.25 choice_temperature 1"].tolist() == [0.25, -1]
 
 
 def test_dials_are_turned_by_name_also_in_chunks():

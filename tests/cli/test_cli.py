@@ -302,6 +302,9 @@ REFUSED = [
     ("benchmark --out OUT --updates 7", "multiple of 10"),
     ("benchmark --out OUT --presets robots-smal-bc", "Did you mean robots-small-bc"),
     ("benchmark --out OUT --agents sorl sorel", "Did you mean sorl"),
+    ("benchmark --out OUT --agents evor --dials tau_R 1", "EVOR 'tau_R'. Known: choice_temp"),
+    ("benchmark --out OUT --dials return_temperature 1", "SORL has no dials but steps"),
+    ("benchmark --out OUT --agents evor --dials return_temperature", "--dials"),
     ("benchmark --out OUT --tune --presets pointmaze", "presets are taken as they are"),
     ("benchmark --out OUT --suite pointmaze --presets pointmaze-bc --candidates 8", "no critic"),
     (f"benchmark --out OUT --data {NOWHERE}", f"no folder '{NOWHERE}'"),
@@ -398,6 +401,10 @@ def test_a_benchmark_has_the_flags_of_its_plan():
     plan = Plan(suite="pointmaze", agents=("sorl",), presets=("pointmaze-bc",), seeds=2)
     assert command.plan == replace(plan, per_task=True)
     assert cli.parse(["benchmark", "--out", "x", "--tune"]).plan == Plan(tune=True)
+    dials = ["--dials", "return_temperature", "inf", "return_temperature", "0.1"]
+    command = cli.parse(["benchmark", "--out", "x", "--agents", "evor", *dials])
+    pairs = (("return_temperature", float("inf")), ("return_temperature", 0.1))
+    assert command.plan == Plan(agents=("evor",), dials=pairs)
 
 
 def test_root_help_names_every_command(capsys):

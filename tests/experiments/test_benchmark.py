@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -50,12 +51,21 @@ class OneStep(Counting):
         return super().propose(state, obs, key, steps=steps, candidates=candidates)
 
 
+@dataclass(frozen=True)
+class Dialled(Counting):
+    """An agent with a dial of test time."""
+
+    dials: ClassVar[tuple[str, ...]] = ("scale",)
+
+
 def register(patch, episodes=quick_episodes):
     patch.setattr(evaluation, "evaluate", episodes)
     patch.setitem(presets.PRESETS, "tiny", TINY)
     patch.setitem(presets.PRESETS, "counting", Counting())
     patch.setitem(presets.PRESETS, "other", Counting(scale=0.5))
     patch.setitem(AGENTS, "counting", Counting)
+    patch.setitem(presets.PRESETS, "dialled", Dialled())
+    patch.setitem(AGENTS, "dialled", Dialled)
 
 
 @pytest.fixture(autouse=True)
@@ -239,6 +249,58 @@ def test_an_estimate_multiplies_what_it_measures():
     assert (guess.environment, guess.agent) == ("pointmaze-medium-navigate", "counting")
     assert guess.training == pytest.approx(40 / guess.updates_per_second)
     assert 0 < guess.evaluation < 3600  # 24 cells of at most 1000 steps
+
+
+SCALES = (("scale", 0.5), ("scale", 2.0))
+
+
+def test_an_agent_is_evaluated_at_its_dials_and_trained_once(tmp_path, monkeypatch):
+    trained, acted, once = [], [], experiment.train_seeds
+
+    def counted(agent, *args, **options):
+        trained.append(type(agent))
+        return once(agent, *args, **options)
+
+    def episodes(agent, *args, **options):
+        acted.append((type(agent), agent.scale))
+        return quick_episodes(agent, *args, **options)
+
+    monkeypatch.setattr(experiment, "train_seeds", counted)
+    monkeypatch.setattr(evaluation, "evaluate", episodes)
+    both = plan(presets=("counting", "dialled"))
+    benchmark.run(both, tmp_path, progress=False)
+    rows = benchmark.run(replace(both, dials=SCALES), tmp_path, progress=False)
+    assert trained == [Counting, Dialled]
+    assert set(acted) == {(Counting, 1.0), (Dialled, 1.0), (Dialled, 0.5), (Dialled, 2.0)}
+    sizes = rows.groupby("agent").size()
+    assert set(sizes.index) == {"counting", "dialled", "dialled scale 0.5", "dialled scale 2"}
+    assert (sizes == 2 * 2 * 3 * 2).all()
+    table = (tmp_path / "table.md").read_text()
+    assert "| dialled scale 0.5 |" in table and "| dialled scale 2 |" in table
+
+
+@pytest.mark.parametrize(
+    ("names", "pair", "message"),
+    [
+        (["dialled"], ("scael", 1.0), "unknown dial of Dialled 'scael'. Did you mean scale"),
+        (["dialled", "counting"], ("batch_size", 1.0), "Counting 'batch_size'. Known: scale"),
+        (["counting"], ("scale", 1.0), "Counting has no dials but steps and candidates"),
+        (["counting", "pointmaze"], ("scale", 1.0), "Counting, SORL have no dials but steps"),
+        (["evor/pointmaze", "counting"], ("return_samples", 1.5), "must be a whole number"),
+        (["evor/pointmaze"], ("return_temperature", -1.0), "must not be negative"),
+    ],
+)
+def test_a_dial_that_no_agent_has_or_a_wrong_value_is_refused(names, pair, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(presets=tuple(names), dials=(("scale", 1.0), pair) if "dialled" in names else (pair,))
+
+
+def test_an_estimate_counts_the_training_of_several_dials_once(monkeypatch, capsys):
+    measured = benchmark.Estimate("maze", "agent", 1.0, training=7200.0, evaluation=3600.0)
+    monkeypatch.setattr(benchmark, "estimate", lambda planned: measured)
+    work = benchmark.workload(plan(presets=("dialled", "counting"), dials=SCALES))
+    benchmark.print_estimate(work)
+    assert "In total 4 h of training and at most 3 h" in capsys.readouterr().out
 
 
 def test_the_command_says_how_long_it_takes_then_writes_the_table(tmp_path, capsys, monkeypatch):
