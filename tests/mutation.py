@@ -537,6 +537,20 @@ FAULTS = (
         "experiments/test_benchmark.py::test_an_estimate_counts_the_training_of_several_dials_once",
     ),
     Fault(
+        "Value Flows' velocity not discounted, as in its code",
+        "agents/value_flows.py",
+        "shrink * next_field(obs, z_next, t)  # z_t",
+        "next_field(obs, z_next, t)  # z_t",
+        "agents/test_value_flows.py::test_certain_returns_solve_both_losses",
+    ),
+    Fault(
+        "Value Flows trusts narrow laws more",
+        "agents/value_flows.py",
+        "jax.nn.sigmoid(-self.spread_temperature / spread)",
+        "jax.nn.sigmoid(self.spread_temperature / spread)",
+        "agents/test_value_flows.py::test_a_wide_law_is_trusted_twice_as_much_at_most",
+    ),
+    Fault(
         "IQL weights by the value, and not by the advantage",
         "agents/implicit_q.py",
         'return q - self.function(state, "values")(batch.observations)',

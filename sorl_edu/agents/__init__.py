@@ -18,6 +18,7 @@ from sorl_edu.agents.rebrac import ReBRAC
 from sorl_edu.agents.return_models import GaussianReturn, HistogramReturn, MeanReturn
 from sorl_edu.agents.sorl import SORL
 from sorl_edu.agents.srpo import SRPO
+from sorl_edu.agents.value_flows import ValueFlows
 from sorl_edu.errors import CheckpointError, UnknownName
 
 AGENTS: dict[str, type] = {
@@ -38,6 +39,7 @@ AGENTS: dict[str, type] = {
     "evor_gaussian": GaussianReturn,
     "evor_histogram": HistogramReturn,
     "evor_mean": MeanReturn,
+    "value_flows": ValueFlows,
 }
 """The agents that files can hold, by name; an agent of your own is added to be saved."""
 
@@ -89,6 +91,7 @@ __all__ = [
     "HistogramReturn",
     "MeanReturn",
     "ReBRAC",
+    "ValueFlows",
     "agent_class",
     "agent_name",
     "chunked",

@@ -54,8 +54,36 @@ class EVORState(ActorCriticState):
     bounds: Float[Array, "*seeds 2"] = None  # of returns, on the unit scale
 
 
+class ReturnFlow:
+    """The critic is a flow u of the return, as it is in EVOR; before `ActorCritic`."""
+
+    State = EVORState
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.discount < 1, "discount must be below 1: values are (1 - discount) x returns")
+        check(self.return_noise > 0, f"return_noise must be positive, got {self.return_noise}")
+
+    def networks(self, action_dim):
+        field = ReturnFieldEnsemble(self.critic.hidden, layer_norm=self.critic.layer_norm)
+        return super().networks(action_dim) | {"critic": field}
+
+    def init(self, key, data):
+        bounds = expressive_value.return_bounds(data.rewards, self.discount, self.n_step)
+        return super().init(key, data).replace(bounds=bounds)
+
+    def return_field(self, state, params=None) -> expressive_value.ReturnField:
+        """u(z_t, t | o, a) of the fields `params` together, or of those that have learned."""
+        fields = self.function(state, "critic", params)
+        return lambda *inputs: td.aggregate(fields(*inputs), self.q_aggregation)
+
+    def in_noise(self, batch: td.Batch) -> td.Batch:
+        """A batch with rewards in units of the return noise."""
+        return replace(batch, rewards=batch.rewards / self.return_noise)
+
+
 @dataclass(frozen=True)
-class EVOR(FlowPolicy, ActorCritic):
+class EVOR(ReturnFlow, FlowPolicy, ActorCritic):
     """Expressive values; see the module's pseudocode."""
 
     bootstrap: expressive_value.Bootstrap = "coupled"
@@ -77,30 +105,14 @@ class EVOR(FlowPolicy, ActorCritic):
     q_aggregation: td.Aggregation = "mean"
     """How the velocities of the fields are combined, wherever they are: "mean", or "min"."""
 
-    State: ClassVar[type] = EVORState
     dials: ClassVar[tuple[str, ...]] = (
         *("value_steps", "return_samples", "return_temperature", "choice_temperature"),
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.discount < 1, "discount must be below 1: values are (1 - discount) x returns")
-        check(self.return_noise > 0, f"return_noise must be positive, got {self.return_noise}")
         agent.check_positive(self, "flow_steps", "return_steps", "value_steps", "return_samples")
         agent.check_not_negative(self, "return_temperature", "choice_temperature")
-
-    def networks(self, action_dim):
-        field = ReturnFieldEnsemble(self.critic.hidden, layer_norm=self.critic.layer_norm)
-        return super().networks(action_dim) | {"critic": field}
-
-    def init(self, key, data):
-        bounds = expressive_value.return_bounds(data.rewards, self.discount, self.n_step)
-        return super().init(key, data).replace(bounds=bounds)
-
-    def return_field(self, state, params=None) -> expressive_value.ReturnField:
-        """u(z_t, t | o, a) of the fields `params` together, or of those that have learned."""
-        fields = self.function(state, "critic", params)
-        return lambda *inputs: td.aggregate(fields(*inputs), self.q_aggregation)
 
     def critic_loss(self, params, state, batch, key):
         """The TD flow matching loss of the fields `params`, and metrics."""
@@ -109,7 +121,7 @@ class EVOR(FlowPolicy, ActorCritic):
         return expressive_value.td_flow_loss(
             self.function(state, "critic", params),
             self.return_field(state, state.critic.target),
-            replace(batch, rewards=batch.rewards / self.return_noise),
+            self.in_noise(batch),
             self.draw(state, policy, obs, action_key, self.flow_steps),
             loss_key,
             discount=self.discount,

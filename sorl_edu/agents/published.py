@@ -11,6 +11,8 @@ Q-Learning, 2025 (arXiv 2502.02538, table 6), from a second-hand copy that lacks
 IQL's, ReBRAC's and FQL's are from the same paper's table 7 (offline-to-online); FAWAC's, FBRAC's,
 SRPO's and CAC's are this library's choice, the most frequent one of the other legged robots. EVOR's
 are a reconstruction: its paper has one set of them for all environments, which could not be read.
+Value Flows' are those of its code (arXiv 2510.07650) for cube-double and scene, and its defaults
+for the others.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from sorl_edu.agents import (
     HistogramReturn,
     MeanReturn,
     ReBRAC,
+    ValueFlows,
 )
 from sorl_edu.agents.agent import Network
 
@@ -67,6 +70,12 @@ KNOBS: dict[str, dict[str, tuple[float, ...]]] = {
 }
 """The numbers by which a method was tuned; one that is missing has none, or N alone."""
 
+VALUE_FLOWS: dict[str, dict[str, Any]] = {
+    "cube-double-play": {"discount": 0.995, "spread_temperature": 3.0},
+    "scene-play": {"q_aggregation": "min"},
+}
+"""What Value Flows' code sets for an environment."""
+
 BASELINES: dict[str, Agent] = {
     "bc": BC(),
     "iql": IQL(),
@@ -83,6 +92,7 @@ BASELINES: dict[str, Agent] = {
     "evor_gaussian": GaussianReturn(),
     "evor_histogram": HistogramReturn(),
     "evor_mean": MeanReturn(),
+    "value_flows": ValueFlows(),
 }
 """Each method with the settings that all environments share."""
 
@@ -108,6 +118,9 @@ def _published(name: str) -> dict[str, Agent]:
             changes |= {"critic": critic, "values": values, "expectile": expectile}
         if name == "srpo" and not manipulation:  # mazes
             changes |= {"q_gradient_normalized": True, "policy": Network((256,) * 4)}
+        if name == "value_flows":
+            changes |= VALUE_FLOWS.get(environment, {})
+            changes |= {"return_noise": 1 - changes["discount"]}
         found[environment] = replace(agent, **changes)
     return found
 

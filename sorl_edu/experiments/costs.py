@@ -38,6 +38,7 @@ SETTINGS: dict[str, tuple[int, int]] = {
     "ifql": (8, 32),
     "bfn": (8, 4),
     "evor": (8, 8),
+    "value_flows": (8, 16),
 }
 """(m, N) with which each is published, but for 8 Euler steps in the place of 10: here, numbers of
 steps are powers of two. (1, 1) where nothing is said."""

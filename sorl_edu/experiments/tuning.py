@@ -77,6 +77,7 @@ KNOBS: dict[str, Knob] = {
     "fql": Knob("distillation_weight", (10.0, 30.0, 300.0, 1000.0), greedier="smaller"),
     "bfn": Knob("candidates", (4, 8, 16, 32), at_test_time=True),
     "evor": Knob("candidates", (8, 16, 32, 64), at_test_time=True),
+    "value_flows": Knob("candidates", (8, 16, 32, 64), at_test_time=True),
     "sorl": Knob("q_weight", (4.0, 20.0, 100.0, 500.0)),
 }
 """By the agent's name in `AGENTS`. Behaviour cloning (bc, flow_bc) has no knob."""

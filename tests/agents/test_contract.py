@@ -33,7 +33,11 @@ from sorl_edu.agents import (
     SORL,
     SRPO,
     FlowBC,
+    GaussianReturn,
+    HistogramReturn,
+    MeanReturn,
     ReBRAC,
+    ValueFlows,
     presets,
 )
 from sorl_edu.agents.agent import (
@@ -51,7 +55,6 @@ from sorl_edu.agents.agent import (
     without,
 )
 from sorl_edu.agents.published import with_width
-from sorl_edu.agents.return_models import ReturnModel
 from sorl_edu.datasets.toy import bandit, bandit_modes, bandit_reward, random_transitions
 from sorl_edu.errors import ConfigError
 from sorl_edu.experiments import benchmark
@@ -84,6 +87,10 @@ SMALL = {
     "fql": small(FQL(distillation_weight=1.0, flow_steps=2)),
     "bfn": small(BFN(candidates=4, flow_steps=2)),
     "evor": small(EVOR(discount=0.0, flow_steps=2)),  # with a bandit's returns on the unit scale
+    "evor_gaussian": small(GaussianReturn(discount=0.0, flow_steps=2)),
+    "evor_histogram": small(HistogramReturn(discount=0.0, flow_steps=2)),
+    "evor_mean": small(MeanReturn(discount=0.0, flow_steps=2)),
+    "value_flows": small(ValueFlows(discount=0.0, candidates=4, flow_steps=2, value_steps=1)),
 }
 UPDATES = {"flow_bc": 1200, "bc": 100, "regression": 600}  # else 500
 BRANCHES = {"sorl": 2, "rebrac": 1}  # switches of an update; else none
@@ -106,6 +113,10 @@ BANDIT = {  # steps and candidates with which an agent solves the bandit; else (
     "fql": (1, 32),
     "bfn": (8, 256),
     "evor": (8, 256),
+    "evor_gaussian": (8, 256),
+    "evor_histogram": (8, 256),
+    "evor_mean": (8, 256),
+    "value_flows": (8, 256),
 }
 
 
@@ -125,6 +136,7 @@ MAZE = "pointmaze-medium-navigate-singletask-task1-v0"
 KEY, SHARED = jax.random.key(5), jax.random.key(6)
 
 each_agent = pytest.mark.parametrize("name", SMALL)
+UNTIL_EVOR = list(SMALL).index("evor") + 1  # the agents after it are relatives of it
 # A shortcut, a flow, one action with a critic and without, one step, and one that counts updates.
 KINDS = ["sorl", "regression", "flow_bc", "iql", "bc", "fql", "cac"]
 of_each_kind = pytest.mark.parametrize("name", KINDS)
@@ -175,15 +187,12 @@ def learners(state):
 
 
 def test_every_agent_is_tried():
-    """EVOR with another model of the return is EVOR but for what test_return_models.py tries."""
-    others = {name for name, kind in AGENTS.items() if issubclass(kind, ReturnModel)}
-    assert {*AGENTS, "regression"} - others == set(SMALL)
-    assert {type(SMALL[name]) for name in {*AGENTS} - others} == {
-        AGENTS[name] for name in {*AGENTS} - others
-    }
+    assert {*AGENTS, "regression"} == set(SMALL)
+    assert {name: type(SMALL[name]) for name in AGENTS} == AGENTS
 
 
 @each_agent
+@pytest.mark.cases(UNTIL_EVOR)
 def test_it_is_an_agent_and_its_state_says_its_widths(name, transitions):
     agent = SMALL[name]
     assert isinstance(agent, Agent)
@@ -193,6 +202,7 @@ def test_it_is_an_agent_and_its_state_says_its_widths(name, transitions):
 
 
 @each_agent
+@pytest.mark.cases(UNTIL_EVOR)
 def test_targets_start_as_copies_and_nothing_shares_memory(name, data):
     state = TINY[name].init(KEY, data)  # not compiled, which would copy anyway
     arrays = [leaf for leaf in jax.tree.leaves(state) if leaf.size]
@@ -263,6 +273,7 @@ def test_the_shared_key_alone_decides_branches(name, fresh):
 
 
 @each_agent
+@pytest.mark.cases(UNTIL_EVOR)
 def test_losses_are_the_metrics_of_an_update_without_the_update(name, fresh):
     agent, (state, batch) = TINY[name], fresh(name)
     _, metrics = jax.jit(agent.update)(state, batch, KEY, SHARED)
