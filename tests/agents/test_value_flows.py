@@ -90,7 +90,7 @@ def test_it_values_what_it_will_do_and_not_what_the_data_do():
     """Half of the actions pay 1, for ever: its choice pays 1 each time, the data's policy 1/2."""
     arm = np.arange(1024) % 2
     data = one_step(arm, np.ones(1024), 1.6 * arm - 0.8)
-    settings = {"discount": 0.5, "candidates": 16, "flow_steps": 2, "value_steps": 2, "tau": 0.1}
+    settings = {"discount": 0.5, "candidates": 16, "flow_steps": 4, "value_steps": 2, "tau": 0.1}
     agent = replace(SMALL["value_flows"], **settings)
     options = {"updates": 500, "log_every": 500, "progress": False}
     state = train(agent, data, key=KEY, **options).state
