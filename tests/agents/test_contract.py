@@ -90,7 +90,7 @@ SMALL = {
     "evor_gaussian": small(GaussianReturn(discount=0.0, flow_steps=2)),
     "evor_histogram": small(HistogramReturn(discount=0.0, flow_steps=2)),
     "evor_mean": small(MeanReturn(discount=0.0, flow_steps=2)),
-    "value_flows": small(ValueFlows(discount=0.0, candidates=4, flow_steps=2, value_steps=1)),
+    "value_flows": small(ValueFlows(discount=0.0, candidates=4, flow_steps=2)),
 }
 UPDATES = {"flow_bc": 1200, "bc": 100, "regression": 600}  # else 500
 BRANCHES = {"sorl": 2, "rebrac": 1}  # switches of an update; else none
