@@ -151,7 +151,7 @@ def bootstrapped_return(
     """
     field = of_actions(target_field, next_actions)
     z_next = carry(field, batch.next_observations, noise, steps)
-    reward, shrink = _bellman(batch, discount)
+    reward, shrink = bellman(batch, discount)
     return jax.lax.stop_gradient(reward + shrink * _limited(z_next, bounds))
 
 
@@ -188,7 +188,7 @@ def bootstrapped_velocity(
     """
     field, obs = of_actions(target_field, next_actions), batch.next_observations
     z_next = carry(field, obs, noise, steps, t)
-    reward, shrink = _bellman(batch, discount)
+    reward, shrink = bellman(batch, discount)
     pushed = 1 - t + t * shrink
     velocity = reward - (1 - shrink) * z_next + pushed * field(obs, z_next, t)
     return jax.lax.stop_gradient((t * reward + pushed * z_next, velocity))
@@ -254,8 +254,10 @@ def td_flow_loss(
     return loss, {"return_loss": loss}
 
 
-def _bellman(batch: Batch, discount: float) -> tuple[Array, Array]:
-    """(1 - gamma) r and g = gamma^k mask, as columns."""
+def bellman(
+    batch: Batch, discount: float
+) -> tuple[Float[Array, "batch 1"], Float[Array, "batch 1"]]:
+    """(1 - gamma) r and g = gamma^k mask: y = (1 - gamma) r + g z'."""
     bootstrap = discount**batch.horizons * batch.masks
     return (1 - discount) * batch.rewards[:, None], bootstrap[:, None]
 

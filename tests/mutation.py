@@ -488,13 +488,6 @@ FAULTS = (
         "agents/test_return_models.py::test_a_bootstrapped_histogram_has_the_laws_moments_and_a_little_more_width",
     ),
     Fault(
-        "a mean that goes on after the end of the task",
-        "agents/return_models.py",
-        "shrink = discount**batch.horizons * batch.masks",
-        "shrink = discount**batch.horizons",
-        "agents/test_return_models.py::test_a_law_is_shifted_and_shrunk_on_the_unit_scale_and_ends_where_the_task_does",
-    ),
-    Fault(
         "a mean's read-out chosen among all temperatures",
         "experiments/evor.py",
         "return table[tau.isna() | (tau == INF)]",

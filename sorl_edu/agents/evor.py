@@ -18,7 +18,7 @@ return_temperature=0.1)` acts with the state that another temperature was traine
 experiments whose agents differ in nothing else share one training.
 
 Values are on lesson 8's unit scale, (1 - gamma) times a return, and so are both temperatures. The
-flow itself works in units of `return_noise`: Euler's method, and a small network, lose what is far
+flow itself works in units of `return_noise`: a few steps, and a small network, lose what is far
 narrower than the noise.
 
 Source: Espinosa-Dice, Brantley and Sun, EVOR: Expressive Value Learning for Scalable Offline RL,

@@ -43,18 +43,11 @@ from jaxtyping import Array, Float
 
 from sorl_edu.agents.evor import EVOR
 from sorl_edu.errors import check
+from sorl_edu.expressive_value import bellman
 from sorl_edu.networks import ReturnLawEnsemble
-from sorl_edu.temporal_difference import Aggregation, Batch
+from sorl_edu.temporal_difference import Aggregation
 
 # ----------------------------------------------------------------------------- laws, as functions
-
-
-def bellman(
-    batch: Batch, discount: float
-) -> tuple[Float[Array, "batch 1"], Float[Array, "batch 1"]]:
-    """(1 - gamma) r and g = gamma^k mask: y = (1 - gamma) r + g z'."""
-    shrink = discount**batch.horizons * batch.masks
-    return (1 - discount) * batch.rewards[:, None], shrink[:, None]
 
 
 def gaussian_cross_entropy(

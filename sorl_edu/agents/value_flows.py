@@ -34,7 +34,6 @@ from sorl_edu import expressive_value as ev
 from sorl_edu.agents import agent
 from sorl_edu.agents.bfn import BFN
 from sorl_edu.agents.evor import ReturnFlow
-from sorl_edu.agents.return_models import bellman
 from sorl_edu.flow_matching import euler_step, interpolate, uniform_times, velocity_target
 from sorl_edu.temporal_difference import Batch
 
@@ -52,7 +51,7 @@ def squared_errors(
     y = ev.bootstrapped_return(target_field, batch, next_actions, noise, **options)
     next_field, obs = ev.of_actions(target_field, next_actions), batch.next_observations
     z_next = ev.carry(next_field, obs, noise, options["steps"], t)
-    reward, shrink = bellman(batch, options["discount"])
+    reward, shrink = ev.bellman(batch, options["discount"])
     pushed = reward + shrink * z_next, shrink * next_field(obs, z_next, t)  # z_t and dz_t / dt
     straight = interpolate(noise, y, t), velocity_target(noise, y)
     ways = jax.lax.stop_gradient((straight, pushed))

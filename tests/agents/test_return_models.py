@@ -22,7 +22,6 @@ from sorl_edu.agents import (
 )
 from sorl_edu.agents.agent import Agent, HasCritic, HasFlow, HasReturns, act, value
 from sorl_edu.agents.return_models import (
-    bellman,
     bootstrapped_histogram,
     combined,
     gaussian_cross_entropy,
@@ -33,7 +32,7 @@ from sorl_edu.agents.return_models import (
 )
 from sorl_edu.datasets.toy import random_transitions
 from sorl_edu.errors import ConfigError
-from sorl_edu.expressive_value import log_mean_exp, normal_quantiles
+from sorl_edu.expressive_value import bellman, log_mean_exp, normal_quantiles
 from sorl_edu.temporal_difference import Batch
 from sorl_edu.training.checkpoints import AgentInfo, load_agent, save_agent
 
