@@ -210,7 +210,7 @@ USUAL = (
     "flow matching alone",
     "parts by the shortcut that learns",
     "unweighted mean",
-    "one key for noise, jump, part and start",
+    "one key for jump, part and start",
     "equal halves, jumps that double",
 )
 
@@ -226,6 +226,12 @@ def test_a_wrong_loss_is_named_and_not_trained(known, no_training):
     feedback = exercises.loss(known.answer)
     assert (feedback.status, feedback.misconception) == ("wrong", known.name)
     assert known.message in feedback.text and not feedback.values
+
+
+def test_one_key_for_all_draws_is_named(no_training):
+    """Noise that shares the key as well changes nothing that a mean could tell."""
+    feedback = exercises.loss(exercises._loss_with(keys=exercises._shared("nkjt")))
+    assert feedback.misconception == "one key for jump, part and start"
 
 
 def test_a_wrong_loss_is_not_ready():

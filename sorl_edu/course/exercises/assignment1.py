@@ -518,7 +518,10 @@ def _loss_with(
 
 
 def _shared(group: str) -> Callable:
-    """Keys for the draws n (noise), k, j and t, where those of a group ("kj", say) share one."""
+    """Keys for the draws n (noise), k, j and t, where those of a group ("kj", say) share one.
+
+    Noise may share the key of whole numbers: `randint` splits its key, so their bits differ.
+    """
 
     def keys(key: PRNGKeyArray) -> list[PRNGKeyArray]:
         own = jax.random.split(key, 4)
@@ -559,7 +562,6 @@ LOSS_MISCONCEPTIONS = (
         "lengths.",
         _loss_with(target=_target_with(mean=lambda h1, h2, v1, v2: (v1 + v2) / 2)),
     ),
-    _share_a_key("noise, jump, part and start", "nkjt"),
     _share_a_key("jump, part and start", "kjt"),
     _share_a_key("jump and part", "kj"),
     _share_a_key("jump and start", "kt"),
