@@ -49,11 +49,12 @@ def test_iql_regresses_on_the_weighted_mean_action(monkeypatch):
         tiny(IQL(inverse_temperature=3.0)),
         monkeypatch,
         critic=critics,
-        values=lambda obs: jnp.full(len(obs), 0.25),
+        values=lambda obs: obs[:, 0],  # the same for all would be no other weighted mean
         policy=lambda obs: jnp.tile(learned["mu"], (len(obs), 1)),
     )
     state, batch = begin(agent)
-    weights = np.minimum(np.exp(3 * (np.asarray(batch.actions)[:, 0] - 0.25)), 100)
+    advantages = np.asarray(batch.actions[:, 0] - batch.observations[:, 0])
+    weights = np.minimum(np.exp(3 * advantages), 100)
     mean = (weights[:, None] * np.asarray(batch.actions)).sum(0) / weights.sum()
 
     def loss(mu):
