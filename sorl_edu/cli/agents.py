@@ -287,7 +287,7 @@ class Sweep(Command):
             summary, name = summarize(rows), "sweep"
             if len(planned) > 1:
                 print(turned.name)
-                name += "".join(f"_{dial}_{value:g}" for dial, value in dials.items())
+                name += turned.name.removeprefix(experiment.name).replace(" ", "_")
             print(as_text(summary))
             plotting.save_figure(plotting.sweep_heatmap(summary), out / f"{name}.png")
             tables.append(rows)
