@@ -24,7 +24,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from sorl_edu.errors import check
-from sorl_edu.shortcut import check_steps
 
 # a ~ pi(. | o) as sample(obs, noise): (batch, obs), (batch, action) to actions (batch, action).
 Sampler = Callable[[Array, Array], Array]
@@ -54,9 +53,11 @@ class Proposal(NamedTuple):
 def check_budget(
     steps: int | np.integer, candidates: int | np.integer, batch: int | np.integer = 1
 ) -> None:
-    """Raises ConfigError for steps m or candidates N that can't be run."""
-    check_steps(steps)
-    check(steps <= MAX_STEPS, f"steps must be at most {MAX_STEPS}, got {steps}")
+    """Raises ConfigError for steps m or candidates N that no policy can run."""
+    check(
+        1 <= steps <= MAX_STEPS,
+        f"steps (m) must be at least 1 and at most {MAX_STEPS}, got {steps}",
+    )
     check(candidates >= 1, f"candidates (N) must be at least 1, got {candidates}")
     check(
         candidates * batch <= MAX_ROWS,

@@ -659,8 +659,15 @@ FAULTS = (
     Fault(
         "GUITAR's rewards as they were stored",
         "agents/guitar.py",
-        "return replace(batch, rewards=f(state.encoder(batch.observations), batch.actions))",
+        "return replace(batch, rewards=(1 - self.discount) * (f - f.mean()))",
         "return batch",
+        "agents/test_guitar.py::test_stored_rewards_count_for_nothing_and_the_reward_as_it_is_now_for_all",
+    ),
+    Fault(
+        "GUITAR's rewards on a scale of their own",
+        "agents/guitar.py",
+        "rewards=(1 - self.discount) * (f - f.mean())",
+        "rewards=f",
         "agents/test_guitar.py::test_stored_rewards_count_for_nothing_and_the_reward_as_it_is_now_for_all",
     ),
     Fault(

@@ -4,7 +4,7 @@
         descend  E_learner f(o, a) - E_expert f(o, a) + 10 E (|grad f| - 0.4)^2
 
     repeat, with a batch (o, a, mask, o') of practice:                     # the policy: TD3
-        r  = f(o, a)                                                       # relabelled: f has moved
+        r  = (1 - gamma) (f(o, a) - mean f)                                # relabelled: f has moved
         a' = mu'(o') + clip(0.2 z, -0.5, 0.5)
         descend | Q_i(o, a) - (r + gamma mask min_i Q'_i(o', a')) |^2
         in every second update, on average:
@@ -20,6 +20,8 @@ One agent is three methods, by where its practice begins (`training.interactive.
 A dataset alone teaches it nothing: no data have its reward, and f changes only when it meets whole
 episodes of the learner. So it has all methods of an agent, and is not among `AGENTS`, which offline
 training offers. Episodes must not end early: f may have any offset, and an end would be worth it.
+As none ends, an offset changes no policy. Without one, and on the scale of 1 - gamma, a sum of
+rewards is as large as f, and the critic follows f when it moves.
 
 Source: Espinosa-Dice et al., Efficient Imitation under Misspecification, 2025, arXiv 2503.13162,
 and its code for mazes (TD3, the penalty, a rate of 1 / i in lesson i). There Adam is optimistic and
@@ -84,6 +86,7 @@ class GUITAR(ReBRAC):
         super().__post_init__()
         agent.check_not_negative(self, "gradient_penalty", "slope")
         check(self.reward_optimizer.halved_after >= 1, "halved_after must be at least 1")
+        check(self.discount < 1, "rewards are multiples of 1 - gamma: discount must be below 1")
         check(self.n_step == 1, "a sum of rewards can't be relabelled: GUITAR needs n_step = 1")
 
     def networks(self, action_dim):
@@ -97,19 +100,15 @@ class GUITAR(ReBRAC):
         return state.replace(reward=reward)
 
     def update(self, state, batch, key, shared_key):
-        batch = self.relabelled(state, batch)
-        state, metrics = super().update(state, batch, key, shared_key)
-        return state, metrics | {"reward_mean": batch.rewards.mean()}
+        return super().update(state, self.relabelled(state, batch), key, shared_key)
 
     def losses(self, state, batch, key, shared_key):
-        batch = self.relabelled(state, batch)
-        metrics = super().losses(state, batch, key, shared_key)
-        return metrics | {"reward_mean": batch.rewards.mean()}
+        return super().losses(state, self.relabelled(state, batch), key, shared_key)
 
     def relabelled(self, state, batch):
-        """The batch with r = f(o, a) of the reward as it is now, whatever was stored."""
-        f = self.reward_function(state)
-        return replace(batch, rewards=f(state.encoder(batch.observations), batch.actions))
+        """The batch with the rewards of f as it is now, whatever was stored."""
+        f = self.reward_function(state)(state.encoder(batch.observations), batch.actions)
+        return replace(batch, rewards=(1 - self.discount) * (f - f.mean()))
 
     def learn_reward(self, state, expert, learner, key):
         """One step of f down `moment_matching_loss`, and its metrics."""

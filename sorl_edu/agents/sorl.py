@@ -34,7 +34,7 @@ from sorl_edu.agents import agent
 from sorl_edu.agents.agent import Encoder, Learner, Network, Optimizer
 from sorl_edu.flow_matching import flow_matching_loss, grid_times
 from sorl_edu.networks import CriticEnsemble, ShortcutField
-from sorl_edu.shortcut import at_step_size, sample_from, self_consistency_loss
+from sorl_edu.shortcut import at_step_size, check_steps, sample_from, self_consistency_loss
 
 
 @struct.dataclass
@@ -123,6 +123,7 @@ class SORL:
 
     def propose(self, state, obs, key, *, steps, candidates):
         inference.check_budget(steps, candidates, len(obs))
+        check_steps(steps)
         s, q = self.s(state, state.field.params), self.q(state.critic.params, steps)
         noise = inference.candidate_noise(key, candidates, len(obs), state.action_dim)
         return inference.propose(

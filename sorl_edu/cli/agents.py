@@ -166,7 +166,7 @@ class Evaluate(Command):
     agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]
     """The agent's file."""
     steps: int = 8
-    """Inference steps m, a power of two."""
+    """Inference steps m; of a shortcut model, a power of two."""
     candidates: int = 32
     """Number N of candidate actions, of which the critic chooses one."""
     episodes: int = 50
@@ -219,7 +219,7 @@ class Sweep(Command):
     out: Path
     """Folder for episodes.csv (a row per episode), sweep.csv (per setting) and sweep.png."""
     steps: tuple[int, ...] = (1, 2, 4, 8)
-    """Inference steps m, powers of two."""
+    """Inference steps m; of a shortcut model, powers of two."""
     candidates: tuple[int, ...] = (1, 8, 32)
     """Numbers N of candidate actions, of which the critic chooses one."""
     episodes: int = 50
@@ -317,7 +317,7 @@ class Video(Command):
     out: Path
     """Folder for video.mp4, video.gif and contact_sheet.png (moments of both, side by side)."""
     steps: tuple[int, int] = (1, 8)
-    """Inference steps m of the left and of the right setting, powers of two."""
+    """Inference steps m of the left and of the right setting; of a shortcut model powers of two."""
     candidates: tuple[int, int] = (1, 1)
     """Number N of candidates of the left and of the right setting."""
     episodes: int = 1

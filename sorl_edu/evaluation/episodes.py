@@ -8,14 +8,16 @@ grid of inference steps x N x training seeds; `summarize` and `paired_difference
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from sorl_edu.agents.agent import Agent, State, act, steps_per_decision
+from sorl_edu.agents.agent import Agent, State, act, check_dials, steps_per_decision
 from sorl_edu.environments.rollout import (
     OnStep,
     Recording,
@@ -113,9 +115,10 @@ def sweep(
     Raises:
         ConfigError, DataError: as `evaluate`.
     """
-    for m in steps:
-        for n in candidates:
-            check_budget(m, n, episodes)
+    first = seed_state(states, 0)
+    for m, n in itertools.product(steps, candidates):
+        check_budget(m, n, episodes)
+        check_dials(agent, first, jnp.zeros((1, first.obs_dim)), steps=int(m), candidates=int(n))
     seeds = jax.tree.leaves(states)[0].shape[0]
     settings = [(i, m, n) for i in range(seeds) for m in steps for n in candidates]
     tables = []

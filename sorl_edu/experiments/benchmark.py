@@ -69,7 +69,7 @@ class Plan:
     """Updates per agent, which is evaluated after 80%, 90% and 100% of them; the environment's own
     number unless given."""
     steps: tuple[int, ...] = (1, 2, 4, 8)
-    """Inference steps m, powers of two; an agent is evaluated at those that it can run."""
+    """Inference steps m; an agent is evaluated at those that it can run: SORL, at powers of two."""
     candidates: tuple[int, ...] = (1, 8, 32)
     """Numbers N of candidate actions; agents without a critic are evaluated at N = 1 alone."""
     dials: tuple[tuple[str, float], ...] = ()

@@ -30,18 +30,17 @@ OBS_DIM, ACTION_DIM = 28, 5
 
 SETTINGS: dict[str, tuple[int, int]] = {
     "sorl": (8, 1),
-    "flow_bc": (8, 1),
-    "fawac": (8, 1),
-    "fbrac": (8, 1),
+    "flow_bc": (10, 1),
+    "fawac": (10, 1),
+    "fbrac": (10, 1),
     "idql": (1, 32),
     "cac": (1, 50),
-    "ifql": (8, 32),
-    "bfn": (8, 4),
-    "evor": (8, 8),
-    "value_flows": (8, 16),
+    "ifql": (10, 32),
+    "bfn": (10, 4),
+    "evor": (10, 8),
+    "value_flows": (10, 16),
 }
-"""(m, N) with which each is published, but for 8 Euler steps in the place of 10: here, numbers of
-steps are powers of two. (1, 1) where nothing is said."""
+"""(m, N) with which each is published. (1, 1) where nothing is said."""
 
 PASSES_PER_STEP = {"idql": 5, "cac": 2}
 """Passes through the policy's network for one of its steps; 1 where nothing is said."""

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import jax.numpy as jnp
 import matplotlib
 import numpy as np
 from jaxtyping import UInt8
@@ -32,7 +33,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image, ImageDraw, ImageFont
 
-from sorl_edu.agents.agent import Agent, HasCritic, State, propose, steps_per_decision
+from sorl_edu.agents.agent import Agent, State, check_dials, propose, steps_per_decision
 from sorl_edu.environments.make import kind_of, parse_name
 from sorl_edu.environments.mazes import MazeGeometry, maze_geometry
 from sorl_edu.environments.rollout import (
@@ -44,7 +45,7 @@ from sorl_edu.environments.rollout import (
 from sorl_edu.errors import check
 from sorl_edu.evaluation import check_environment
 from sorl_edu.files import atomic_write
-from sorl_edu.inference import Proposal, check_budget
+from sorl_edu.inference import Proposal
 from sorl_edu.plotting.mazes import draw_maze
 from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, PHOTOGRAPH, RED, WIDTH, plural, styled
 from sorl_edu.progress import progress_bar
@@ -140,13 +141,9 @@ def film(
     )
     settings = list(zip(steps, candidates, strict=True))
     check(settings[0] != settings[1], "the two settings are the same: change a step count or an N")
+    obs = jnp.zeros((1, state.obs_dim))
     for m, n in settings:
-        check_budget(m, n, episodes)
-    check(
-        max(candidates) == 1 or isinstance(agent, HasCritic),
-        f"{type(agent).__name__} has no critic to choose among {max(candidates)} candidates: use "
-        "candidates = (1, 1)",
-    )
+        check_dials(agent, state, obs, steps=m, candidates=n)
     check_film(environment, episodes=episodes, size=size, every=every)
     check_environment(state, environment, episodes, horizon=steps_per_decision(agent))
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from sorl_edu.agents.agent import Agent, State
+from sorl_edu.agents.agent import Agent, State, check_dials
 from sorl_edu.inference import check_budget
 from sorl_edu.plotting.style import plural, spread
 from sorl_edu.widgets.explorer import Explorer, as_tuple
@@ -61,6 +62,7 @@ class CandidatesExplorer(Explorer):
         steps, candidates = as_tuple("steps", steps), as_tuple("candidates", candidates)
         for m in steps:
             check_budget(m, max(candidates), samples)
+            check_dials(agent, state, jnp.zeros((1, state.obs_dim)), steps=m, candidates=1)
         self.agent, self.state, self.samples = agent, state, samples
         self.key = jax.random.key(0) if key is None else key
         self.parameters = (

@@ -11,15 +11,15 @@ from itertools import pairwise
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from sorl_edu.agents.agent import Agent, State
+from sorl_edu.agents.agent import Agent, State, check_dials
 from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import check
-from sorl_edu.inference import check_budget
 from sorl_edu.plotting.mazes import VALUE_LABEL, check_positions, draw_landscape, propose_at
 from sorl_edu.plotting.style import BLUE, START, WIDTH, styled
 from sorl_edu.widgets.explorer import Explorer, as_tuple
@@ -74,8 +74,9 @@ class CriticExplorer(Explorer):
             all(one < later for one, later in pairwise(updates)),
             f"updates must rise, got {updates}",
         )
+        obs = jnp.zeros((SAMPLES, states[0].obs_dim))
         for m in steps:
-            check_budget(m, SAMPLES)
+            check_dials(agent, states[0], obs, steps=m, candidates=1)
         self.agent, self.states = agent, list(states)
         self.maze = maze_geometry(environment)
         check_positions(self.maze, environment)

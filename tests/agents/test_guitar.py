@@ -54,6 +54,8 @@ def test_it_is_an_agent_that_offline_training_does_not_offer(begun):
         replace(AGENT, n_step=2)
     with pytest.raises(ConfigError, match="slope"):
         replace(AGENT, slope=-1.0)
+    with pytest.raises(ConfigError, match="discount must be below 1"):
+        replace(AGENT, discount=1.0)
 
 
 def test_stored_rewards_count_for_nothing_and_the_reward_as_it_is_now_for_all(begun):
@@ -64,14 +66,15 @@ def test_stored_rewards_count_for_nothing_and_the_reward_as_it_is_now_for_all(be
         np.testing.assert_array_equal(a, b)
     features = state.encoder(batch.observations)
     f = AGENT.reward_function(state)(features, batch.actions)
-    assert metrics["reward_mean"] == pytest.approx(float(f.mean()), rel=1e-5)
+    rewards = (1 - AGENT.discount) * (f - f.mean())
+    np.testing.assert_allclose(AGENT.relabelled(state, batch).rewards, rewards, atol=1e-7)
 
     # The target of the critic, by TD's definition, with a' of the target policy without noise.
     calm = replace(AGENT, target_noise=0.0)
     following = state.encoder(batch.next_observations)
     target = td_target(
         AGENT.function(state, "critic", state.critic.target),
-        replace(batch, observations=features, next_observations=following, rewards=f),
+        replace(batch, observations=features, next_observations=following, rewards=rewards),
         AGENT.function(state, "policy", state.policy.target)(following),
         discount=AGENT.discount,
         aggregation="min",
@@ -82,7 +85,7 @@ def test_stored_rewards_count_for_nothing_and_the_reward_as_it_is_now_for_all(be
 
     # After a lesson the same batch has other rewards.
     taught, _ = lesson(state, (batch.observations, batch.actions), pairs(batch), KEY)
-    assert not np.allclose(AGENT.relabelled(taught, batch).rewards, f)
+    assert not np.allclose(AGENT.relabelled(taught, batch).rewards, rewards)
 
 
 def pairs(batch):
@@ -117,33 +120,32 @@ def test_lessons_make_the_expert_s_pairs_worth_more(begun):
 
 
 def test_the_mixture_of_the_game_s_policies_has_the_expert_s_mean_action():
-    """The expert does (0.5, -0.5) everywhere; a step ends the task, so that Q is f.
+    """The expert does (0.5, -0.5) everywhere, and gamma is 0, so that Q is f.
 
     The guarantee is for the mixture of all rounds' policies. One round's may be a corner: it is the
     best answer to a linear f.
     """
-    data = random_transitions(3, 2, rows=400)
-    data = data.replace(masks=jnp.zeros_like(data.masks))
+    data, myopic = random_transitions(3, 2, rows=400), replace(AGENT, discount=0.0)
     batch, wanted = data.sample(KEY, 128), jnp.array([0.5, -0.5])
     obs, shown = batch.observations, jnp.broadcast_to(wanted, batch.actions.shape)
 
     def own(state):
-        return act(AGENT, state, obs, KEY, steps=1, candidates=1)
+        return act(myopic, state, obs, KEY, steps=1, candidates=1)
 
     def one_round(state, key):
         lessons, updates = jax.random.split(key)
 
         def teach(state, key):
-            return AGENT.learn_reward(state, (obs, shown), (obs, own(state)), key)
+            return myopic.learn_reward(state, (obs, shown), (obs, own(state)), key)
 
         def practise(state, key):
             rows, key, shared = jax.random.split(key, 3)
-            return AGENT.update(state, data.sample(rows, 128), key, shared)
+            return myopic.update(state, data.sample(rows, 128), key, shared)
 
         state, _ = jax.lax.scan(teach, state, jax.random.split(lessons, 10))
         return jax.lax.scan(practise, state, jax.random.split(updates, 20))[0], own(state)
 
-    state = jax.jit(AGENT.init)(KEY, data)
+    state = jax.jit(myopic.init)(KEY, data)
     keys = jax.random.split(jax.random.key(1), 60)
     _, actions = jax.jit(lambda state: jax.lax.scan(one_round, state, keys))(state)
     means = actions.mean(1)

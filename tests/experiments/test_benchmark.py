@@ -328,7 +328,7 @@ def test_the_command_says_how_long_it_takes_then_writes_the_table(tmp_path, caps
         ({"updates": 0}, "at least 10"),
         ({"agents": ("sorel",)}, "Did you mean sorl"),
         ({"tune": True, "presets": ("pointmaze",)}, "presets are taken as they are"),
-        ({"steps": (3,)}, "power of two"),
+        ({"steps": (0,)}, "at least 1"),
         ({"steps": ()}, "name steps"),
         ({"candidates": ()}, "name steps and candidates"),
         ({"presets": ("pointmase",)}, "Did you mean pointmaze"),
@@ -337,6 +337,22 @@ def test_the_command_says_how_long_it_takes_then_writes_the_table(tmp_path, caps
 def test_impossible_plans_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         Plan(**change)
+
+
+def test_a_flow_is_evaluated_at_any_number_of_steps_and_a_shortcut_model_at_powers_of_two():
+    settings = {
+        planned.name: planned.settings
+        for planned in Plan(
+            suite="pointmaze", agents=("sorl", "fbrac", "bc"), steps=(1, 3, 10), candidates=(1,)
+        ).experiments()
+    }
+    assert settings == {
+        "SORL": ((1, 1),),
+        "FBRAC": ((1, 1), (3, 1), (10, 1)),
+        "BC": ((1, 1),),
+    }
+    with pytest.raises(ConfigError, match="power of two.*got 3"):
+        Plan(suite="pointmaze", agents=("sorl",), steps=(3,)).experiments()
 
 
 @pytest.mark.parametrize(

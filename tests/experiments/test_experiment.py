@@ -310,7 +310,7 @@ def test_data_are_collected_once(tmp_path, monkeypatch, work):
         ({"tasks": ()}, "at least one task and one seed"),
         ({"seeds": (1, 1)}, r"seeds must differ: \(1, 1\)"),
         ({"settings": ((1, 1), (1, 1))}, "settings must differ"),
-        ({"settings": ((3, 1),)}, "power of two"),
+        ({"settings": ((0, 1),)}, "at least 1"),
         ({"evaluated_at": (0.33,)}, "can't be evaluated at 0.33 of 20 updates"),
         ({"evaluated_at": (1.2,)}, "can't be evaluated at 1.2"),
         ({"snapshots": (21,)}, "snapshots must be from 1 to 20"),
