@@ -93,9 +93,11 @@ def read_manifest(folder: str | os.PathLike) -> dict[str, dict]:
 
 def _names_a_file(name: str) -> bool:
     """Whether a name can be a file's in a folder, or in a folder of it."""
+    if not name.isprintable():  # a surrogate, a zero or a new line
+        return False
     parts = name.split("/")
     usual = all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts)
-    return usual and "\0" not in name and len(parts) < 10
+    return usual and len(parts) < 10
 
 
 def add_to_manifest(folder: str | os.PathLike, file: str, command: str, **facts) -> None:

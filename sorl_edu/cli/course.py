@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from sorl_edu.cli.command import Command, usable_folder
-from sorl_edu.errors import UnknownName, check
+from sorl_edu.errors import ConfigError, UnknownName, check
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "SORL_EDU_SECRET"  # the environment variable that hidden cases are made from
@@ -285,4 +285,8 @@ def _secret() -> str:
     check(
         bool(secret), f"hidden cases are made from a secret: set the environment variable {SECRET}"
     )
+    try:
+        secret.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{SECRET} must be text in UTF-8") from None
     return secret

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 SETTINGS = ((1, 1), (8, 8))  # (m, N) before and after, where the agent has these dials
 
+PROTOCOLS: dict[str, dict[str, int]] = {
+    "course": {"steps": 100_000, "worlds": 10, "warm_up": 5000, "checkpoint_every": 20},
+    "published": {"steps": 1_000_000, "worlds": 1, "warm_up": 0, "checkpoint_every": 200},
+}
+"""What a run has unless its own flag says otherwise. The published one follows a million updates of
+`sorl-edu train`: Park et al., Flow Q-Learning, arXiv 2502.02538, its offline-to-online experiments.
+They update after each step; here, as often, but after each round of `round_steps`."""
+
 
 @dataclass(frozen=True)
 class Finetune(Command):
@@ -27,22 +35,27 @@ class Finetune(Command):
     All environment steps count. The agent is evaluated before and after at one step and one
     candidate, and at eight of both if it can. The same command resumes a run that was stopped; with
     more steps, it continues one that was finished.
+
+    The published protocol is a million environment steps of one world, with an update for each,
+    after a million updates offline: --protocol published. It takes days on two cores.
     """
 
     agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]
     """The agent's file."""
     out: Path
     """Folder for agent.safetensors, history.csv and episodes.csv."""
-    steps: int = 100_000
-    """Environment steps, in all worlds together; rounded up to whole rounds."""
-    worlds: int = 10
-    """Environments that are stepped together."""
+    protocol: Literal["course", "published"] = "course"
+    """What steps, worlds, warm-up and checkpoint-every are unless they are given."""
+    steps: int | None = None
+    """Environment steps, in all worlds together; rounded up to whole rounds. Course: 100,000."""
+    worlds: int | None = None
+    """Environments that are stepped together. Course: 10."""
     round_steps: int = 50
     """Steps of each world between updates."""
     updates_per_step: float = 1.0
     """Updates for each environment step."""
-    warm_up: int = 5000
-    """Environment steps before the first update."""
+    warm_up: int | None = None
+    """Environment steps before the first update. Course: 5000."""
     capacity: int = 1_000_000
     """Transitions that are kept; the newest replace the oldest."""
     offline_fraction: float | None = None
@@ -59,19 +72,24 @@ class Finetune(Command):
     """Seed of episodes, actions and batches."""
     data: Path | None = None
     """Folder in which to look for the dataset first."""
-    checkpoint_every: int = 20
-    """Rounds between checkpoints, from which a stopped run resumes."""
+    checkpoint_every: int | None = None
+    """Rounds between checkpoints, from which a stopped run resumes. Course: 20."""
 
     examples = """
     sorl-edu finetune runs/first/agent_seed0.safetensors --out runs/online
     sorl-edu finetune runs/cube/agent_seed0.safetensors --out runs/cube_online --steps 50000 \\
         --updates-per-step 0.5 --offline-fraction 0.5
+    sorl-edu finetune runs/cube/agent_seed0.safetensors --out runs/cube_1m --protocol published
     """
 
     def run(self) -> int:
         check_seed(self.seed)
         check(self.episodes >= 0, f"--episodes must be 0 or more, got {self.episodes}")
-        check(self.worlds >= 1, f"--worlds must be at least 1, got {self.worlds}")
+        chosen = {
+            name: usual if getattr(self, name) is None else getattr(self, name)
+            for name, usual in PROTOCOLS[self.protocol].items()
+        }
+        check(chosen["worlds"] >= 1, f"--worlds must be at least 1, got {self.worlds}")
         data, out = existing_folder(self.data), usable_folder(self.out)
 
         import jax
@@ -95,20 +113,20 @@ class Finetune(Command):
         )
         interaction = Interaction(
             agent,
-            OGBenchWorlds(info.environment, self.worlds),
-            env_steps=self.steps,
+            OGBenchWorlds(info.environment, chosen["worlds"]),
+            env_steps=chosen["steps"],
             seed=self.seed,
             offline=dataset.train,
             offline_fraction=self.offline_fraction,
             capacity=self.capacity,
             round_steps=self.round_steps,
             updates_per_step=self.updates_per_step,
-            warm_up=self.warm_up,
+            warm_up=chosen["warm_up"],
             steps=self.inference_steps,
             candidates=self.candidates,
             action_noise=self.action_noise,
             checkpoint_dir=out,
-            checkpoint_every=self.checkpoint_every,
+            checkpoint_every=chosen["checkpoint_every"],
         )
         before = self.evaluations(agent, state, info.environment)
         key = jax.random.key(self.seed)

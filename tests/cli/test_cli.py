@@ -150,6 +150,17 @@ def test_finetune_goes_on_from_an_agent_and_keeps_its_place(cloned, data, tmp_pa
     assert "40 environment steps already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("protocol", "env_steps", "updates"), [("course", 20, 0), ("published", 4, 4)]
+)
+def test_a_protocol_says_what_no_flag_says(protocol, env_steps, updates, cloned, data, tmp_path):
+    """Steps come in rounds of all worlds: of ten in the course's, of one in the published one."""
+    words = ["finetune", cloned, "--data", data, "--out", tmp_path / "out", "--episodes", 0]
+    assert run(*words, "--protocol", protocol, "--steps", 4, "--round-steps", 2) == 0
+    info = load_agent(tmp_path / "out" / "agent.safetensors")[2]
+    assert (info.notes["env_steps"], info.updates - 20) == (env_steps, updates)
+
+
 def test_finetune_wants_the_dataset_that_the_agent_learned_from(cloned, tmp_path, capsys):
     assert run("finetune", cloned, "--out", tmp_path / "out") == 1
     assert "learned from another file" in capsys.readouterr().err

@@ -204,6 +204,9 @@ def test_the_command_line_grades(root, source, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("SORL_EDU_SECRET", raising=False)
     assert cli.main(["course", "grade", str(file), *flags]) == 2
     assert "SORL_EDU_SECRET" in capsys.readouterr().err
+    monkeypatch.setenv("SORL_EDU_SECRET", "\udcff")  # as Python reads a byte that is no text
+    assert cli.main(["course", "grade", str(file), *flags]) == 2
+    assert "must be text in UTF-8" in capsys.readouterr().err
     monkeypatch.setenv("SORL_EDU_SECRET", SECRET)
     assert cli.main(["course", "grade", str(file), *flags, "--json"]) == 0
     results = json.loads(capsys.readouterr().out)

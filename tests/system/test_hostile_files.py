@@ -451,7 +451,9 @@ def test_what_is_no_array_of_rows_is_refused(dataset, tmp_path):
         ogbench.load(TASK, folder=tmp_path, download=False)
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "../a.txt", "/etc/passwd", "a\0b", ""])
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "../a.txt", "/etc/passwd", "a\0b", "a\nb", "\ud800", ""]
+)
 def test_a_manifest_names_files_of_its_folder_alone(tmp_path, name):
     (tmp_path / MANIFEST).write_text(json.dumps({name: {"sha256": ""}}))
     with pytest.raises(DataError, match="names no file of its folder") as error:
