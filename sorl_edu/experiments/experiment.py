@@ -291,22 +291,36 @@ def parse_task(name: str) -> tuple[str, int]:
 
 
 def run(
-    experiment: Experiment, folder: str | Path, *, progress: bool = True, **options
+    experiment: Experiment,
+    folder: str | Path,
+    *,
+    trainings: str | Path | None = None,
+    progress: bool = True,
+    **where,
 ) -> pd.DataFrame:
     """Trains and evaluates what is missing of an experiment.
 
-    The options, and what is raised, are those of `train` and `evaluate`.
+    The options, and what is raised, are those of `train` and `evaluate`. Where all rows are there,
+    no agent is needed: rows from another machine are taken as they are, if data and plan agree.
 
     Args:
         experiment: what to do.
         folder: where rows are kept; other experiments may have theirs there, too.
+        trainings, where: as for `train`.
         progress: show progress bars.
 
     Returns:
         a row per agent, setting and episode: the columns of `ROWS`.
     """
-    trained = train(experiment, folder, progress=progress, **options)
-    write_csv(trained.history, experiment.rows_folder(folder) / "history.csv")
+    history = experiment.rows_folder(folder) / "history.csv"
+    known = _read(history, HISTORY)
+    if set(experiment.tasks) <= set(known.task) and not _missing(experiment, folder):
+        _load(experiment, folder, progress=progress, **where)
+        return _concatenated(_files(experiment, folder).values())
+    options = {"trainings": trainings, "progress": progress} | where
+    trained = train(experiment, folder, **options)
+    others = known[~known.task.isin(experiment.tasks)]
+    write_csv(pd.concat([others, trained.history]) if len(others) else trained.history, history)
     return evaluate(experiment, trained.agents, folder, trained.dataset_sha256, progress=progress)
 
 
@@ -428,14 +442,7 @@ def train(
         CheckpointError: `folder` holds rows of another plan, or a training state is damaged.
         DataError: the dataset is nowhere and can't be downloaded.
     """
-    check_experiment(experiment, folder)
-    if experiment.collection is not None:
-        data = experiment.collection.collect(experiment.dataset, Path(data or folder))
-    names = [experiment.task(number) for number in experiment.tasks]
-    loaded = load_tasks(names, folder=data, download=download, progress=progress)
-    datasets, sha256 = dict(zip(experiment.tasks, loaded, strict=True)), loaded[0].sha256
-    check_experiment(experiment, folder, sha256)
-
+    datasets, sha256 = _load(experiment, folder, data=data, download=download, progress=progress)
     identity = json.dumps(experiment.training_identity(sha256), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
     place = Path(trainings or Path(folder, "trainings")) / f"{experiment.environment}-{digest}"
@@ -527,6 +534,24 @@ def updates_of(state: Path) -> int:
     return updates if isinstance(updates, int) else 0
 
 
+def _load(
+    experiment: Experiment,
+    folder: str | Path,
+    *,
+    data: str | Path | None = None,
+    download: bool = True,
+    progress: bool = True,
+) -> tuple[dict[int, OfflineDataset], str]:
+    """Each task's dataset, collected if it must be, and their SHA-256; raises as `train` does."""
+    check_experiment(experiment, folder)
+    if experiment.collection is not None:
+        data = experiment.collection.collect(experiment.dataset, Path(data or folder))
+    names = [experiment.task(number) for number in experiment.tasks]
+    loaded = load_tasks(names, folder=data, download=download, progress=progress)
+    check_experiment(experiment, folder, loaded[0].sha256)
+    return dict(zip(experiment.tasks, loaded, strict=True)), loaded[0].sha256
+
+
 # --------------------------------------------------------------------------------------- evaluation
 
 
@@ -558,19 +583,7 @@ def evaluate(
     check_experiment(experiment, folder, dataset_sha256)
     with atomic_write(experiment.rows_folder(folder) / "plan.json") as beside:
         beside.write_text(json.dumps(experiment.plan(dataset_sha256), indent=2))
-    files = {
-        (*key, *setting): experiment.rows_file(folder, key, setting)
-        for key in itertools.product(
-            experiment.tasks, experiment.seeds, experiment.evaluated_updates
-        )
-        for setting in experiment.settings
-    }
-    missing = [
-        cell
-        for cell, file in files.items()
-        if not file.exists()
-        or (cell[1] == experiment.recorded and not file.with_suffix(".npy").exists())
-    ]
+    files, missing = _files(experiment, folder), _missing(experiment, folder)
     counts = {"total": len(files), "initial": len(files) - len(missing), "unit": "cell"}
     with progress_bar(**counts, desc=experiment.environment, show=progress) as bar:
         for key, cells in itertools.groupby(missing, lambda cell: cell[:3]):
@@ -579,6 +592,23 @@ def evaluate(
                 _evaluate_cell(experiment, state, cell, files[cell])
                 bar.update()
     return _concatenated(files.values())
+
+
+def _files(experiment: Experiment, folder: str | Path) -> dict[tuple[int, ...], Path]:
+    """The file of rows of each (task, seed, updates, steps, candidates)."""
+    keys = itertools.product(experiment.tasks, experiment.seeds, experiment.evaluated_updates)
+    cells = itertools.product(keys, experiment.settings)
+    return {(*key, *setting): experiment.rows_file(folder, key, setting) for key, setting in cells}
+
+
+def _missing(experiment: Experiment, folder: str | Path) -> list[tuple[int, ...]]:
+    """The cells whose rows, or whose recorded observations, are still to be made."""
+    return [
+        cell
+        for cell, file in _files(experiment, folder).items()
+        if not file.exists()
+        or (cell[1] == experiment.recorded and not file.with_suffix(".npy").exists())
+    ]
 
 
 def _evaluate_cell(experiment: Experiment, state: State, cell: tuple[int, ...], file: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
@@ -105,6 +106,18 @@ def test_what_is_done_is_not_done_again(tmp_path, work):
     assert work == []
 
 
+def test_rows_from_another_machine_need_no_agents_and_the_same_data(tmp_path, work, monkeypatch):
+    rows = do(BASE, tmp_path / "there")
+    shutil.copytree(BASE.rows_folder(tmp_path / "there"), BASE.rows_folder(tmp_path / "here"))
+    work.clear()
+    pd.testing.assert_frame_equal(do(BASE, tmp_path / "here"), rows)
+    assert work == [] and not (tmp_path / "here" / "trainings").exists()
+    plan = BASE.rows_folder(tmp_path / "here") / "plan.json"
+    plan.write_text(re.sub('"dataset_sha256": "..', '"dataset_sha256": "??', plan.read_text()))
+    with pytest.raises(CheckpointError, match="dataset_sha256 was '[?][?]"):
+        do(BASE, tmp_path / "here")
+
+
 # Fault 1 of issue 14: a finished folder answered for another plan.
 OTHER_PLANS = {
     "fewer seeds": ({"seeds": (0,)}, "seeds was [0, 1] and is [0]"),
@@ -168,7 +181,7 @@ def test_settings_and_tasks_may_be_added(tmp_path, work):
     work.clear()
     assert set(do(replace(BASE, tasks=(3,)), tmp_path).task) == {3} and work == []
     history = pd.read_csv(BASE.rows_folder(tmp_path) / "history.csv")
-    assert set(history.task) == {3} and set(history.seed) == {0, 1}
+    assert set(history.task) == {1, 2, 3} and set(history.seed) == {0, 1}
 
 
 def test_experiments_with_the_same_training_train_once(tmp_path, work):
