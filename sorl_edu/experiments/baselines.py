@@ -9,6 +9,7 @@ methods have equal data, updates, batches and widths. data/baselines/ gets, for 
     ENVIRONMENT.csv             success of every task, seed and evaluation, at the chosen setting
     ENVIRONMENT_tuning.csv      what was tried, which was chosen, and what it cost
     ENVIRONMENT.md              the table, with aggregates and comparisons
+    ENVIRONMENT_rows.zip        the rows of all episodes, and how the trainings went
 
 and of the maze, for lesson 7, the agents that tuning trained, one seed of each:
 
@@ -16,12 +17,14 @@ and of the maze, for lesson 7, the agents that tuning trained, one seed of each:
     shown.csv                   how each acts: method, knob, value, steps, candidates, file
     trajectories.npz            its episodes, by the number of its row there
 
-Finished work is kept in runs/, so a study that is stopped goes on.
+Results are shipped after each method. Finished work is kept in runs/, so a study that is stopped
+goes on. On another machine it goes on from the shipped rows: what has rows isn't trained again.
 """
 
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +37,7 @@ from sorl_edu.evaluation import evaluate
 from sorl_edu.experiments import benchmark, experiment, tuning
 from sorl_edu.experiments.experiment import Experiment, parse_pieces
 from sorl_edu.experiments.suites import SUITES
-from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, write_csv
+from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, read_manifest, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 
 METHODS = (
@@ -96,11 +99,14 @@ class Shown:
 def shown_agents(runs: Path) -> list[Shown]:
     """One for each method and value of its knob, with the steps and N that did best there.
 
-    They go from the values that stay closest to the data to the greediest.
+    They go from the values that stay closest to the data to the greediest. Methods that are still
+    to be tuned are left out.
     """
-    tried = pd.read_csv(runs / "tuning.csv")
+    tried, done = (pd.read_csv(runs / file) for file in ("tuning.csv", "results.csv"))
     found = []
     for planned in plan(SHOWN_IN).experiments():
+        if planned.name not in set(done.agent):
+            continue
         method, knob = agent_name(planned.agent), tuning.own_knob(planned)
         if knob is None:  # a method without a knob
             (setting,) = planned.settings
@@ -119,15 +125,17 @@ def shown_agents(runs: Path) -> list[Shown]:
 
 
 def ship_agents(runs: Path, out: Path) -> None:
-    """Copies the maze's agents, and runs some episodes of each from the same starts."""
-    kept, rows = {}, []
+    """Copies the maze's agents that aren't shipped yet, and runs some episodes of each."""
+    kept, rows, listed = {}, [], read_manifest(out)
     for number, shown in enumerate(shown_agents(runs)):
-        trained = experiment.train(shown.trial, runs / "tuning", trainings=runs / "trainings")
-        task, seed = shown.trial.tasks[0], shown.trial.seeds[0]
-        atomic_copy(trained.agents[task, seed, shown.trial.updates], out / shown.file)
-        facts = {"seed": seed, "dataset_sha256": trained.dataset_sha256}
-        add_to_manifest(out, shown.file, command=_command(SHOWN_IN), **facts)
-        agent, state, info = checkpoints.load_agent(out / shown.file)
+        file = out / shown.file
+        if shown.file not in listed or checkpoints.load_agent(file)[0] != shown.trial.agent:
+            trained = experiment.train(shown.trial, runs / "tuning", trainings=runs / "trainings")
+            task, seed = shown.trial.tasks[0], shown.trial.seeds[0]
+            atomic_copy(trained.agents[task, seed, shown.trial.updates], file)
+            facts = {"seed": seed, "dataset_sha256": trained.dataset_sha256}
+            add_to_manifest(out, shown.file, command=_command(SHOWN_IN), **facts)
+        agent, state, info = checkpoints.load_agent(file)
         setting = {"steps": shown.steps, "candidates": shown.candidates}
         table, recording = evaluate(
             agent, state, info.environment, **setting, episodes=SHOWN_EPISODES, record=True
@@ -147,10 +155,19 @@ def ship_agents(runs: Path, out: Path) -> None:
 
 
 def run_environment(name: str, runs: Path, out: Path) -> None:
-    """Does what is missing in an environment, and copies what is shipped."""
-    folder = runs / "baselines" / name
+    """Does what is missing in an environment, and ships it after each method."""
+    folder, shipped = runs / "baselines" / name, out / f"{name}_rows.zip"
+    if shipped.exists() and not folder.exists():
+        partial = folder.with_name(f"{name}.partial")
+        with zipfile.ZipFile(shipped) as packed:
+            packed.extractall(partial)
+        partial.rename(folder)
     collected = runs / "robots" if ENVIRONMENTS[name].collection else None  # `make robots` has some
-    benchmark.run(plan(name), folder, data=collected)
+    benchmark.run(plan(name), folder, data=collected, after_each=lambda: ship(name, folder, out))
+
+
+def ship(name: str, folder: Path, out: Path) -> None:
+    """Copies the results of an environment that are there, with their entries in the manifest."""
     facts = {
         "command": _command(name),
         "hardware": f"{os.cpu_count()} CPU cores",
@@ -160,9 +177,21 @@ def run_environment(name: str, runs: Path, out: Path) -> None:
         atomic_copy(folder / made, out / file)
         add_to_manifest(out, file, **facts)
     atomic_copy(folder / "table.md", out / f"{name}.md")
-    add_to_manifest(out, f"{name}.md", command=_command(name))
+    pack_rows(folder, out / f"{name}_rows.zip")
+    for file in (f"{name}.md", f"{name}_rows.zip"):
+        add_to_manifest(out, file, command=_command(name))
     if name == SHOWN_IN:
         ship_agents(folder, out)
+
+
+def pack_rows(folder: Path, file: Path) -> None:
+    """Packs the tables and plans of a folder, but no agents; equal rows make equal files."""
+    with atomic_write(file) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as packed:
+        for source in sorted([*folder.rglob("*.csv"), *folder.rglob("plan.json")]):
+            inside = source.relative_to(folder)
+            if inside.parts[0] != "trainings":
+                entry = zipfile.ZipInfo(inside.as_posix())
+                packed.writestr(entry, source.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def _command(name: str) -> str:

@@ -14,7 +14,7 @@ import functools
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -194,12 +194,14 @@ def run(
     data: str | Path | None = None,
     download: bool = True,
     progress: bool = True,
+    after_each: Callable[[], None] | None = None,
 ) -> pd.DataFrame:
     """Does what is missing of a plan in the folder `out`.
 
     `out` gets results.csv and table.md, which cover all that was done there, and for each agent and
     environment a folder with its episodes, history.csv and learning_curves.png. With `plan.tune`,
-    tuning.csv has what was tried, and `out`/tuning its episodes.
+    tuning.csv has what was tried, and `out`/tuning its episodes. All of it is up to date after each
+    experiment, when `after_each` is called.
 
     Returns:
         results.csv: a row per agent, task, seed, updates, m and N, with the means of its episodes.
@@ -209,14 +211,16 @@ def run(
         ConfigError: an agent can run none of the settings.
         DataError: a dataset is nowhere and can't be downloaded.
     """
-    out, experiments, tuned = Path(out), plan.experiments(), None
+    out, experiments = Path(out), plan.experiments()
+    tuned = _tuned_before(out) if plan.tune else None
     _check_folder(plan, experiments, out)
     for planned in experiments:
         place = data if planned.collection is None else data or out
         options = {"data": place, "download": download, "progress": progress}
         if plan.tune:
             found = _tune(planned, out, options)
-            planned, tuned = found.experiment, pd.concat([tuned, found.table])
+            own = (tuned.agent == planned.name) & (tuned.environment == planned.environment)
+            planned, tuned = found.experiment, _joined(tuned[~own], found.table)
             write_csv(tuned, out / "tuning.csv")
         experiment.run(planned, out, **options)
         folder = planned.rows_folder(out)
@@ -228,6 +232,8 @@ def run(
         with atomic_write(out / "table.md") as beside:
             text = as_markdown(rows, plan.suite, per_task=plan.per_task, tuned=tuned)
             beside.write_text(text)
+        if after_each is not None:
+            after_each()
     return pd.read_csv(out / "results.csv")
 
 
@@ -251,6 +257,18 @@ def _check_folder(plan: Plan, experiments: Sequence[Experiment], out: Path) -> N
         "another folder",
         CheckpointError,
     )
+
+
+def _tuned_before(out: Path) -> pd.DataFrame:
+    """What was tried in a folder so far, so that a run that goes on keeps it."""
+    file = out / "tuning.csv"
+    return pd.read_csv(file) if file.exists() else pd.DataFrame(columns=tuning.COLUMNS)
+
+
+def _joined(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Tables with rows, one after the other; an empty one has no types to keep."""
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else tables[-1]
 
 
 def _tune(planned: Experiment, out: Path, options: dict) -> tuning.Tuned:

@@ -86,6 +86,41 @@ def test_an_environment_is_shipped_and_a_second_run_trains_nothing(tiny, tmp_pat
     monkeypatch.setattr(experiment, "train_seeds", None)  # nothing is left to train
     baselines.run_environment(MAZE, runs, out)
     assert {file: file.read_bytes() for file in out.glob("*.csv")} == files
+    baselines.run_environment(MAZE, tmp_path / "another machine", out)
+    assert {file: file.read_bytes() for file in out.glob("*.csv")} == files
+
+
+@pytest.mark.thorough
+def test_a_study_stopped_after_a_method_goes_on_elsewhere_to_the_same_end(
+    tiny, tmp_path, monkeypatch
+):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    baselines.run_environment(MAZE, tmp_path / "runs", whole)
+    parts, ship, trained = tmp_path / "parts", baselines.ship, []
+    parts.mkdir()
+
+    def stopped(name, folder, out):
+        ship(name, folder, out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(baselines, "ship", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        baselines.run_environment(MAZE, tmp_path / "one machine", parts)
+    assert set(pd.read_csv(parts / f"{MAZE}.csv").agent) == {"BC"}
+    assert pd.read_csv(parts / "shown.csv").method.tolist() == ["BC"]
+
+    monkeypatch.setattr(baselines, "ship", ship)
+    learn = experiment.train_seeds
+    monkeypatch.setattr(
+        experiment,
+        "train_seeds",
+        lambda agent, *data, **options: trained.append(agent) or learn(agent, *data, **options),
+    )
+    baselines.run_environment(MAZE, tmp_path / "another", parts)
+    assert {type(agent).__name__ for agent in trained} == {"FQL"}
+    for name in (f"{MAZE}.csv", f"{MAZE}_tuning.csv", f"{MAZE}.md", "shown.csv"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_what_has_begun_is_not_estimated_again(tmp_path, monkeypatch):
