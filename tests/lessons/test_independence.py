@@ -9,9 +9,9 @@ LOADS = {
     "flow_matching": {"flow_matching"},
     "shortcut": {"errors", "flow_matching", "shortcut"},
     "temporal_difference": {"errors", "temporal_difference"},
-    "inference": {"errors", "flow_matching", "shortcut", "inference"},
+    "inference": {"errors", "inference"},
     "expressive_value": {
-        *("errors", "flow_matching", "shortcut", "temporal_difference", "inference"),
+        *("errors", "flow_matching", "temporal_difference", "inference"),
         "expressive_value",
     },
     "finite_mdp": {"errors", "finite_mdp"},

@@ -126,7 +126,7 @@ def test_the_page_of_its_own(explorer):
         ({"return_temperatures": (-1.0,)}, r"return_temperature must be in \[0, inf\], got -1"),
         ({"choice_temperatures": ()}, "choice_temperatures must name at least one"),
         ({"candidates": (0,)}, "candidates"),
-        ({"steps": 3}, "power of two"),
+        ({"steps": 0}, "at least 1.*got 0"),
     ],
 )
 def test_what_it_cannot_show_is_refused(agent, change, message):
