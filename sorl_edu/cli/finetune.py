@@ -37,7 +37,8 @@ class Finetune(Command):
     more steps, it continues one that was finished.
 
     The published protocol is a million environment steps of one world, with an update for each,
-    after a million updates offline: --protocol published. It takes days on two cores.
+    after a million updates offline: --protocol published. In the published size, at 10 updates a
+    second, two cores need more than a day.
     """
 
     agent: Positional[Annotated[Path, arg(metavar="AGENT.safetensors")]]

@@ -212,7 +212,7 @@ def run(
         DataError: a dataset is nowhere and can't be downloaded.
     """
     out, experiments = Path(out), plan.experiments()
-    tuned = _tuned_before(out) if plan.tune else None
+    tuned = experiment.read_table(out / "tuning.csv", tuning.COLUMNS) if plan.tune else None
     _check_folder(plan, experiments, out)
     for planned in experiments:
         place = data if planned.collection is None else data or out
@@ -220,7 +220,7 @@ def run(
         if plan.tune:
             found = _tune(planned, out, options)
             own = (tuned.agent == planned.name) & (tuned.environment == planned.environment)
-            planned, tuned = found.experiment, _joined(tuned[~own], found.table)
+            planned, tuned = found.experiment, experiment.joined(tuned[~own], found.table)
             write_csv(tuned, out / "tuning.csv")
         experiment.run(planned, out, **options)
         folder = planned.rows_folder(out)
@@ -257,18 +257,6 @@ def _check_folder(plan: Plan, experiments: Sequence[Experiment], out: Path) -> N
         "another folder",
         CheckpointError,
     )
-
-
-def _tuned_before(out: Path) -> pd.DataFrame:
-    """What was tried in a folder so far, so that a run that goes on keeps it."""
-    file = out / "tuning.csv"
-    return pd.read_csv(file) if file.exists() else pd.DataFrame(columns=tuning.COLUMNS)
-
-
-def _joined(*tables: pd.DataFrame) -> pd.DataFrame:
-    """Tables with rows, one after the other; an empty one has no types to keep."""
-    filled = [table for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else tables[-1]
 
 
 def _tune(planned: Experiment, out: Path, options: dict) -> tuning.Tuned:

@@ -313,14 +313,12 @@ def run(
         a row per agent, setting and episode: the columns of `ROWS`.
     """
     history = experiment.rows_folder(folder) / "history.csv"
-    known = _read(history, HISTORY)
+    known = read_table(history, HISTORY)
     if set(experiment.tasks) <= set(known.task) and not _missing(experiment, folder):
         _load(experiment, folder, progress=progress, **where)
         return _concatenated(_files(experiment, folder).values())
-    options = {"trainings": trainings, "progress": progress} | where
-    trained = train(experiment, folder, **options)
-    others = known[~known.task.isin(experiment.tasks)]
-    write_csv(pd.concat([others, trained.history]) if len(others) else trained.history, history)
+    trained = train(experiment, folder, trainings=trainings, progress=progress, **where)
+    write_csv(joined(known[~known.task.isin(experiment.tasks)], trained.history), history)
     return evaluate(experiment, trained.agents, folder, trained.dataset_sha256, progress=progress)
 
 
@@ -452,7 +450,7 @@ def train(
         for key in itertools.product(experiment.tasks, experiment.seeds, experiment.kept_updates)
     }
     # A task without a row in the history is not trained: rows are written after everything else.
-    history = _read(place / "history.csv", HISTORY)
+    history = read_table(place / "history.csv", HISTORY)
     lacking = [task for (task, *_), file in agents.items() if not file.exists()]
     if history.task.isin(lacking).any():
         history = history[~history.task.isin(lacking)]
@@ -460,7 +458,7 @@ def train(
     missing = {task: datasets[task] for task in datasets if task not in set(history.task)}
     if missing:
         added = _train_tasks(experiment, missing, place, agents, progress)
-        write_csv(pd.concat([history, added]) if len(history) else added, place / "history.csv")
+        write_csv(joined(history, added), place / "history.csv")
         history = pd.read_csv(place / "history.csv")
     states = place.glob(f"*/{TRAINING_STATE}")
     return Trained(
@@ -642,7 +640,14 @@ def _concatenated(files: Iterable[Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=ROWS)
 
 
-def _read(file: Path, columns: list[str]) -> pd.DataFrame:
+def joined(before: pd.DataFrame, added: pd.DataFrame) -> pd.DataFrame:
+    """The rows of both tables; an empty one has no types to keep."""
+    filled = [table for table in (before, added) if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else added
+
+
+def read_table(file: Path, columns: list[str]) -> pd.DataFrame:
+    """The table of a file; an empty one with these columns where there is none."""
     return pd.read_csv(file) if file.exists() else pd.DataFrame(columns=columns)
 
 

@@ -45,7 +45,7 @@ from sorl_edu.environments.rollout import (
 from sorl_edu.errors import check
 from sorl_edu.evaluation import check_environment
 from sorl_edu.files import atomic_write
-from sorl_edu.inference import Proposal
+from sorl_edu.inference import Proposal, check_budget
 from sorl_edu.plotting.mazes import draw_maze
 from sorl_edu.plotting.style import BLUE, GREEN, ORANGE, PHOTOGRAPH, RED, WIDTH, plural, styled
 from sorl_edu.progress import progress_bar
@@ -143,6 +143,7 @@ def film(
     check(settings[0] != settings[1], "the two settings are the same: change a step count or an N")
     obs = jnp.zeros((1, state.obs_dim))
     for m, n in settings:
+        check_budget(m, n, episodes)
         check_dials(agent, state, obs, steps=m, candidates=n)
     check_film(environment, episodes=episodes, size=size, every=every)
     check_environment(state, environment, episodes, horizon=steps_per_decision(agent))
