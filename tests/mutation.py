@@ -707,9 +707,17 @@ FAULTS = (
         "training/test_training.py",
     ),
     Fault(
+        "a repeated seed in the results",
+        "training/loop.py",
+        "return jax.tree.map(lambda leaf: jnp.copy(leaf[:seeds]), by_seed)",
+        "return jax.tree.map(jnp.copy, by_seed)",
+        "training/test_training.py::"
+        "test_seeds_that_devices_cannot_share_evenly_learn_what_each_learns_alone",
+    ),
+    Fault(
         "the logged state deleted by the next chunk",
         "training/loop.py",
-        "self.on_log(done, jax.tree.map(jnp.copy, state))",
+        "self.on_log(done, own(state))",
         "self.on_log(done, state)",
         "training/test_training.py",
     ),

@@ -17,14 +17,14 @@ and of the maze, for lesson 7, the agents that tuning trained, one seed of each:
     shown.csv                   how each acts: method, knob, value, steps, candidates, file
     trajectories.npz            its episodes, by the number of its row there
 
-Results are shipped after each method. Finished work is kept in runs/, so a study that is stopped
-goes on. On another machine it goes on from the shipped rows: what has rows isn't trained again.
+Results and agents are shipped after each method, the maze's episodes at the end. Finished work is
+kept in runs/, so a study that is stopped goes on. On another machine it goes on from the shipped
+rows: what has rows isn't trained again.
 """
 
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,17 +125,24 @@ def shown_agents(runs: Path) -> list[Shown]:
 
 
 def ship_agents(runs: Path, out: Path) -> None:
-    """Copies the maze's agents that aren't shipped yet, and runs some episodes of each."""
-    kept, rows, listed = {}, [], read_manifest(out)
-    for number, shown in enumerate(shown_agents(runs)):
+    """Copies the maze's agents that aren't shipped yet."""
+    listed = read_manifest(out)
+    for shown in shown_agents(runs):
         file = out / shown.file
-        if shown.file not in listed or checkpoints.load_agent(file)[0] != shown.trial.agent:
-            trained = experiment.train(shown.trial, runs / "tuning", trainings=runs / "trainings")
-            task, seed = shown.trial.tasks[0], shown.trial.seeds[0]
-            atomic_copy(trained.agents[task, seed, shown.trial.updates], file)
-            facts = {"seed": seed, "dataset_sha256": trained.dataset_sha256}
-            add_to_manifest(out, shown.file, command=_command(SHOWN_IN), **facts)
-        agent, state, info = checkpoints.load_agent(file)
+        if shown.file in listed and checkpoints.load_agent(file)[0] == shown.trial.agent:
+            continue
+        trained = experiment.train(shown.trial, runs / "tuning", trainings=runs / "trainings")
+        task, seed = shown.trial.tasks[0], shown.trial.seeds[0]
+        atomic_copy(trained.agents[task, seed, shown.trial.updates], file)
+        facts = {"seed": seed, "dataset_sha256": trained.dataset_sha256}
+        add_to_manifest(out, shown.file, command=_command(SHOWN_IN), **facts)
+
+
+def ship_episodes(runs: Path, out: Path) -> None:
+    """Runs some episodes of each of the maze's shipped agents, as it acts best."""
+    kept, rows = {}, []
+    for number, shown in enumerate(shown_agents(runs)):
+        agent, state, info = checkpoints.load_agent(out / shown.file)
         setting = {"steps": shown.steps, "candidates": shown.candidates}
         table, recording = evaluate(
             agent, state, info.environment, **setting, episodes=SHOWN_EPISODES, record=True
@@ -156,14 +163,12 @@ def ship_agents(runs: Path, out: Path) -> None:
 
 def run_environment(name: str, runs: Path, out: Path) -> None:
     """Does what is missing in an environment, and ships it after each method."""
-    folder, shipped = runs / "baselines" / name, out / f"{name}_rows.zip"
-    if shipped.exists() and not folder.exists():
-        partial = folder.with_name(f"{name}.partial")
-        with zipfile.ZipFile(shipped) as packed:
-            packed.extractall(partial)
-        partial.rename(folder)
+    folder = runs / "baselines" / name
+    experiment.unpack_rows(out / f"{name}_rows.zip", folder)
     collected = runs / "robots" if ENVIRONMENTS[name].collection else None  # `make robots` has some
     benchmark.run(plan(name), folder, data=collected, after_each=lambda: ship(name, folder, out))
+    if name == SHOWN_IN:
+        ship_episodes(folder, out)
 
 
 def ship(name: str, folder: Path, out: Path) -> None:
@@ -177,21 +182,11 @@ def ship(name: str, folder: Path, out: Path) -> None:
         atomic_copy(folder / made, out / file)
         add_to_manifest(out, file, **facts)
     atomic_copy(folder / "table.md", out / f"{name}.md")
-    pack_rows(folder, out / f"{name}_rows.zip")
+    experiment.pack_rows(folder, out / f"{name}_rows.zip")
     for file in (f"{name}.md", f"{name}_rows.zip"):
         add_to_manifest(out, file, command=_command(name))
     if name == SHOWN_IN:
         ship_agents(folder, out)
-
-
-def pack_rows(folder: Path, file: Path) -> None:
-    """Packs the tables and plans of a folder, but no agents; equal rows make equal files."""
-    with atomic_write(file) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as packed:
-        for source in sorted([*folder.rglob("*.csv"), *folder.rglob("plan.json")]):
-            inside = source.relative_to(folder)
-            if inside.parts[0] != "trainings":
-                entry = zipfile.ZipInfo(inside.as_posix())
-                packed.writestr(entry, source.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def _command(name: str) -> str:

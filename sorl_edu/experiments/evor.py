@@ -8,24 +8,24 @@ widths. On an environment's default task, a method's setting is chosen from a gr
 N and the read-out's temperature tau_R, on other episodes than those that are reported. No setting
 costs a training: they are dials of test time. data/evor/ gets, for each environment,
 
-    ENVIRONMENT.csv      success of every task, seed and setting, by purpose: "choice", "dials"
-                         (EVOR's, one at a time) and "reported"
-    ENVIRONMENT.md       tables of it
+    ENVIRONMENT.csv        success of every task, seed and setting, by purpose: "choice", "dials"
+                           (EVOR's, one at a time) and "reported"
+    ENVIRONMENT.md         tables of it
+    ENVIRONMENT_rows.zip   the rows of all episodes, and how the trainings went
 
 and of the maze's default task:
 
-    evor.safetensors     for lesson 8, the first seed's agent at the chosen setting
-    directions.csv       whether the actions that each model chooses lead towards the goal
-    spreads.csv          how wide each model's returns are, and whether that orders the actions
+    evor.safetensors       for lesson 8, the first seed's agent at the chosen setting
+    directions.csv         whether the actions that each model chooses lead towards the goal
+    spreads.csv            how wide each model's returns are, and whether that orders the actions
 
 The default task comes first. Results are written after each method, of what is done until then.
-Finished work is kept in runs/, so a study that is stopped goes on.
+Finished work is kept in runs/, so a study that is stopped goes on. On another machine it goes on
+from the shipped rows: what has rows isn't trained again.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 import os
 from collections.abc import Sequence
@@ -40,10 +40,17 @@ from sorl_edu.agents import Agent, chunked, dials_of, with_dials
 from sorl_edu.agents.presets import preset
 from sorl_edu.evaluation import bounded_interval
 from sorl_edu.experiments import directions, experiment
-from sorl_edu.experiments.experiment import Experiment, cell_means, grid, parse_pieces
+from sorl_edu.experiments.experiment import (
+    Experiment,
+    cell_means,
+    grid,
+    joined,
+    parse_pieces,
+    read_table,
+)
 from sorl_edu.experiments.suites import SUITES, Environment
 from sorl_edu.experiments.tables import markdown_table
-from sorl_edu.files import add_to_manifest, atomic_write, write_csv
+from sorl_edu.files import add_to_manifest, atomic_write, read_manifest, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 
 MAZE = "pointmaze-medium-navigate"
@@ -146,12 +153,17 @@ class Study:
     def folder(self) -> Path:
         return self.runs / "evor" / self.env.name
 
+    @property
+    def places(self) -> dict[str, Path | None]:
+        """Where agents and data are."""
+        data = self.runs / "robots" if self.env.collection else None  # `make robots` has some
+        return {"trainings": self.folder / "trainings", "data": data}
+
     def run(self, method: Method, dials: Dials, purpose: str, **changes: Any) -> pd.DataFrame:
         """Success of every task, seed and setting, with `LABELS`."""
         trial = planned(method, self.env, dials, **changes)
         print(f"{self.env.name}, {purpose}: {trial.name}", flush=True)
-        trained, folder = train(self, method, trial.tasks), self.folder / purpose
-        rows = experiment.evaluate(trial, trained.agents, folder, trained.dataset_sha256)
+        rows = experiment.run(trial, self.folder / purpose, **self.places)
         positions = dials_of(trial.agent)
         labels = {name: positions.get(name) for name in DIAL_NAMES}
         return cell_means(rows).assign(agent=method.name, purpose=purpose, **labels)
@@ -189,13 +201,10 @@ class Study:
         return pd.concat(tables, ignore_index=True)
 
 
-@functools.cache
-def train(study: Study, method: Method, tasks: tuple[int, ...]) -> experiment.Trained:
-    """A method's agents, whatever their dials."""
-    data = study.runs / "robots" if study.env.collection else None  # `make robots` has some
-    places = {"trainings": study.folder / "trainings", "data": data}
-    trial = planned(method, study.env, {}, tasks=tasks)
-    return experiment.train(trial, study.folder / "training", **places)
+def train(study: Study, method: Method) -> experiment.Trained:
+    """A method's agents of the default task, whatever their dials."""
+    trial = planned(method, study.env, {}, tasks=(DEFAULT_TASKS[study.env.name],))
+    return experiment.train(trial, study.folder / "training", **study.places)
 
 
 Chosen = tuple[tuple[tuple[str, float], ...], tuple[int, int]]  # dials, (m, N)
@@ -226,16 +235,17 @@ def run_environment(name: str, runs: Path, out: Path) -> None:
     """
     env = ENVIRONMENTS[name]
     study, default = Study(env, runs), DEFAULT_TASKS[name]
+    experiment.unpack_rows(out / f"{name}_rows.zip", study.folder)
     for tasks in ((default,), env.tasks):
         tables = []
         for method in METHODS:
             tried = study.tried(method)
             tables += [tried, study.reported(method, tried, tasks)]
-            write_results(study, tables, out)
-            if method == EVOR and name == MAZE:
+            if name == MAZE:
+                ship_directions(study, method, out)
+            if name == MAZE and method == EVOR:
                 ship_agent(study, tried, out)
-        if name == MAZE:
-            write_directions(study, out)
+            write_results(study, tables, out)
         write_results(study, [*tables, study.dials()], out)
 
 
@@ -251,40 +261,46 @@ def write_results(study: Study, tables: Sequence[pd.DataFrame], out: Path) -> No
     hardware = f"{os.cpu_count()} CPU cores"
     entry = {"command": _command(name), "hardware": hardware, "experiments": facts}
     add_to_manifest(out, f"{name}.csv", **entry)
-    add_to_manifest(out, f"{name}.md", command=_command(name))
+    experiment.pack_rows(study.folder, out / f"{name}_rows.zip")
+    for file in (f"{name}.md", f"{name}_rows.zip"):
+        add_to_manifest(out, file, command=_command(name))
 
 
 def ship_agent(study: Study, tried: pd.DataFrame, out: Path) -> None:
     """The first seed's EVOR of the default task, with its dials where they were chosen."""
-    default, (dials, setting) = DEFAULT_TASKS[study.env.name], chosen(tried)
-    trained = train(study, EVOR, (default,))
-    agent, state, info = trained.load(default, 0, study.env.updates)
-    checkpoints.save_agent(out / "evor.safetensors", with_dials(agent, **dict(dials)), state, info)
+    dials, setting = chosen(tried)
+    agent = with_dials(EVOR.agent_in(study.env), **dict(dials))
+    file = out / "evor.safetensors"
+    if file.name in read_manifest(out) and checkpoints.load_agent(file)[0] == agent:
+        return
+    trained = train(study, EVOR)
+    _, state, info = trained.load(DEFAULT_TASKS[study.env.name], 0, study.env.updates)
+    checkpoints.save_agent(file, agent, state, info)
     facts = {"command": _command(MAZE), "seed": 0, "dataset_sha256": trained.dataset_sha256}
-    add_to_manifest(out, "evor.safetensors", **facts, setting=setting, dials=dict(dials))
+    add_to_manifest(out, file.name, **facts, setting=setting, dials=dict(dials))
 
 
-def write_directions(study: Study, out: Path) -> None:
-    """directions.csv, a row per model of the return, tau_R and seed, and spreads.csv, all at the
-    largest N."""
-    env, default, rows, spreads = study.env, DEFAULT_TASKS[study.env.name], [], []
-    where = directions.places(env.task(default))
-    for method, seed in itertools.product(METHODS, range(SEEDS)):
-        steps, candidates = method.settings[-1]
-        if not method.agent.startswith("evor") or candidates == 1:
-            continue
-        agent, state, _ = train(study, method, (default,)).load(default, seed, env.updates)
-        setting, own = (
-            {"steps": steps, "candidates": candidates},
-            {"agent": method.name, "seed": seed},
-        )
+def ship_directions(study: Study, method: Method, out: Path) -> None:
+    """Adds a method to directions.csv, a row per tau_R and seed, and to spreads.csv, a row per
+    seed, both at the largest N."""
+    tables = {name: read_table(out / name, ["agent"]) for name in ("spreads.csv", "directions.csv")}
+    steps, candidates = method.settings[-1]
+    known = set(tables["directions.csv"].agent)
+    if not method.agent.startswith("evor") or candidates == 1 or method.name in known:
+        return
+    env, default = study.env, DEFAULT_TASKS[study.env.name]
+    where, leads, spreads = directions.places(env.task(default)), [], []
+    setting = {"steps": steps, "candidates": candidates}
+    for seed in range(SEEDS):
+        agent, state, _ = train(study, method).load(default, seed, env.updates)
+        own = {"agent": method.name, "seed": seed}
         for dials in method.choices:
             turned = with_dials(agent, **dials) if dials else agent
-            rows.append(own | dials | directions.leads(turned, state, where, **setting))
+            leads.append(own | dials | directions.leads(turned, state, where, **setting))
         if method.temperatures:
             spreads.append(own | directions.spread(agent, state, where, **setting))
-    for name, found in (("directions.csv", rows), ("spreads.csv", spreads)):
-        write_csv(pd.DataFrame(found), out / name)
+    for (name, table), found in zip(tables.items(), (spreads, leads), strict=True):
+        write_csv(joined(table[table.agent != method.name], pd.DataFrame(found)), out / name)
         add_to_manifest(out, name, command=_command(env.name))
 
 

@@ -29,6 +29,8 @@ import math
 import os
 import re
 import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -660,6 +662,38 @@ def cell_means(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 # -------------------------------------------------------------------------------------- the studies
+
+
+def pack_rows(folder: Path, file: Path) -> None:
+    """Packs the tables and plans in a folder, but no agents; equal rows make equal files.
+
+    With them a study goes on on another machine, where `run` trains and evaluates only what has no
+    rows.
+    """
+    with atomic_write(file) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as packed:
+        for source in sorted([*folder.rglob("*.csv"), *folder.rglob("plan.json")]):
+            inside = source.relative_to(folder)
+            if inside.parts[0] != "trainings":
+                entry = zipfile.ZipInfo(inside.as_posix())
+                packed.writestr(entry, source.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def unpack_rows(file: Path, folder: Path) -> None:
+    """Puts packed rows, if there are any, where a study keeps its own, unless it has begun there.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    if folder.exists() or not file.exists():
+        return
+    partial = folder.with_name(f"{folder.name}.partial")
+    try:
+        with zipfile.ZipFile(file) as packed:
+            packed.extractall(partial)
+    except (zipfile.BadZipFile, zlib.error) as error:
+        message = f"'{file}' is damaged ({error}). Restore it, or delete it to start afresh"
+        raise CheckpointError(message) from None
+    partial.rename(folder)
 
 
 def command_of(study: str, piece: str, target: str | None = None) -> str:

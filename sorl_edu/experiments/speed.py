@@ -13,7 +13,7 @@ import numpy as np
 from sorl_edu.agents import Agent
 from sorl_edu.datasets.toy import random_transitions
 from sorl_edu.datasets.transitions import TaskSet
-from sorl_edu.training import init_seeds, run_chunk, seed_keys, shard
+from sorl_edu.training import init_seeds, run_chunk, seed_keys, seed_mesh, shard
 
 
 def seconds(call: Callable, repeats: int = 1) -> float:
@@ -44,11 +44,11 @@ class TimedTraining:
         data = random_transitions(self.obs_dim, self.action_dim)
         keys, tasks = seed_keys(range(self.seeds)), jnp.zeros(self.seeds, jnp.int32)
         states, prepared = init_seeds(self.agent, keys, data), self.agent.prepare(data)
-        by_seed = states, keys, tasks
-        (self.states, keys, tasks), data = shard(by_seed, TaskSet.create([prepared]))
+        mesh, by_seed = seed_mesh(self.seeds), (states, keys, tasks)
+        (self.states, keys, tasks), data = shard(mesh, by_seed, TaskSet.create([prepared]))
         self.inputs, self.done = (data, keys, tasks), 0
         start = time.perf_counter()
-        lowered = run_chunk.lower(self.agent, self.chunk, self.states, *self.inputs, 0)
+        lowered = run_chunk.lower(self.agent, self.chunk, self.states, *self.inputs, 0, mesh)
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
         self.seconds_per_chunk()  # the first one is slower

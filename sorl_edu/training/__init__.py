@@ -1,6 +1,6 @@
 """Training, from a fixed dataset or with an environment, and the files that keep its results."""
 
-from sorl_edu.training.devices import shard, use_all_cores
+from sorl_edu.training.devices import seed_mesh, shard, use_all_cores
 from sorl_edu.training.loop import (
     NonFiniteLoss,
     Run,
@@ -20,6 +20,7 @@ __all__ = [
     "init_seeds",
     "run_chunk",
     "seed_keys",
+    "seed_mesh",
     "seed_state",
     "shard",
     "train",

@@ -25,14 +25,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Int, Key, PRNGKeyArray
+from jax.sharding import Mesh
+from jaxtyping import Array, Int, Key, PRNGKeyArray, PyTree
 
 from sorl_edu.agents.agent import Agent, Metrics, State
 from sorl_edu.datasets.transitions import TaskSet, Transitions
 from sorl_edu.errors import Divergence, check
 from sorl_edu.progress import progress_bar
 from sorl_edu.training.checkpoints import TrainingCheckpoint
-from sorl_edu.training.devices import shard
+from sorl_edu.training.devices import on_each_device, seed_mesh, shard
 from sorl_edu.training.history import History
 
 CHUNK = 100  # updates per compiled call: long enough to hide its cost, short enough for a live bar
@@ -171,7 +172,13 @@ class Training:
         state, done, rows, before = checkpoint.resume(state, self.updates)
         history = History(rows)
         tasks = jnp.asarray([0] * len(self.keys) if self.tasks is None else self.tasks, jnp.int32)
-        (state, keys, tasks), (data, held_out) = shard((state, self.keys, tasks), (data, held_out))
+        mesh, seeds = seed_mesh(len(self.keys)), len(self.keys)
+        by_seed, (data, held_out) = shard(mesh, (state, self.keys, tasks), (data, held_out))
+        state, keys, tasks = by_seed
+
+        def own(by_seed: PyTree) -> PyTree:
+            """A copy without the seeds that `shard` repeated."""
+            return jax.tree.map(lambda leaf: jnp.copy(leaf[:seeds]), by_seed)
 
         def save(state: State) -> None:
             checkpoint.save(state, done, history.rows, before + time.perf_counter() - started)
@@ -180,9 +187,9 @@ class Training:
             total=self.updates, initial=done, unit="update", show=self.progress
         ) as bar:
             for stop in self.stops(done):
-                good = jax.tree.map(jnp.copy, state)  # `state` is donated to the next call
-                state, metrics = run_chunk(agent, stop - done, state, data, keys, tasks, done)
-                metrics = {name: np.asarray(values) for name, values in metrics.items()}
+                good = own(state)  # `state` is donated to the next call
+                state, metrics = run_chunk(agent, stop - done, state, data, keys, tasks, done, mesh)
+                metrics = {name: np.asarray(values)[:seeds] for name, values in metrics.items()}
                 try:
                     raise_unless_finite(metrics, state, done, good)
                 except NonFiniteLoss:
@@ -193,13 +200,13 @@ class Training:
                 history.add(metrics)
                 if done % self.log_every == 0 or done == self.updates:
                     losses = held_out and validation_losses(agent, state, held_out, keys, tasks)
-                    means = history.log(done, losses)
+                    means = history.log(done, losses and own(losses))
                     bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()})
                     if self.on_log is not None:
-                        self.on_log(done, jax.tree.map(jnp.copy, state))
+                        self.on_log(done, own(state))
                 if done % self.checkpoint_every == 0 or done == self.updates:
-                    save(state)
-        return Run(agent, state, history.table(), before + time.perf_counter() - started)
+                    save(own(state))
+        return Run(agent, own(state), history.table(), before + time.perf_counter() - started)
 
     def stops(self, done: int) -> Iterator[int]:
         """The updates at which a chunk ends."""
@@ -228,7 +235,7 @@ def init_seeds(agent: Agent, keys: Key[Array, " seeds"], data: Transitions) -> S
     return jax.vmap(agent.init, in_axes=(0, None))(streams, data)
 
 
-@partial(jax.jit, static_argnames=("agent", "length"), donate_argnames="states")
+@partial(jax.jit, static_argnames=("agent", "length", "mesh"), donate_argnames="states")
 def run_chunk(
     agent: Agent,
     length: int,
@@ -237,10 +244,13 @@ def run_chunk(
     keys: Key[Array, " seeds"],
     tasks: Int[Array, " seeds"],
     first: int | Array,
+    mesh: Mesh,
 ) -> tuple[State, Metrics]:
     """`length` updates of every seed; metrics are (seeds, length)."""
 
-    def updates_of_one_seed(state: State, key: PRNGKeyArray, task: Array) -> tuple[State, Metrics]:
+    def updates_of_one_seed(
+        state: State, key: PRNGKeyArray, task: Array, data: TaskSet, first: Array
+    ) -> tuple[State, Metrics]:
         def one_update(state: State, u: Array) -> tuple[State, Metrics]:
             batch_key, update_key, shared_key = draws(key, TRAINING, u)
             batch = data.sample(batch_key, agent.batch_size, task)
@@ -248,11 +258,14 @@ def run_chunk(
 
         return jax.lax.scan(one_update, state, first + jnp.arange(length))
 
-    if len(keys) > 1:
-        return jax.vmap(updates_of_one_seed)(states, keys, tasks)
-    # Alone, without vmap: matrix products in a batch of one are a quarter slower on a CPU.
-    alone = updates_of_one_seed(seed_state(states, 0), keys[0], tasks[0])
-    return jax.tree.map(lambda leaf: leaf[None], alone)
+    def updates_of_seeds(by_seed: tuple, shared: tuple) -> tuple[State, Metrics]:
+        if len(by_seed[1]) > 1:
+            return jax.vmap(lambda *one: updates_of_one_seed(*one, *shared))(*by_seed)
+        # Alone, without vmap: matrix products in a batch of one are a third slower on a CPU.
+        alone = updates_of_one_seed(*jax.tree.map(lambda leaf: leaf[0], by_seed), *shared)
+        return jax.tree.map(lambda leaf: leaf[None], alone)
+
+    return on_each_device(updates_of_seeds, mesh)((states, keys, tasks), (data, first))
 
 
 @partial(jax.jit, static_argnames="agent")
@@ -313,9 +326,9 @@ def raise_unless_finite(
         name = min(first, key=first.get)
         seed = int(bad[name][:, first[name]].argmax())
         raise NonFiniteLoss(name, done + first[name] + 1, seed, good, done)
-    finite = np.asarray(_finite(state))
+    seeds, length = next(iter(metrics.values())).shape
+    finite = np.asarray(_finite(state))[:seeds]
     if not finite.all():
-        length = len(next(iter(metrics.values()))[0])
         raise NonFiniteLoss("a parameter", done + length, int(finite.argmin()), good, done)
 
 

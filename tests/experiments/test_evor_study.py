@@ -14,6 +14,7 @@ from sorl_edu import evaluation
 from sorl_edu.agents import chunked, dials_of, presets
 from sorl_edu.agents.published import with_width
 from sorl_edu.environments.mazes import distances, maze_geometry
+from sorl_edu.errors import CheckpointError
 from sorl_edu.experiments import directions, evor, experiment, tuning
 from sorl_edu.inference import Proposal, choose
 from sorl_edu.training.checkpoints import load_agent
@@ -246,17 +247,50 @@ def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path,
     assert agent.return_temperature == dict(dials)["return_temperature"]
     assert (info.seed, info.updates) == (0, 10) and info.environment.endswith("task1-v0")
     listed = json.loads((out / "manifest.json").read_text())
-    tables = {f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv"}
+    tables = {f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv", f"{MAZE}_rows.zip"}
     assert set(listed) == {*tables, "evor.safetensors"}
     assert len(pd.read_csv(out / "spreads.csv")) == 2
     led = pd.read_csv(out / "directions.csv")
     assert len(led) == 2 * len(evor.TEMPERATURES) and set(led.agent) == {"EVOR"}
     assert listed["evor.safetensors"]["setting"] == [m, n]
 
-    files = {file: file.read_bytes() for file in out.glob(f"{MAZE}.*")}
-    evor.train.cache_clear()
+    files = {file: file.read_bytes() for file in out.iterdir()}
     for name in ("train_seeds", "_evaluate_cell"):
         monkeypatch.setattr(experiment, name, None)  # nothing is left to do
-    evor.main([MAZE, "--runs", str(runs), "--out", str(out)])
-    assert {file: file.read_bytes() for file in out.glob(f"{MAZE}.*")} == files
+    for machine in (runs, tmp_path / "another machine"):
+        evor.main([MAZE, "--runs", str(machine), "--out", str(out)])
+        assert {file: file.read_bytes() for file in out.iterdir()} == files
     assert tuning.EVALUATION_SEED == evor.CHOICE_SEED
+
+
+@pytest.mark.thorough
+def test_a_study_stopped_after_a_method_goes_on_elsewhere_to_the_same_end(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evor, "METHODS", evor.METHODS[::-1])  # cloning, and then EVOR
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    evor.run_environment(MAZE, tmp_path / "runs", whole)
+
+    write = evor.write_results
+
+    def stopped(study, tables, out):
+        write(study, tables, out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evor, "write_results", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        evor.run_environment(MAZE, tmp_path / "one machine", parts)
+    assert set(pd.read_csv(parts / f"{MAZE}.csv").agent) == {"cloning"}
+    monkeypatch.setattr(evor, "write_results", write)
+    evor.run_environment(MAZE, tmp_path / "another", parts)
+    for name in (f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv", "evor.safetensors"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_damaged_packed_rows_are_refused_and_nothing_is_begun(tmp_path):
+    (tmp_path / "rows.zip").write_bytes(b"PK no rows")
+    with pytest.raises(CheckpointError, match=r"rows\.zip' is damaged .* delete it"):
+        experiment.unpack_rows(tmp_path / "rows.zip", tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()

@@ -19,6 +19,7 @@ from sorl_edu.training import (
     NonFiniteLoss,
     Run,
     checkpoints,
+    devices,
     loop,
     seed_keys,
     seed_state,
@@ -493,3 +494,47 @@ print(len(jax.devices()))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.split() == ["3", "3"], done.stderr
+
+
+THREE_SEEDS_ON_TWO_DEVICES = """
+import sys
+import jax, numpy as np
+jax.config.update("jax_num_cpu_devices", 2)
+from sorl_edu.agents import BC
+from sorl_edu.agents.agent import Encoder, Network
+from sorl_edu.datasets.toy import bandit
+from sorl_edu.training import seed_keys, seed_state, train, train_seeds
+
+agent = BC(policy=Network((8,)), encoder=Encoder(False, 0), batch_size=8)
+data, keys, seen = bandit(jax.random.key(0), 32), seed_keys(range(3)), []
+options = dict(log_every=2, checkpoint_every=2, validation=data, progress=False)
+options |= dict(on_log=lambda done, state: seen.append(state))
+folder = dict(checkpoint_dir=sys.argv[1])
+train_seeds(agent, data, updates=2, keys=keys, **options, **folder)
+resumed = train_seeds(agent, data, updates=4, keys=keys, **options, **folder)
+whole = train_seeds(agent, data, updates=4, keys=keys, **options)
+assert resumed.history.equals(whole.history) and sorted(whole.history.seed.unique()) == [0, 1, 2]
+for one, other in zip(jax.tree.leaves(resumed.state), jax.tree.leaves(whole.state), strict=True):
+    np.testing.assert_array_equal(one, other)
+assert {len(leaf) for state in [whole.state, *seen] for leaf in jax.tree.leaves(state)} == {3}
+for i in range(3):
+    alone = train(agent, data, updates=4, key=keys[i], **options).state
+    same = lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    jax.tree.map(same, alone, seed_state(whole.state, i))
+"""
+
+
+@pytest.mark.thorough
+def test_seeds_that_devices_cannot_share_evenly_learn_what_each_learns_alone(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", THREE_SEEDS_ON_TWO_DEVICES, tmp_path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("local", "seeds", "used"), [(2, 1, 1), (2, 3, 2), (2, 4, 2), (8, 5, 5), (8, 9, 5), (1, 7, 1)]
+)
+def test_no_device_gets_more_seeds_than_it_must_and_none_is_idle(monkeypatch, local, seeds, used):
+    monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1] * local)
+    assert devices.seed_mesh(seeds).size == used
