@@ -8,10 +8,11 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from sorl_edu.errors import ConfigError, DataError, brief, check
@@ -53,6 +54,12 @@ def write_csv(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """Writes a table without its index, numbers to six figures."""
     with atomic_write(path) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
+
+
+def write_arrays(arrays: Mapping[str, np.ndarray], path: str | os.PathLike) -> None:
+    """Writes named arrays as a compressed .npz."""
+    with atomic_write(path) as beside, open(beside, "wb") as opened:
+        np.savez_compressed(opened, **arrays)
 
 
 def atomic_copy(source: str | os.PathLike, path: str | os.PathLike) -> None:

@@ -830,8 +830,22 @@ FAULTS = (
     Fault(
         "a body that moves as it likes",
         "environments/bodies.py",
-        "outcome = self.worlds.step(self.body.force(actions))",
-        "outcome = self.worlds.step(actions)",
+        "forces = self.body.force(actions)",
+        "forces = actions",
+        "environments/test_bodies.py::test_a_body_does_what_it_can_and_no_more",
+    ),
+    Fault(
+        "a repeated step that forgets an arrival on its way",
+        "environments/bodies.py",
+        "success=np.any([outcome.success for outcome in outcomes], axis=0),",
+        "success=outcomes[-1].success,",
+        "environments/test_bodies.py::test_a_step_that_is_repeated_is_as_many_steps_of_the_world",
+    ),
+    Fault(
+        "a body turned the other way",
+        "environments/bodies.py",
+        "np.array([[cos, sin], [-sin, cos]])",
+        "np.array([[cos, -sin], [sin, cos]])",
         "environments/test_bodies.py::test_a_body_does_what_it_can_and_no_more",
     ),
     Fault(
@@ -844,8 +858,8 @@ FAULTS = (
     Fault(
         "a learner's episode that ends with its arrival",
         "environments/bodies.py",
-        "terminated=np.zeros_like(outcome.terminated),",
-        "",
+        "terminated=np.zeros_like(outcomes[-1].terminated),",
+        "terminated=outcomes[-1].terminated,",
         "environments/test_bodies.py::test_an_arrival_is_a_success_and_no_end",
     ),
     Fault(

@@ -217,7 +217,7 @@ def evor() -> tuple[Agent, State, AgentInfo]:
 
 
 def imitation(world: str) -> pd.DataFrame:
-    """The rows of `make imitation` in a world, for `experiments.imitation.summary`.
+    """The rows of `make imitation` in a world: "tightrope", or a body in PointMaze, "turned", say.
 
     Raises:
         UnknownName: there are no such rows.
@@ -226,6 +226,21 @@ def imitation(world: str) -> pd.DataFrame:
     if world not in known:
         raise UnknownName("world of the imitators", world, sorted(known))
     return pd.read_csv(known[world])
+
+
+def imitation_paths(body: str) -> dict[str, Trajectories]:
+    """An episode of each seed's last policy in PointMaze, by the learner's name.
+
+    Raises:
+        UnknownName: there are none of this body.
+    """
+    folder, ending = shipped_data() / "imitation", "_paths.npz"
+    known = {file.name.removesuffix(ending): file for file in folder.glob(f"*{ending}")}
+    if body not in known:
+        raise UnknownName("body of the imitators", body, sorted(known))
+    with np.load(known[body], allow_pickle=False) as arrays:
+        names = [name for name in arrays if not name.endswith("_success")]
+        return {name: Trajectories(arrays[name], arrays[f"{name}_success"]) for name in names}
 
 
 _KNOBS = {

@@ -107,7 +107,9 @@ def shortest_path_oracle(env) -> Oracle:
     return oracle
 
 
-def shortest_path_episodes(name: str, episodes: int, limit: int, seed: int = 0) -> Episodes:
+def shortest_path_episodes(
+    name: str, episodes: int, limit: int, seed: int = 0, repeat: int = 1
+) -> Episodes:
     """An expert's whole episodes in a PointMaze: the shortest path, and then a rest at the goal.
 
     Args:
@@ -115,6 +117,7 @@ def shortest_path_episodes(name: str, episodes: int, limit: int, seed: int = 0) 
         episodes: their number, at least 1.
         limit: steps of each; an arrival doesn't end it.
         seed: of their starts.
+        repeat: steps of the environment in each of theirs, with the same action.
 
     Raises:
         UnknownName: no such dataset.
@@ -122,14 +125,14 @@ def shortest_path_episodes(name: str, episodes: int, limit: int, seed: int = 0) 
     """
     maze = maze_geometry(name)
     check(kind_of(name).family == "pointmaze", f"'{name}' is not a PointMaze")
-    worlds = EmbodiedWorlds(OGBenchWorlds(name, episodes), POINT, limit)
+    worlds = EmbodiedWorlds(OGBenchWorlds(name, episodes), POINT, limit, repeat)
     goal = np.array(maze.goal)
     oracle = shortest_path_oracle(make_environments(name, episodes)[0].unwrapped)
 
     def policy(obs: np.ndarray, t: int) -> np.ndarray:
         left = np.linalg.norm(obs - goal, axis=1, keepdims=True)
         directions = np.stack([oracle(position, goal) for position in obs])
-        return (directions * np.minimum(1, left / STRIDE)).astype(np.float32)
+        return (directions * np.minimum(1, left / (repeat * STRIDE))).astype(np.float32)
 
     return whole_episodes(worlds, policy, seed)
 

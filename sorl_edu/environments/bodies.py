@@ -2,6 +2,7 @@
 
     force = a * forward   where a > 0        # 0.4 is slower, 0 lacks the direction
             a * backward  where a < 0
+    force = turned(force) + drift            # it steers askew, and something pulls it
     o     = the state where it sees, 0 where it is blind
 
 The expert's actions are no longer to be copied: an imitator must find out by practice which of its
@@ -36,6 +37,11 @@ class Body:
     """The part of a negative action that arrives."""
     sees: tuple[bool, ...]
     """Whether it sees each coordinate of an observation."""
+    turned: float = 0.0
+    """The angle from the first two coordinates of an action to those of its force, in degrees from
+    x to y."""
+    drift: tuple[float, ...] = ()
+    """A force that is added to its own; none unless given."""
 
     def __post_init__(self) -> None:
         check(
@@ -47,13 +53,21 @@ class Body:
             all(0 <= strength <= 1 for strength in strengths),
             f"strengths must be in [0, 1], got {strengths}",
         )
+        check(
+            len(self.drift) in (0, len(self.forward)) and all(abs(part) < 1 for part in self.drift),
+            f"drift needs a number in (-1, 1) for each coordinate of an action: {self.drift}",
+        )
+        check(self.turned == 0 or len(self.forward) > 1, "one coordinate can't be turned")
 
     def force(
         self, actions: Float[np.ndarray, "*rows action"]
     ) -> Float[np.ndarray, "*rows action"]:
-        """What arrives of an action in [-1, 1]."""
-        strengths = np.where(actions > 0, self.forward, self.backward)
-        return (actions * strengths).astype(np.float32)
+        """What arrives of an action in [-1, 1]; in [-1, 1], too."""
+        forces = actions * np.where(actions > 0, self.forward, self.backward)
+        if self.turned:
+            cos, sin = np.cos(np.deg2rad(self.turned)), np.sin(np.deg2rad(self.turned))
+            forces[..., :2] = forces[..., :2] @ np.array([[cos, sin], [-sin, cos]])
+        return np.clip(forces + np.array(self.drift or 0), -1, 1).astype(np.float32)
 
     def view(self, observations: Float[np.ndarray, "*rows obs"]) -> Float[np.ndarray, "*rows obs"]:
         """What it sees of an observation; 0 where it is blind."""
@@ -67,39 +81,45 @@ LESSER_POINTS: dict[str, Body] = {
     "slower": replace(POINT, forward=(0.4, 0.4), backward=(0.4, 0.4)),
     "blind": replace(POINT, sees=(True, False)),
     "one way": replace(POINT, backward=(0.0, 1.0)),  # never to the left
+    "turned": replace(POINT, turned=45.0),
+    "drifting": replace(POINT, drift=(-0.5, 0.0)),  # to the left
 }
-"""Three learners of a PointMaze, each lesser in one way."""
+"""Learners of a PointMaze, each lesser in one way."""
 
 
 class EmbodiedWorlds:
     """Worlds as a body acts in them and sees them. States are the worlds' own, for `reset`.
 
-    Episodes last `limit` steps. The end of the task is no end of an episode: a learned reward may
-    have any offset, which would make an early end a prize or a punishment.
+    A step is `repeat` steps of the worlds with the same action. Episodes last `limit` of them. The
+    end of the task is no end of an episode: a learned reward may have any offset, which would make
+    an early end a prize or a punishment.
 
     Args:
         worlds: where it acts.
         body: what it can do and see.
-        limit: steps of an episode; the worlds' own limit unless given.
+        limit: steps of an episode; as many as the worlds' own limit allows unless given.
+        repeat: steps of the worlds in one of these.
 
     Raises:
-        ConfigError: the body has other widths than the worlds, or limit is not from 1 to theirs.
+        ConfigError: the body has other widths than the worlds, repeat is below 1, or limit is not
+            from 1 to what theirs allows.
     """
 
-    def __init__(self, worlds: Worlds, body: Body, limit: int | None = None) -> None:
+    def __init__(
+        self, worlds: Worlds, body: Body, limit: int | None = None, repeat: int = 1
+    ) -> None:
         widths, expected = (len(body.sees), len(body.forward)), (worlds.obs_dim, worlds.action_dim)
         check(
             widths == expected,
             f"the body sees {widths[0]} coordinates and moves {widths[1]}; {worlds.name} has "
             f"{expected[0]} and {expected[1]}",
         )
-        self.limit = worlds.limit if limit is None else limit
-        check(
-            1 <= self.limit <= worlds.limit,
-            f"limit must be from 1 to {worlds.limit}, got {self.limit}",
-        )
-        self.worlds, self.body, self.count = worlds, body, worlds.count
-        self.name = f"{worlds.name}, {self.limit} steps, {body}"
+        check(repeat >= 1, f"repeat must be at least 1, got {repeat}")
+        most = worlds.limit // repeat
+        self.limit = most if limit is None else limit
+        check(1 <= self.limit <= most, f"limit must be from 1 to {most}, got {self.limit}")
+        self.worlds, self.body, self.repeat, self.count = worlds, body, repeat, worlds.count
+        self.name = f"{worlds.name}, {self.limit} steps of {repeat}, {body}"
         self.obs_dim, self.action_dim = expected
         self.state_dim = worlds.state_dim
 
@@ -112,10 +132,13 @@ class EmbodiedWorlds:
         return self.body.view(self.worlds.reset(world, seed, state))
 
     def step(self, actions: Float[np.ndarray, "worlds action"]) -> Outcome:
-        outcome = self.worlds.step(self.body.force(actions))
-        return outcome._replace(
-            observations=self.body.view(outcome.observations),
-            terminated=np.zeros_like(outcome.terminated),
+        forces = self.body.force(actions)
+        outcomes = [self.worlds.step(forces) for _ in range(self.repeat)]
+        return Outcome(
+            observations=self.body.view(outcomes[-1].observations),
+            rewards=np.sum([outcome.rewards for outcome in outcomes], axis=0),
+            terminated=np.zeros_like(outcomes[-1].terminated),
+            success=np.any([outcome.success for outcome in outcomes], axis=0),
         )
 
     def states(self) -> Float[np.ndarray, "worlds state"]:

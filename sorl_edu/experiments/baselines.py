@@ -37,7 +37,7 @@ from sorl_edu.evaluation import evaluate
 from sorl_edu.experiments import benchmark, experiment, tuning
 from sorl_edu.experiments.experiment import Experiment, parse_pieces
 from sorl_edu.experiments.suites import SUITES
-from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, read_manifest, write_csv
+from sorl_edu.files import add_to_manifest, atomic_copy, read_manifest, write_arrays, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 
 METHODS = (
@@ -155,8 +155,7 @@ def ship_episodes(runs: Path, out: Path) -> None:
             | {"file": shown.file}
         )
     write_csv(pd.DataFrame(rows), out / "shown.csv")
-    with atomic_write(out / "trajectories.npz") as beside, open(beside, "wb") as opened:
-        np.savez_compressed(opened, **kept)
+    write_arrays(kept, out / "trajectories.npz")
     for file in ("shown.csv", "trajectories.npz"):
         add_to_manifest(out, file, command=_command(SHOWN_IN), episodes=SHOWN_EPISODES)
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from sorl_edu.agents.presets import preset
 from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.toy import random_transitions
 from sorl_edu.evaluation import evaluate
+from sorl_edu.experiments import lesser_points
 from sorl_edu.experiments.speed import TimedTraining, seconds
 from sorl_edu.files import write_csv
 from sorl_edu.networks import CriticEnsemble
@@ -235,6 +237,23 @@ def bench_evor(rounds: int = 5) -> list[dict]:
     ]
 
 
+def bench_practice(steps: int = 4000) -> list[dict]:
+    """GUITAR's practice in PointMaze, with an update for each of its steps."""
+    sizes = replace(lesser_points.SIZES, steps=steps)
+    shown = lesser_points.expert(sizes, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(2):  # the first one compiles
+            run = lesser_points.Run("turned", "GUITAR", seed, sizes)
+            trained = lesser_points.practise(run, shown, Path(folder, f"{seed}"))
+    updates, environment = trained.env_steps / trained.seconds, "environment steps with updates"
+    return [
+        row("practice in PointMaze: updates", updates, "1/s"),
+        row(
+            f"practice in PointMaze: {environment}", sizes.repeat * updates, "1/s", 2000, "at least"
+        ),
+    ]
+
+
 def row(what: str, measured: float, unit: str, promise: float | None = None, how: str = "") -> dict:
     kept = promise is None or (measured <= promise if how == "at most" else measured >= promise)
     return {
@@ -255,7 +274,7 @@ def main(out: Path, paper_updates: int | None = None, course: bool = False) -> N
         peak, file = ceiling(), "speed.csv"
         rows = [row("matrix-product ceiling (2048 x 2048, float32)", peak / 1e9, "GFLOP/s")]
         rows += bench_updates(peak) + bench_seeds() + bench_act() + bench_evor()
-        rows += bench_robots()
+        rows += bench_practice() + bench_robots()
         rows += bench_course(out) if course else []
     table = pd.DataFrame(rows)
     write_csv(table, out / file)

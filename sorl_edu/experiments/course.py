@@ -39,7 +39,7 @@ from sorl_edu.experiments.experiment import (
     run,
     train,
 )
-from sorl_edu.files import add_to_manifest, atomic_write, write_csv
+from sorl_edu.files import add_to_manifest, write_arrays, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 from sorl_edu.training.checkpoints import save_agent
 
@@ -204,8 +204,7 @@ def make(name: str, runs: Path, out: Path, **changes) -> None:
     if experiment.recorded is not None:
         file = f"{name}_trajectories.npz"
         files[file] = facts | {"stride": STRIDE}
-        with atomic_write(out / file) as beside, open(beside, "wb") as opened:
-            np.savez_compressed(opened, **trajectories(experiment, folder, rows))
+        write_arrays(trajectories(experiment, folder, rows), out / file)
     if isinstance(agent, HasCritic):
         write_csv(promised_values(experiment, trained), out / f"{name}_values.csv")
         files[f"{name}_values.csv"] = {"seeds": seeds}

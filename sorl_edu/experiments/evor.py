@@ -38,7 +38,6 @@ import pandas as pd
 from sorl_edu import programs
 from sorl_edu.agents import Agent, chunked, dials_of, with_dials
 from sorl_edu.agents.presets import preset
-from sorl_edu.evaluation import bounded_interval
 from sorl_edu.experiments import directions, experiment
 from sorl_edu.experiments.experiment import (
     Experiment,
@@ -49,7 +48,7 @@ from sorl_edu.experiments.experiment import (
     read_table,
 )
 from sorl_edu.experiments.suites import SUITES, Environment
-from sorl_edu.experiments.tables import markdown_table
+from sorl_edu.experiments.tables import markdown_table, mean_with_interval
 from sorl_edu.files import add_to_manifest, atomic_write, read_manifest, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 
@@ -386,10 +385,7 @@ def _dials(table: pd.DataFrame) -> str:
 
 def _interval(cell: pd.DataFrame, lowest: float = 0.0) -> str:
     """Mean success and its 95% interval over agents: one training seed's, for one task."""
-    agents = cell.groupby(["task", "seed"]).success.mean()
-    low, high = bounded_interval(agents, lowest, 1.0)
-    sign = "+" if lowest < 0 else ""
-    return f"{agents.mean():{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
+    return mean_with_interval(cell.groupby(["task", "seed"]).success.mean(), lowest)
 
 
 def _footer(table: pd.DataFrame) -> str:

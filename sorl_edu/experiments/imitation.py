@@ -1,9 +1,10 @@
-"""`make imitation`: four imitators of an expert that they can't replicate, over ten seeds.
+"""`make imitation`: four imitators of an expert that they can't replicate, over several seeds.
 
     python -m sorl_edu.experiments.imitation tightrope     # one world alone
 
-The world is `datasets.tightrope`, the learners are BC, MM, FILTER and GUITAR. A study varies one
-thing and leaves all others as in `Setting`:
+The learners are BC, MM, FILTER and GUITAR. `lesser_points` has the worlds in PointMaze, one for
+each body. The others are of `datasets.tightrope`: a study varies one thing and leaves all others as
+in `Setting`:
 
     slip               how often the learner's step goes astray
     mixture            where GUITAR practises: the share of resets, and of offline states among them
@@ -25,6 +26,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +34,7 @@ import pandas as pd
 from sorl_edu import programs
 from sorl_edu.datasets.tightrope import Tightrope
 from sorl_edu.errors import DataError, UnknownName, check
-from sorl_edu.experiments import statistics
+from sorl_edu.experiments import lesser_points, statistics
 from sorl_edu.experiments.experiment import command_of, parse_pieces
 from sorl_edu.experiments.imitators import LEARNERS, returns
 from sorl_edu.files import add_to_manifest, write_csv
@@ -206,7 +208,9 @@ def summary(rows: pd.DataFrame, study: str) -> pd.DataFrame:
     return statistics.interquartile_means(own, ["learner", *STUDIES[study].varied], "share")
 
 
-WORLDS = {"tightrope": run_tightrope}
+WORLDS = {"tightrope": run_tightrope} | {
+    body: partial(lesser_points.run_body, body) for body in lesser_points.BODIES
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from sorl_edu.evaluation import bounded_interval
 from sorl_edu.experiments import statistics
 from sorl_edu.experiments.experiment import CELL
 from sorl_edu.experiments.suites import SUITES
@@ -152,6 +153,17 @@ def _selected(best: pd.DataFrame, place: tuple[str, str]) -> str:
 
 def _cell(row: pd.Series) -> str:
     return f"{row.success:.0f}" if np.isnan(row.low) else _interval(row.success, row.low, row.high)
+
+
+def mean_with_interval(rates: pd.Series, lowest: float = 0.0) -> str:
+    """Mean of rates, one of each agent, and its 95% interval.
+
+    Args:
+        lowest: 0 for rates; -1 for their differences, which have a sign.
+    """
+    low, high = bounded_interval(rates, lowest, 1.0)
+    sign = "+" if lowest < 0 else ""
+    return f"{rates.mean():{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
 def _interval(value: float, low: float, high: float) -> str:

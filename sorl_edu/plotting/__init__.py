@@ -32,6 +32,7 @@ from sorl_edu.plotting.learning import METRIC_LABELS, gradient_of_steps, learnin
 from sorl_edu.plotting.lines import interval_panels, line_panels, lines, promises
 from sorl_edu.plotting.mazes import (
     compare_landscapes,
+    compare_paths,
     draw_maze,
     maze_trajectories,
     q_landscape,
@@ -80,6 +81,7 @@ __all__ = [
     "chosen_actions",
     "compare_actions",
     "compare_landscapes",
+    "compare_paths",
     "crossing_paths",
     "distance_curves",
     "distance_floor",

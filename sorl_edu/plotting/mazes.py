@@ -267,6 +267,32 @@ def recorded_walks(environment: str, walks: Mapping[str, Shaped[Numbers, "time 2
 
 
 @styled
+def compare_paths(environment: str, agents: Mapping[str, Trajectories]) -> Figure:
+    """The paths of several agents in one maze, a panel each: solid if they arrive, else dashed."""
+    check(len(agents) > 0, "name at least one agent")
+    maze, told = maze_geometry(environment), []
+    figure = new_figure(WIDTH, 1.2 + WIDTH / len(agents))
+    for axes, (name, episodes) in zip(
+        figure.subplots(1, len(agents), squeeze=False)[0], agents.items(), strict=True
+    ):
+        draw_maze(axes, maze, labels=False)
+        draw_paths(axes, episodes)
+        axes.plot(*maze.start, **START)
+        arrived = f"{np.sum(episodes.success)} of {len(episodes.success)} arrive"
+        axes.set_title(f"{name}\n{arrived}")
+        told.append(f"{name}: {arrived}")
+    handles = {
+        "arrives": Line2D([], [], **REACHED),
+        "does not, ends at X": Line2D([], [], **FAILED | END),
+        "start": Line2D([], [], **START),
+        "goal": Line2D([], [], **GOAL),
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    figure.alt = f"The maze from above with the paths of {len(agents)} agents. {'; '.join(told)}."
+    return figure
+
+
+@styled
 def recorded_actions(
     environment: str,
     places: Mapping[str, tuple[float, float]],

@@ -46,10 +46,33 @@ def moved(body, action, steps=3):
         (LESSER_POINTS["one way"], (-1.0, 1.0), (0.0, 0.2)),  # never to the left
         (LESSER_POINTS["one way"], (1.0, -1.0), (0.2, -0.2)),
         (LESSER_POINTS["blind"], (-1.0, 1.0), (-0.2, 0.2)),
+        (LESSER_POINTS["turned"], (1.0, 0.0), (0.2 * 0.5**0.5, 0.2 * 0.5**0.5)),  # from x to y
+        (LESSER_POINTS["turned"], (1.0, -1.0), (0.2, 0.0)),  # of 1.41, as much as arrives
+        (LESSER_POINTS["drifting"], (1.0, 0.5), (0.1, 0.1)),
+        (LESSER_POINTS["drifting"], (0.0, 0.0), (-0.1, 0.0)),
+        (LESSER_POINTS["drifting"], (-1.0, 0.0), (-0.2, 0.0)),
     ],
 )
 def test_a_body_does_what_it_can_and_no_more(body, action, way):
     np.testing.assert_allclose(moved(body, action), np.tile(way, (3, 1)), atol=1e-6)
+
+
+def test_a_step_that_is_repeated_is_as_many_steps_of_the_world():
+    single, repeated = (
+        EmbodiedWorlds(OGBenchWorlds(MAZE, 1), POINT, repeat=repeat) for repeat in (1, 5)
+    )
+    assert single.limit == 5 * repeated.limit
+    row, leave, ends = single.states()[0], np.array([[-1.0, 0.0]], np.float32), []
+    row[:4] = *(np.array(maze_geometry(MAZE).goal) - [0.6, 0.0]), 0.0, 0.0  # 0.4 within its radius
+    for worlds in (single, repeated):
+        with worlds.entered(0):
+            worlds.reset(0, seed=0, state=row)
+            outcomes = [worlds.step(leave) for _ in range(5 // worlds.repeat)]
+        assert outcomes[0].success.item() and len(outcomes) in (1, 5)
+        total = sum(outcome.rewards.item() for outcome in outcomes)
+        assert -5 < total < 0  # it leaves
+        ends.append((worlds.states(), total))
+    jax.tree.map(np.testing.assert_array_equal, *ends)
 
 
 def test_a_blind_body_sees_nothing_of_the_other_coordinate_and_its_states_are_whole():
@@ -127,6 +150,10 @@ def test_an_arrival_is_a_success_and_no_end():
     [
         lambda: replace(POINT, forward=(1.0, 1.5)),
         lambda: replace(POINT, backward=(1.0,)),
+        lambda: replace(POINT, drift=(0.1,)),
+        lambda: replace(POINT, drift=(1.0, 0.0)),
+        lambda: EmbodiedWorlds(OGBenchWorlds(MAZE, 1), POINT, repeat=0),
+        lambda: EmbodiedWorlds(OGBenchWorlds(MAZE, 1), POINT, limit=1000, repeat=5),
         lambda: EmbodiedWorlds(OGBenchWorlds(MAZE, 1), replace(POINT, sees=(True,))),
         lambda: EmbodiedWorlds(OGBenchWorlds(MAZE, 1), POINT, limit=0),
         lambda: shortest_path_episodes("cube-single-play-singletask-v0", 1, limit=5),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pandas as pd
@@ -103,8 +104,24 @@ def test_evor_is_measured_at_the_issues_setting_and_beside_sorl(
     assert rows.kept[rows.promise != ""].tolist() == kept
 
 
+@pytest.mark.parametrize(("seconds", "kept"), [(8.0, "yes"), (12.0, "NO")])
+def test_practice_is_timed_without_compilation_in_steps_of_the_environment(
+    monkeypatch, seconds, kept
+):
+    def practise(run, shown, folder):
+        assert (run.learner, run.sizes.steps, run.sizes.repeat) == ("GUITAR", 4000, 5)
+        return SimpleNamespace(env_steps=4000, seconds=100.0 if run.seed == 0 else seconds)
+
+    monkeypatch.setattr(bench.lesser_points, "expert", lambda *_: None)
+    monkeypatch.setattr(bench.lesser_points, "practise", practise)
+    updates, steps = bench.bench_practice()
+    assert updates["measured"] == pytest.approx(4000 / seconds)
+    assert steps["measured"] == pytest.approx(5 * 4000 / seconds) and steps["kept"] == kept
+
+
 def test_the_bench_writes_the_rows_of_every_part(monkeypatch, tmp_path, capsys):
-    parts = ("bench_updates", "bench_seeds", "bench_act", "bench_evor", "bench_robots")
+    parts = "updates", "seeds", "act", "evor", "practice", "robots"
+    parts = tuple(f"bench_{part}" for part in parts)
     for part in parts:
         monkeypatch.setattr(bench, part, lambda *_, part=part: [bench.row(part, 1.0, "s")])
     monkeypatch.setattr(bench, "ceiling", lambda: 1e9)

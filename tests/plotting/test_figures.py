@@ -39,6 +39,7 @@ from sorl_edu.environments.mazes import maze_geometry
 from sorl_edu.errors import ConfigError
 from sorl_edu.evaluation import summarize, t_interval
 from sorl_edu.plotting.lines import course_of
+from sorl_edu.plotting.mazes import Trajectories
 from sorl_edu.plotting.style import PHOTOGRAPH
 
 MEDIUM = "pointmaze-medium-navigate-singletask-v0"
@@ -141,6 +142,22 @@ def picture(figure) -> np.ndarray:
     return np.array(canvas.buffer_rgba())
 
 
+def two_paths():
+    """The second one does not arrive."""
+    observations, success = walks()
+    return Trajectories(observations[1:], success[1:] > 0)
+
+
+def test_each_panel_of_compared_paths_says_how_many_arrive():
+    both, one = two_paths(), Trajectories(walks()[0][:1], np.array([True]))
+    figure = plotting.compare_paths(MEDIUM, {"one": both, "other": one})
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["one\n1 of 2 arrive", "other\n1 of 1 arrive"]
+    assert "one: 1 of 2 arrive; other: 1 of 1 arrive" in figure.alt
+    with pytest.raises(ConfigError, match="at least one agent"):
+        plotting.compare_paths(MEDIUM, {})
+
+
 @functools.cache
 def every_figure():
     rng = np.random.default_rng(0)
@@ -159,6 +176,7 @@ def every_figure():
         "samples": plotting.samples_2d({name: points for name in "abcde"}),
         "flow": plotting.flow_paths(rng.normal(size=(3, 40, 2)), points),
         "walks": plotting.recorded_walks(MEDIUM, {"trajectory 1": walks()[0][0]}),
+        "paths": plotting.compare_paths(MEDIUM, {"one": two_paths(), "other": two_paths()}),
         "recorded actions": plotting.recorded_actions(
             MEDIUM, {"A, a cell": (0, 0)}, points, points
         ),
