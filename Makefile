@@ -106,7 +106,7 @@ baselines: $(PACKAGE) ## tune and compare all agents on fourteen tasks (days on 
 evor: $(PACKAGE) ## compare four models of the return, and others' choices, at test time (days on two cores; resumes)
 	$(BIN)/python -m sorl_edu.experiments.evor
 
-imitation: $(PACKAGE) ## compare four imitators of an expert that they can't replicate (minutes; resumes)
+imitation: $(PACKAGE) ## compare four imitators of an expert that they can't replicate (an hour and a half; resumes)
 	$(BIN)/python -m sorl_edu.experiments.imitation
 
 finetuning: $(PACKAGE) ## measure agents before and after environment steps (half an hour for the maze; resumes)

@@ -271,7 +271,7 @@ def compare_paths(environment: str, agents: Mapping[str, Trajectories]) -> Figur
     """The paths of several agents in one maze, a panel each: solid if they arrive, else dashed."""
     check(len(agents) > 0, "name at least one agent")
     maze, told = maze_geometry(environment), []
-    figure = new_figure(WIDTH, 1.2 + WIDTH / len(agents))
+    figure = new_figure(WIDTH, 0.9 + WIDTH / len(agents))
     for axes, (name, episodes) in zip(
         figure.subplots(1, len(agents), squeeze=False)[0], agents.items(), strict=True
     ):

@@ -10,7 +10,8 @@ import pandas as pd
 from audit_toys import defined
 
 from sorl_edu.course import shipped
-from sorl_edu.experiments import imitation, statistics
+from sorl_edu.evaluation import bounded_interval
+from sorl_edu.experiments import imitation, lesser_points, statistics
 from sorl_edu.finite_mdp import best_in_class, expected_return, occupancies
 from sorl_edu.imitation import behaviour_cloning, completeness_error, largest_gap, psdp_error
 from sorl_edu.plotting.tightrope import regions
@@ -153,6 +154,26 @@ def table_rows() -> list[str]:
         names = ("BC", "FILTER", "GUITAR")
         found.append(_row([told, *(_cell(own.loc[name], 1) for name in names)]))
     return found
+
+
+def in_maze(body: str, learner: str, minus: str | None = None) -> list[float]:
+    """Success of a learner in PointMaze, or what it has above another one, and the interval."""
+    found = lesser_points.last(shipped.imitation(body))
+    values = found[learner] if minus is None else found[learner] - found[minus]
+    return [values.mean(), *bounded_interval(values, 0.0 if minus is None else -1.0)]
+
+
+def maze_table() -> list[str]:
+    """The lines of PointMaze's table."""
+    tables = {body: shipped.imitation(body) for body in lesser_points.BODIES}
+    return lesser_points.as_markdown(tables).splitlines()
+
+
+def on_the_way(steps: int) -> float:
+    """The largest success of a learner in the lessons up to so many steps, over its seeds."""
+    lessons = pd.concat([shipped.imitation(body) for body in lesser_points.BODIES])
+    lessons = lessons[(lessons.stage == "lesson") & (lessons.environment_steps <= steps)]
+    return lessons.groupby(["body", "learner"]).success.mean().max()
 
 
 def _cell(row: pd.Series, digits: int = 2) -> str:

@@ -982,6 +982,28 @@ AUDIT = [
         and imitation.shown("MM", start="a walk at random") > 8,
     ),
     Entry(
+        L9, "BC and MM never arrive",
+        lambda: all(imitation.in_maze(body, name)[0] == 0
+                    for body in ("turned", "drifting") for name in ("BC", "MM")),
+    ),
+    Entry(
+        L9, "FILTER arrives in all episodes, as GUITAR does",
+        lambda: imitation.in_maze("turned", "FILTER")[0] == 1
+        and imitation.in_maze("turned", "GUITAR")[0] == 1,
+    ),
+    Entry(
+        L9, "GUITAR arrives in 0.97 [0.61, 1.00] of the episodes, FILTER in 0.72 [0.33, 0.94]",
+        lambda: imitation.in_maze("drifting", "GUITAR") + imitation.in_maze("drifting", "FILTER"),
+    ),
+    Entry(
+        L9, "not shown by eight seeds: +0.25 [-0.26, +0.66]",
+        lambda: imitation.in_maze("drifting", "GUITAR", "FILTER"),
+    ),
+    Entry(
+        L9, "Up to 47,200 steps, at most a quarter of the episodes arrive",
+        lambda: imitation.on_the_way(47_200) <= 0.25,
+    ),
+    Entry(
         L9, "1.00 [1.00, 1.00] against 0.48 [0.48, 0.48]",
         lambda: imitation.interval("slip", "GUITAR", slip=0.1)
         + imitation.interval("slip", "FILTER", slip=0.1),
@@ -1022,6 +1044,16 @@ AUDIT = [
             and imitation.interval("slip", "FILTER", slip=p)[0] < 0.5
             for p in (0.1, 0.2, 0.3, 0.4, 0.5)
         ),
+    ),
+    Entry(
+        IMITATION, "Means with 95% intervals",
+        lambda: all(plain(line) in text_of(IMITATION) for line in imitation.maze_table()),
+    ),
+    Entry(
+        IMITATION,
+        "GUITAR is above BC and above MM with either body, and no interval contains zero",
+        lambda: all(imitation.in_maze(body, "GUITAR", other)[1] > 0
+                    for body in ("turned", "drifting") for other in ("BC", "MM")),
     ),
     Entry(
         IMITATION, "makes the tables below",
