@@ -556,7 +556,8 @@ for row in interquartile_means(losses, ["learner", "steps"], "loss").itertuples(
 # *drifting*, something pulls it to the left with half of its force. Each of your actions is repeated for five steps.
 #
 # MM, FILTER and GUITAR are one agent (`sorl_edu/agents/guitar.py`) with their resets, and take equally many
-# environment steps. GUITAR's offline states are positions of lesson 3's dataset.
+# environment steps. A reset puts the simulator in a state; without one, another policy would have to roll in.
+# GUITAR's offline states are positions of lesson 3's dataset.
 #
 # **Predict.** The clone knows what the expert does at each place. How far does it get with each body? And does MM
 # find the goal, as it found the road?
@@ -574,7 +575,7 @@ practised = {body: shipped.imitation(body) for body in bodies}
 Markdown(as_markdown(practised))
 
 # %% [markdown]
-# - **BC and MM never arrive.** The clone is stuck at the first walls. MM practises from its own starts, and after
+# - **BC and MM never arrive.** The clone is stuck at a wall. MM practises from its own starts, and after
 #   120,000 environment steps it is on its way at best. The tightrope could not show this: what resets spare.
 # - **Turned, you can be the expert**: for almost each of its forces you have an action, but another one. So its states
 #   are a good place to practise, and FILTER arrives in all episodes, as GUITAR does. What fails is a copy of actions.

@@ -222,10 +222,7 @@ def imitation(world: str) -> pd.DataFrame:
     Raises:
         UnknownName: there are no such rows.
     """
-    known = {file.stem: file for file in (shipped_data() / "imitation").glob("*.csv")}
-    if world not in known:
-        raise UnknownName("world of the imitators", world, sorted(known))
-    return pd.read_csv(known[world])
+    return pd.read_csv(_imitation_file(world, ".csv", "world"))
 
 
 def imitation_paths(body: str) -> dict[str, Trajectories]:
@@ -234,13 +231,17 @@ def imitation_paths(body: str) -> dict[str, Trajectories]:
     Raises:
         UnknownName: there are none of this body.
     """
-    folder, ending = shipped_data() / "imitation", "_paths.npz"
-    known = {file.name.removesuffix(ending): file for file in folder.glob(f"*{ending}")}
-    if body not in known:
-        raise UnknownName("body of the imitators", body, sorted(known))
-    with np.load(known[body], allow_pickle=False) as arrays:
+    with np.load(_imitation_file(body, "_paths.npz", "body"), allow_pickle=False) as arrays:
         names = [name for name in arrays if not name.endswith("_success")]
         return {name: Trajectories(arrays[name], arrays[f"{name}_success"]) for name in names}
+
+
+def _imitation_file(name: str, ending: str, kind: str) -> Path:
+    folder = shipped_data() / "imitation"
+    known = {file.name.removesuffix(ending): file for file in folder.glob(f"*{ending}")}
+    if name not in known:
+        raise UnknownName(f"{kind} of the imitators", name, sorted(known))
+    return known[name]
 
 
 _KNOBS = {

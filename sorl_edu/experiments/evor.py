@@ -290,8 +290,9 @@ def ship_directions(study: Study, method: Method, out: Path) -> None:
     env, default = study.env, DEFAULT_TASKS[study.env.name]
     where, leads, spreads = directions.places(env.task(default)), [], []
     setting = {"steps": steps, "candidates": candidates}
+    trained = train(study, method)
     for seed in range(SEEDS):
-        agent, state, _ = train(study, method).load(default, seed, env.updates)
+        agent, state, _ = trained.load(default, seed, env.updates)
         own = {"agent": method.name, "seed": seed}
         for dials in method.choices:
             turned = with_dials(agent, **dials) if dials else agent

@@ -49,7 +49,7 @@ from sorl_edu.imitation import ResetMixture, filter_resets, guitar, moment_match
 from sorl_edu.plotting.mazes import Trajectories
 from sorl_edu.progress import progress_bar
 from sorl_edu.training import train
-from sorl_edu.training.interactive import Demonstrations, Interaction, Resets
+from sorl_edu.training.interactive import Demonstrations, Interaction, InteractiveRun, Resets
 
 TASK = "pointmaze-medium-navigate-singletask-task1-v0"
 BODIES = ("turned", "drifting")
@@ -85,7 +85,7 @@ class Sizes:
     repeat: int = 5
     """Environment steps in a step of the learner."""
     limit: int = 60
-    """Steps of the learner in an episode: twice what the expert needs."""
+    """Steps of the learner in an episode; the expert needs 33."""
     expert_episodes: int = 3
     steps: int = 24_000
     """Of the learner, whole episodes for the reward included."""
@@ -136,11 +136,15 @@ def run_body(body: str, runs: Path, out: Path) -> None:
     table, file = f"{body}.csv", f"{body}_paths.npz"
     write_csv(pd.concat(tables, ignore_index=True), out / table)
     write_arrays({name: np.stack(rows) for name, rows in paths.items()}, out / file)
-    facts = {"task": TASK, "sizes": asdict(SIZES), "seeds": list(SEEDS)}
+    facts = {
+        "command": command_of("imitation", body),
+        "hardware": f"{os.cpu_count()} CPU cores",
+        "task": TASK,
+        "sizes": asdict(SIZES),
+        "seeds": list(SEEDS),
+    }
     for made in (table, file):
-        hardware = f"{os.cpu_count()} CPU cores"
-        command = command_of("imitation", body)
-        add_to_manifest(out, made, command=command, hardware=hardware, **facts)
+        add_to_manifest(out, made, **facts)
 
 
 def finished(run: Run, folder: Path) -> tuple[pd.DataFrame, Trajectories]:
@@ -181,10 +185,9 @@ def results(run: Run, folder: Path) -> tuple[pd.DataFrame, Trajectories]:
     }
     table = pd.concat([lessons, pd.DataFrame([last])], ignore_index=True)
     labels = {"body": run.body, "learner": run.learner, "seed": run.seed}
+    rows = pd.DataFrame(labels, index=table.index).join(table)
     path = episodes.states[:, :1, :2].swapaxes(0, 1).astype(np.float32)
-    return pd.DataFrame(labels, index=table.index).join(table), Trajectories(
-        path, episodes.success[:1]
-    )
+    return rows, Trajectories(path, episodes.success[:1])
 
 
 def lessons_of(history: pd.DataFrame, sizes: Sizes) -> pd.DataFrame:
@@ -228,8 +231,8 @@ def as_data(obs: np.ndarray, actions: np.ndarray) -> Transitions:
     )
 
 
-def practise(run: Run, shown: Episodes, folder: Path):
-    """Trains MM, FILTER or GUITAR; the finished `InteractiveRun`."""
+def practise(run: Run, shown: Episodes, folder: Path) -> InteractiveRun:
+    """Trains MM, FILTER or GUITAR."""
     sizes, body = run.sizes, LESSER_POINTS[run.body]
     obs, actions = shown.pairs()
     data, worlds = load(TASK).train, run.worlds(sizes.worlds)

@@ -25,7 +25,7 @@ def use_all_cores() -> None:
 
 
 def seed_mesh(seeds: int) -> Mesh:
-    """The local devices that train so many seeds soonest: no more than give each one the fewest."""
+    """As few of the local devices as it takes for the busiest one to have the fewest seeds."""
     devices = jax.local_devices()
     most = -(-seeds // len(devices))  # seeds of a device
     return Mesh(np.array(devices[: -(-seeds // most)]), ("seeds",))
@@ -35,7 +35,7 @@ def shard(mesh: Mesh, by_seed: PyTree, shared: PyTree) -> tuple[PyTree, PyTree]:
     """Shards the seeds over devices and replicates the data.
 
     Where the seeds don't divide, the last one is repeated, so that each device has as many:
-    15 seeds as 16 on two devices take little more than half of their time on one.
+    15 seeds as 16 on two devices take two thirds of their time on one.
 
     Args:
         mesh: see `seed_mesh`.

@@ -172,7 +172,8 @@ class Training:
         state, done, rows, before = checkpoint.resume(state, self.updates)
         history = History(rows)
         tasks = jnp.asarray([0] * len(self.keys) if self.tasks is None else self.tasks, jnp.int32)
-        mesh, seeds = seed_mesh(len(self.keys)), len(self.keys)
+        seeds = len(self.keys)
+        mesh = seed_mesh(seeds)
         by_seed, (data, held_out) = shard(mesh, (state, self.keys, tasks), (data, held_out))
         state, keys, tasks = by_seed
 

@@ -13,6 +13,16 @@ from sorl_edu.environments.rollout import Recording
 from sorl_edu.inference import Proposal, choose
 
 
+def then_stopped(function):
+    """The function, and an interrupt when it has done its work."""
+
+    def wrapped(*arguments, **options):
+        function(*arguments, **options)
+        raise KeyboardInterrupt
+
+    return wrapped
+
+
 @struct.dataclass
 class CountingState:
     count: jax.Array

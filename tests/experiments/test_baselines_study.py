@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from counting import then_stopped
 
 from sorl_edu.agents import presets
 from sorl_edu.agents.agent import Network
@@ -99,12 +100,7 @@ def test_a_study_stopped_after_a_method_goes_on_elsewhere_to_the_same_end(
     baselines.run_environment(MAZE, tmp_path / "runs", whole)
     parts, ship, trained = tmp_path / "parts", baselines.ship, []
     parts.mkdir()
-
-    def stopped(name, folder, out):
-        ship(name, folder, out)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(baselines, "ship", stopped)
+    monkeypatch.setattr(baselines, "ship", then_stopped(ship))
     with pytest.raises(KeyboardInterrupt):
         baselines.run_environment(MAZE, tmp_path / "one machine", parts)
     assert set(pd.read_csv(parts / f"{MAZE}.csv").agent) == {"BC"}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from counting import Counting, quick_episodes
+from counting import Counting, quick_episodes, then_stopped
 
 from sorl_edu import evaluation
 from sorl_edu.agents import chunked, dials_of, presets
@@ -274,12 +274,7 @@ def test_a_study_stopped_after_a_method_goes_on_elsewhere_to_the_same_end(
     evor.run_environment(MAZE, tmp_path / "runs", whole)
 
     write = evor.write_results
-
-    def stopped(study, tables, out):
-        write(study, tables, out)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(evor, "write_results", stopped)
+    monkeypatch.setattr(evor, "write_results", then_stopped(write))
     with pytest.raises(KeyboardInterrupt):
         evor.run_environment(MAZE, tmp_path / "one machine", parts)
     assert set(pd.read_csv(parts / f"{MAZE}.csv").agent) == {"cloning"}

@@ -30,7 +30,7 @@ SMALL = replace(
 
 @pytest.fixture
 def small(monkeypatch):
-    """Two seeds, each a minute's steps shorter."""
+    """Two seeds, and little of everything."""
     monkeypatch.setattr(lesser_points, "SIZES", SMALL)
     monkeypatch.setattr(lesser_points, "SEEDS", range(2))
     monkeypatch.setattr(lesser_points, "CLONING_UPDATES", 2)
