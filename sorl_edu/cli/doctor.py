@@ -31,6 +31,7 @@ OGBENCH = f"{PIP} --no-deps ogbench dm_control"  # see pyproject.toml
 ENVIRONMENT = "pointmaze-medium-navigate-singletask-v0"
 SHIPPED = (
     ".",
+    "baselines",
     "claims",
     "course",
     "evor",

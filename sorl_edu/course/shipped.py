@@ -211,6 +211,26 @@ def baselines(folder: Path | None = None) -> dict[str, list[KnobValue]]:
     return found
 
 
+def baseline_results(
+    environment: str = "pointmaze-medium-navigate", folder: Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What `make baselines` found in an environment.
+
+    Returns:
+        a row per agent, task, seed, updates, m and N with its mean success, return and length; and
+        what was tuned, a row per agent, value of its knob and setting (`experiments.tuning.tune`).
+
+    Raises:
+        UnknownName: there are no such results.
+    """
+    folder = folder or shipped_data() / "baselines"
+    known = [file.name.removesuffix("_tuning.csv") for file in folder.glob("*_tuning.csv")]
+    if environment not in known:
+        raise UnknownName("environment of the baselines", environment, sorted(known))
+    results, tuned = (pd.read_csv(folder / f"{environment}{end}.csv") for end in ("", "_tuning"))
+    return results, tuned
+
+
 def evor() -> tuple[Agent, State, AgentInfo]:
     """EVOR in the course's maze, for lesson 8: the first training seed of `make evor`."""
     return checkpoints.load_agent(shipped_data() / "evor" / "evor.safetensors")

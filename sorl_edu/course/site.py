@@ -49,6 +49,7 @@ PAGES = (
     "data/README.md",
     "data/claims/README.md",
     "data/robots/README.md",
+    "data/baselines/README.md",
     "data/evor/README.md",
     "data/imitation/README.md",
 )

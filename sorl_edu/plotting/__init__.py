@@ -40,6 +40,7 @@ from sorl_edu.plotting.mazes import (
     recorded_walks,
     value_maps,
 )
+from sorl_edu.plotting.methods import compare_methods
 from sorl_edu.plotting.scaling import SWEEP_LABELS, success_over, sweep_heatmap, sweep_lines
 from sorl_edu.plotting.style import (
     BLACK,
@@ -81,6 +82,7 @@ __all__ = [
     "chosen_actions",
     "compare_actions",
     "compare_landscapes",
+    "compare_methods",
     "compare_paths",
     "crossing_paths",
     "distance_curves",

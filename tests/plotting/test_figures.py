@@ -158,6 +158,61 @@ def test_each_panel_of_compared_paths_says_how_many_arrive():
         plotting.compare_paths(MEDIUM, {})
 
 
+def success_of(**methods):
+    """A row per method: success in percent with its interval."""
+    rows = [(name, *numbers) for name, numbers in methods.items()]
+    return pd.DataFrame(rows, columns=["agent", "success", "low", "high"])
+
+
+def tried(**methods):
+    """By method, the success of (value, setting) pairs; the best one was chosen."""
+    rows = [
+        (name, value, success, success == max(success for _, success in pairs))
+        for name, pairs in methods.items()
+        for value, success in pairs
+    ]
+    return pd.DataFrame(rows, columns=["agent", "value", "success", "chosen"])
+
+
+def compared_methods():
+    success = success_of(SORL=(90, 80, 95), BC=(5, 0, 20))
+    return plotting.compare_methods(success, tried(SORL=[(20, 0.1), (20, 0.4), (100, 1.0)]))
+
+
+def test_each_value_of_a_knob_is_shown_at_its_best_setting():
+    figure = compared_methods()
+    left, right = figure.axes
+    drawn = [(line.get_xdata()[0], line.get_markerfacecolor()) for line in right.lines]
+    assert [x for x, _ in drawn] == [40, 100]
+    assert [fill == "none" for _, fill in drawn] == [True, False]  # the chosen one is filled
+    assert [text.get_text() for text in left.get_yticklabels()] == ["SORL", "BC"]
+    assert left.get_ylim()[0] > left.get_ylim()[1]  # the first method is at the top
+    assert "SORL 90 [80, 95], its knob from 40 to 100; BC 5 [0, 20]." in figure.alt
+
+
+def test_values_with_equal_success_stand_beside_each_other():
+    pairs = [(1, 0.5), (2, 1.0), (3, 1.0), (4, 1.0)]
+    right = plotting.compare_methods(success_of(A=(1, 0, 2)), tried(A=pairs)).axes[1]
+    places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in right.lines]
+    assert len(set(places)) == 4 and places[0] == (50, 0)
+    assert np.mean([y for x, y in places if x == 100]) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("success", "values", "message"),
+    [
+        (dict(A=(1, 0, 2)), dict(B=[(1, 0.5)]), "tuned, and have no success: B"),
+        (dict(), dict(A=[(1, 0.5)]), "empty"),
+    ],
+)
+def test_methods_that_cant_be_compared_are_named(success, values, message):
+    with pytest.raises(ConfigError, match=message):
+        plotting.compare_methods(success_of(**success), tried(**values))
+    with pytest.raises(ConfigError, match="several rows"):
+        twice = pd.concat([success_of(A=(1, 0, 2))] * 2)
+        plotting.compare_methods(twice, tried(A=[(1, 0.5)]))
+
+
 @functools.cache
 def every_figure():
     rng = np.random.default_rng(0)
@@ -185,6 +240,7 @@ def every_figure():
             {"one": (Archer(), STATE), "other": (Archer(), 2 * STATE)}, (0.0, 0.0), key=KEY
         ),
         "success": plotting.success_over({"1": summary(), "10": summary()}, SETTINGS, xlabel="w"),
+        "methods": compared_methods(),
         "gradients": plotting.gradient_of_steps(
             {m: rng.uniform(size=(5, m)) for m in (1, 2, 4, 8)}, {1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0}
         ),
