@@ -508,12 +508,12 @@ methods = shipped.baselines()
 PolicyExtractionExplorer(methods, shipped.ENVIRONMENT)
 
 # %% [markdown]
-# BC hardly moves: the mean of all directions is no direction. SORL with a weight of 20 takes actions that the data have, now
-# this way, now that, and its episodes stay near the start. Neither knows what is good.
+# BC's action is nearly 0: the mean of all directions is no direction. It creeps to a place where it stands still. SORL with a
+# weight of 20 takes actions that the data have, now this way, now that, and its episodes stay near the start.
 #
 # Choose IQL and ReBRAC at the junction, and turn both knobs. The action of each begins near the middle and moves to
 # the edge of the square, in the direction that the critic prefers, one by larger weights and one by a smaller penalty.
-# SORL's dots leave the ring of directions and gather there as well. At its greediest value each of them arrives in all
+# SORL's dots, spread over the square at first, gather there as well. At its greediest value each of them arrives in all
 # eight episodes: where they differ is on the way there.
 #
 # ## The table
@@ -540,7 +540,7 @@ plotting.compare_methods(statistics.per_environment(results), tried)
 # first. The five tasks of the left half are harder, and show what the choice was worth.
 #
 # Are the methods different there? `comparisons` pairs the same tasks and seeds. Its p-values are corrected for the number
-# of comparisons: of twenty comparisons of equal methods, one has $p < 0.05$ by chance.
+# of comparisons: of twenty comparisons of equal methods, one on average has $p < 0.05$ by chance.
 
 # %%
 compared = statistics.comparisons(statistics.reported(results), "SORL")
@@ -551,7 +551,8 @@ compared[["agent", "difference", "p_holm", "improvement", "seeds", "tasks"]].rou
 # task. Against BC the case is clear. Three seeds and five tasks don't tell whether IQL, IDQL and ReBRAC are worse or better
 # than SORL here. *Not significant* doesn't mean equal: it means that this experiment couldn't tell.
 #
-# **What can be concluded.** In this maze, with this much training, using rewards beats imitation. No more.
+# **What can be concluded.** In this maze, with this much training, SORL beats BC. Not even why: BC uses no rewards, and its
+# policy is a Gaussian, too.
 #
 # **What can't.** That one answer is the best: this is one maze, with small networks and 20,000 updates. On the forty tasks of
 # SORL's paper, with 50 times as many updates, the order is another one:
@@ -564,8 +565,8 @@ means = published[published.task == 0].pivot(
 means.dropna(axis=1).mean(axis=1).sort_values().round(0)  # over the eight environments of all
 
 # %% [markdown]
-# In the maze ReBRAC has the highest success; here FQL and SORL are far ahead of it. Nothing in our table could have told. And
-# the published numbers are of tuned methods, too, with up to ten values of a knob.
+# In the maze ReBRAC has the highest success; here FQL and SORL are far ahead of it. Our table could not tell. The
+# published numbers are of tuned methods, too, with up to ten values of a knob.
 #
 # ## Recap
 # - The data and the critic do not say which action to take; policy extraction does.

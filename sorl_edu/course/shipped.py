@@ -224,11 +224,8 @@ def baseline_results(
         UnknownName: there are no such results.
     """
     folder = folder or shipped_data() / "baselines"
-    known = [file.name.removesuffix("_tuning.csv") for file in folder.glob("*_tuning.csv")]
-    if environment not in known:
-        raise UnknownName("environment of the baselines", environment, sorted(known))
-    results, tuned = (pd.read_csv(folder / f"{environment}{end}.csv") for end in ("", "_tuning"))
-    return results, tuned
+    tuned = _result_file(folder, environment, "_tuning.csv", "environment of the baselines")
+    return pd.read_csv(folder / f"{environment}.csv"), pd.read_csv(tuned)
 
 
 def evor() -> tuple[Agent, State, AgentInfo]:
@@ -242,7 +239,7 @@ def imitation(world: str) -> pd.DataFrame:
     Raises:
         UnknownName: there are no such rows.
     """
-    return pd.read_csv(_imitation_file(world, ".csv", "world"))
+    return pd.read_csv(_result_file(_imitation(), world, ".csv", "world of the imitators"))
 
 
 def imitation_paths(body: str) -> dict[str, Trajectories]:
@@ -251,16 +248,21 @@ def imitation_paths(body: str) -> dict[str, Trajectories]:
     Raises:
         UnknownName: there are none of this body.
     """
-    with np.load(_imitation_file(body, "_paths.npz", "body"), allow_pickle=False) as arrays:
+    file = _result_file(_imitation(), body, "_paths.npz", "body of the imitators")
+    with np.load(file, allow_pickle=False) as arrays:
         names = [name for name in arrays if not name.endswith("_success")]
         return {name: Trajectories(arrays[name], arrays[f"{name}_success"]) for name in names}
 
 
-def _imitation_file(name: str, ending: str, kind: str) -> Path:
-    folder = shipped_data() / "imitation"
+def _imitation() -> Path:
+    return shipped_data() / "imitation"
+
+
+def _result_file(folder: Path, name: str, ending: str, kind: str) -> Path:
+    """The file of that name and ending; UnknownName, with the kind, if there is none."""
     known = {file.name.removesuffix(ending): file for file in folder.glob(f"*{ending}")}
     if name not in known:
-        raise UnknownName(f"{kind} of the imitators", name, sorted(known))
+        raise UnknownName(kind, name, sorted(known))
     return known[name]
 
 

@@ -32,9 +32,9 @@ import numpy as np
 import pandas as pd
 
 from sorl_edu import programs
-from sorl_edu.agents import agent_class, agent_name
+from sorl_edu.agents import agent_name
 from sorl_edu.evaluation import evaluate
-from sorl_edu.experiments import benchmark, experiment, statistics, tables, tuning
+from sorl_edu.experiments import benchmark, experiment, tuning
 from sorl_edu.experiments.experiment import Experiment, parse_pieces
 from sorl_edu.experiments.suites import SUITES
 from sorl_edu.files import add_to_manifest, atomic_copy, read_manifest, write_arrays, write_csv
@@ -186,33 +186,6 @@ def ship(name: str, folder: Path, out: Path) -> None:
         add_to_manifest(out, file, command=_command(name))
     if name == SHOWN_IN:
         ship_agents(folder, out)
-
-
-def overview(out: Path) -> str:
-    """The README's table, in Markdown: each method's success per environment, and what it costs.
-
-    Args:
-        out: the folder of the shipped results and of costs.csv (`experiments.costs`).
-    """
-    costs = pd.read_csv(out / "costs.csv").set_index("agent")
-    found = {
-        name: (out / f"{name}.csv", out / f"{name}_tuning.csv")
-        for name in ENVIRONMENTS
-        if (out / f"{name}.csv").exists()
-    }
-    results, tuned = (
-        pd.concat(map(pd.read_csv, files)) for files in zip(*found.values(), strict=True)
-    )
-    success = statistics.per_environment(results).set_index(["agent", "environment"])
-    lines = []
-    for method in METHODS:
-        name = agent_class(method).__name__
-        rates = [success.loc[name, env] if (name, env) in success.index else None for env in found]
-        cells = ["" if rate is None else tables.percent(rate) for rate in rates]
-        episodes = tuned[tuned.agent == name].episodes.sum()
-        lines.append([name, *cells, f"{episodes:,}", f"{costs.milliseconds[method]:.2g}"])
-    head = ["method", *found, "tuning episodes", "ms per action"]
-    return tables.markdown_table(head, lines)
 
 
 def _command(name: str) -> str:
