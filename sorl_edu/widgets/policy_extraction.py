@@ -166,8 +166,16 @@ class PolicyExtractionExplorer(Explorer):
             draw_paths(maze, shown.episodes)
             maze.plot(*self.places[place], marker="o", markersize=8, color=BLUE, mec="w")
             maze.set_title(f"{shown.arrived} arrive", size=SMALL)
-            figure.text(x, 0.9, f"{method}, {value.label}", size=12, weight="bold")
+            figure.text(x, 0.92, f"{method}, {value.label}", size=12, weight="bold")
+            figure.text(x, 0.86, self._position(method, knob), size=SMALL)
         return figure
+
+    def _position(self, method: str, knob: int) -> str:
+        """Which of the method's values is shown; a slider beyond the last is told to be there."""
+        values = len(self.methods[method])
+        if knob <= values > 1:
+            return f"value {knob} of {values}"
+        return f"slider at {knob}; {method} has {plural(values, 'value')}"
 
     def _draw_actions(self, axes: Axes, shown: _Shown) -> None:
         if shown.landscape is not None:
