@@ -115,9 +115,9 @@ class PolicyExtractionExplorer(Explorer):
         self.parameters = (
             Parameter("place", "state", tuple(self.places), slow=True),
             Parameter("left", "left: method", names, slow=True),
-            Parameter("left_knob", "its knob, data to critic", knob),
+            Parameter("left_knob", "left: knob, data to critic", knob),
             Parameter("right", "right: method", names, start=names[1], slow=True),
-            Parameter("right_knob", "its knob, data to critic", knob),
+            Parameter("right_knob", "right: knob, data to critic", knob),
         )
         self._episodes: dict[tuple[str, int], Trajectories] = {}
         self._shown: dict[tuple[str, str, int], _Shown] = {}
