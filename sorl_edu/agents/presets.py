@@ -86,8 +86,8 @@ EVOR_SETTINGS = {"pointmaze": {"n_step": 100, "discount": 0.998, "return_noise":
 EVORS = ("evor", "evor_gaussian", "evor_histogram", "evor_mean")
 
 # Baselines on two cores have the networks, batches, n-step returns and learning rates of SORL's
-# preset for the same environment. What tells a method from the others stays as published, but for
-# its one knob, which `make baselines` chose on the default task (data/baselines/ENVIRONMENT_tuning.csv).
+# preset for the same environment. What tells a method from the others stays as published, its one
+# knob included: `make baselines` tunes that (data/baselines).
 OWN_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "srpo": {"pointmaze": {"q_gradient_normalized": True}},  # as published for mazes
     "cac": {  # as many updates as the benchmark's suite "course" has

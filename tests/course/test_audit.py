@@ -29,10 +29,14 @@ from sorl_edu.environments.make import PhysicsState
 from sorl_edu.environments.mazes import count_endings, maze_geometry
 from sorl_edu.environments.rollout import rollout
 from sorl_edu.evaluation import bounded_interval, paired_difference, summarize, t_interval
-from sorl_edu.experiments import claims, robots, statistics
+from sorl_edu.experiments import claims, robots, statistics, suites
 from sorl_edu.plotting.actions import chosen_actions
 from sorl_edu.plotting.style import spread
-from sorl_edu.widgets import ActionDistributionExplorer, ReturnDistributionExplorer
+from sorl_edu.widgets import (
+    ActionDistributionExplorer,
+    PolicyExtractionExplorer,
+    ReturnDistributionExplorer,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 JUNCTION = (12.0, 8.0)
@@ -277,6 +281,61 @@ def between_clouds(points: np.ndarray) -> float:
     return float((nearest > 0.4).mean())
 
 
+CRITICAL = ("IQL", "ReBRAC", "SORL")  # the methods whose knob lesson 7 turns
+
+
+@functools.cache
+def maze_methods() -> dict:
+    """Lesson 7's agents by method, from the one closest to the data on."""
+    return shipped.baselines()
+
+
+def at_each_place(method: str) -> list[dict]:
+    """What lesson 7's explorer says of a method's first value, at each of its states."""
+    explorer = PolicyExtractionExplorer(maze_methods(), shipped.ENVIRONMENT)
+    found = []
+    for place in explorer.places:
+        setting = explorer.setting(place=place, left=method)
+        explorer.render(**setting)
+        found.append(explorer.facts(**setting)["left"])
+    return found
+
+
+def maze_table() -> pd.DataFrame:
+    """Success of each method and task in lesson 7's table."""
+    return shipped.baseline_results()[0].pivot_table("success", "agent", "task")
+
+
+def tuned(method: str) -> pd.Series:
+    """The best success over settings at each value of a method's knob."""
+    tried = shipped.baseline_results()[1]
+    return tried[tried.agent == method].groupby("value").success.max()
+
+
+def compared_with_sorl() -> pd.DataFrame:
+    results, _ = shipped.baseline_results()
+    return statistics.comparisons(statistics.reported(results), "SORL").set_index("agent")
+
+
+def baseline_rows() -> list[str]:
+    """What follows the knob in the rows of the table of data/baselines/README.md."""
+    results, tried = shipped.baseline_results()
+    cost, rows = tried.groupby("agent").episodes.sum(), []
+    for found in statistics.per_environment(results).to_dict("records"):
+        tasks = (f"{success:.2f}" for success in maze_table().loc[found["agent"]])
+        low, middle, high = (f"{found[i] / 100:.2f}" for i in ("low", "success", "high"))
+        cells = f"{cost.get(found['agent'], 0)}", *tasks, f"{middle} [{low}, {high}]"
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def published_means() -> pd.Series:
+    """Over the environments that all methods have."""
+    table = suites.published_results()
+    table = table[table.task == 0].pivot(index="method", columns="environment", values="success")
+    return table.dropna(axis=1).mean(axis=1)
+
+
 @dataclass(frozen=True)
 class Entry:
     file: str
@@ -298,7 +357,7 @@ L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, A1, A2 = (
 )
 GUIDE, GLOSSARY = "notebooks/INSTRUCTORS.md", "notebooks/GLOSSARY.md"
 CLAIMS, ROBOTS = "data/claims/README.md", "data/robots/README.md"
-IMITATION = "data/imitation/README.md"
+IMITATION, BASELINES = "data/imitation/README.md", "data/baselines/README.md"
 BOTH, ONE, STEPS, CANDIDATES = (8, 32), (1, 1), (8, 1), (1, 32)
 AUDIT = [
     # ---- lesson 0
@@ -784,6 +843,40 @@ AUDIT = [
         L7, "With 0.3 nearly all of them do.",
         lambda: toys.reach_of_the_mistake(0.3)[1] > 0.99,
     ),
+    Entry(
+        L7, "BC's action is nearly 0",
+        lambda: all(np.linalg.norm(side["mean"]) < 0.2 for side in at_each_place("BC")),
+    ),
+    Entry(
+        L7, "At its greediest value each of them arrives in all eight episodes",
+        lambda: all(maze_methods()[name][-1].episodes.success.all() for name in CRITICAL),
+    ),
+    Entry(
+        L7, "IQL, ReBRAC and SORL reach from values that mostly fail to values that always arrive",
+        lambda: all(tuned(name).min() < 0.5 and tuned(name).max() == 1 for name in CRITICAL),
+    ),
+    Entry(
+        L7, "from 32 to 128 candidates it makes next to none",
+        lambda: list(tuned("IDQL").index) == [32, 64, 128] and np.ptp(tuned("IDQL")) <= 0.051,
+    ),
+    Entry(
+        L7, "at its best value every method but BC succeeds in all 40 episodes",
+        lambda: all(tuned(name).max() == 1 for name in (*CRITICAL, "IDQL")),
+    ),
+    Entry(
+        L7, "Most is lost on task 4.",
+        lambda: maze_table().drop("BC").mean().idxmin() == 4,
+    ),
+    Entry(
+        L7, "Against BC the case is clear. Three seeds and five tasks don't tell whether",
+        lambda: (compared_with_sorl().p_holm < 0.05).sum() == 1
+        and compared_with_sorl().p_holm["BC"] < 0.05,
+    ),
+    Entry(
+        L7, "In the maze ReBRAC has the highest success; here FQL and SORL are far ahead of it.",
+        lambda: maze_table().mean(axis=1).idxmax() == "ReBRAC"
+        and published_means()[["FQL", "SORL"]].min() > published_means()["ReBRAC"] + 5,
+    ),
     # ---- lesson 8
     Entry(L8, "e^{-250} is 0 in 32 bits", lambda: np.exp(np.float32(-0.5 / 0.002)) == 0),
     Entry(
@@ -1129,6 +1222,10 @@ AUDIT = [
             lambda: True,
         )
         for m in (1, 2, 4, 8)
+    ),
+    Entry(
+        BASELINES, "success over the three evaluations, from",
+        lambda: all(plain(row) in text_of(BASELINES) for row in baseline_rows()),
     ),
 ]  # fmt: skip
 
