@@ -530,21 +530,21 @@ results, tried = shipped.baseline_results()
 plotting.compare_methods(statistics.per_environment(results), tried)
 
 # %% [markdown]
-# Five of the methods are there so far. On the right, a ring is a value of the knob, and the filled one was chosen. IQL, ReBRAC
-# and SORL reach from values that mostly fail to values that always arrive: **the knob makes more of a difference than the
-# method.** A comparison that tunes one method with more care than the others measures the care. IDQL's knob is $N$; from 32
+# Six of the methods are there so far. On the right, a ring is a value of the knob, and the filled one was chosen. IQL, ReBRAC,
+# SORL and SRPO reach from values that mostly fail to values that always arrive: **the knob makes more of a difference than
+# the method.** A comparison that tunes one method with more care than the others measures the care. IDQL's knob is $N$; from 32
 # to 128 candidates it makes next to none.
 #
 # The right half also shows the limit of this tuning: at its best value every method but BC succeeds in all 40 episodes, and
-# three do so at several values. The default task is too easy to tell them apart, and a tie goes to the value that was tried
+# four do so at several values. The default task is too easy to tell them apart, and a tie goes to the value that was tried
 # first. The five tasks of the left half are harder, and show what the choice was worth.
 
 # %%
 results.pivot_table("success", "agent", "task").round(2)
 
 # %% [markdown]
-# Most is lost on task 4. It starts beside a wall with the goal behind it, and the way round is long. SORL and IDQL push
-# against that wall until time is up, and IQL mostly does: their critics value the place at the wall more than the start,
+# Most is lost on task 4. It starts beside a wall with the goal behind it, and the way round is long. SORL, IDQL and SRPO mostly
+# push against that wall until time is up, and so does IQL: their critics value the place at the wall more than the start,
 # because a small network can't make the jump that a wall is (`data/baselines/README.md` has the values). Policy
 # extraction finds the action with the larger $Q$. It can't mend a $Q$ that is wrong.
 #
@@ -557,8 +557,8 @@ compared[["agent", "difference", "p_holm", "improvement", "seeds", "tasks"]].rou
 
 # %% [markdown]
 # A difference is SORL's success minus that of the other method; `improvement` is how likely SORL is the better one on a
-# task. Against BC the case is clear. Three seeds and five tasks don't tell whether IQL, IDQL and ReBRAC are worse or better
-# than SORL here. *Not significant* doesn't mean equal: it means that this experiment couldn't tell.
+# task. Against BC the case is clear. Three seeds and five tasks don't tell whether IQL, IDQL, ReBRAC and SRPO are worse
+# or better than SORL here. *Not significant* doesn't mean equal: it means that this experiment couldn't tell.
 #
 # **What can be concluded.** In this maze, with this much training, SORL beats BC. Not even why: BC uses no rewards, and its
 # policy is a Gaussian, too.
