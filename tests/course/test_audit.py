@@ -24,12 +24,12 @@ import pytest
 from sorl_edu import inference
 from sorl_edu.agents.agent import act, propose
 from sorl_edu.course import shipped
-from sorl_edu.datasets.ogbench import load
+from sorl_edu.datasets.ogbench import load, shipped_data
 from sorl_edu.environments.make import PhysicsState
 from sorl_edu.environments.mazes import count_endings, maze_geometry
 from sorl_edu.environments.rollout import rollout
 from sorl_edu.evaluation import bounded_interval, paired_difference, summarize, t_interval
-from sorl_edu.experiments import claims, robots, statistics, suites
+from sorl_edu.experiments import baselines, claims, robots, statistics, suites
 from sorl_edu.plotting.actions import chosen_actions
 from sorl_edu.plotting.style import spread
 from sorl_edu.widgets import (
@@ -327,6 +327,16 @@ def baseline_rows() -> list[str]:
         cells = f"{cost.get(found['agent'], 0)}", *tasks, f"{middle} [{low}, {high}]"
         rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def cost_rows() -> list[str]:
+    """The rows of the table of costs there, without the methods' names."""
+    table = pd.read_csv(shipped_data() / "baselines" / "costs.csv").set_index("agent")
+    return [
+        f"| {row.updates_per_second:.1f} | {row.steps:.0f}, {row.candidates:.0f} | "
+        f"{row.milliseconds:.2f} | {row.network_evaluations:.0f} | {row.parameters / 1e6:.2f} M |"
+        for row in table.loc[list(baselines.METHODS)].itertuples()
+    ]
 
 
 def published_means() -> pd.Series:
@@ -1229,6 +1239,10 @@ AUDIT = [
     Entry(
         BASELINES, "success over the three evaluations, from",
         lambda: all(plain(row) in text_of(BASELINES) for row in baseline_rows()),
+    ),
+    Entry(
+        BASELINES, "all agents in one run, in turns",
+        lambda: all(plain(row) in text_of(BASELINES) for row in cost_rows()),
     ),
 ]  # fmt: skip
 
