@@ -23,7 +23,7 @@ COMMANDS = sorted(
     {
         line.partition("#")[0].strip()
         for page in PAGES
-        for line in page.read_text().splitlines()
+        for line in page.read_text().replace("\\\n", " ").splitlines()
         if line.startswith("    sorl-edu ") and "..." not in line
     }
 )
