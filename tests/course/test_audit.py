@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 
 from sorl_edu import inference
+from sorl_edu.agents import AGENTS
 from sorl_edu.agents.agent import act, propose
 from sorl_edu.course import shipped
 from sorl_edu.datasets.ogbench import load, shipped_data
@@ -317,24 +318,37 @@ def compared_with_sorl() -> pd.DataFrame:
     return statistics.comparisons(statistics.reported(results), "SORL").set_index("agent")
 
 
-def baseline_rows() -> list[str]:
-    """What follows the knob in the rows of the table of data/baselines/README.md."""
+def has_rows(found: list[tuple[str, str]]) -> bool:
+    """Whether data/baselines/README.md has a row of each name that ends with its cells."""
+    lines = (ROOT / BASELINES).read_text().splitlines()
+    return all(
+        any(line.startswith(f"| {name} | ") and line.endswith(cells) for line in lines)
+        for name, cells in found
+    )
+
+
+def baseline_rows() -> list[tuple[str, str]]:
+    """Names, and what follows the knob, in the rows of its table of the maze."""
     results, tried = shipped.baseline_results()
     cost, rows = tried.groupby("agent").episodes.sum(), []
     for found in statistics.per_environment(results).to_dict("records"):
         tasks = (f"{success:.2f}" for success in maze_table().loc[found["agent"]])
         low, middle, high = (f"{found[i] / 100:.2f}" for i in ("low", "success", "high"))
         cells = f"{cost.get(found['agent'], 0)}", *tasks, f"{middle} [{low}, {high}]"
-        rows.append(f"| {' | '.join(cells)} |")
+        rows.append((found["agent"], f"| {' | '.join(cells)} |"))
     return rows
 
 
-def cost_rows() -> list[str]:
-    """The rows of the table of costs there, without the methods' names."""
+def cost_rows() -> list[tuple[str, str]]:
+    """Names and cells of its table of costs."""
     table = pd.read_csv(shipped_data() / "baselines" / "costs.csv").set_index("agent")
     return [
-        f"| {row.updates_per_second:.1f} | {row.steps:.0f}, {row.candidates:.0f} | "
-        f"{row.milliseconds:.2f} | {row.network_evaluations:.0f} | {row.parameters / 1e6:.2f} M |"
+        (
+            AGENTS[row.Index].__name__,
+            f"| {row.updates_per_second:.1f} | {row.steps:.0f}, {row.candidates:.0f} | "
+            f"{row.milliseconds:.2f} | {row.network_evaluations:.0f} | "
+            f"{row.parameters / 1e6:.2f} M |",
+        )
         for row in table.loc[list(baselines.METHODS)].itertuples()
     ]
 
@@ -1238,11 +1252,11 @@ AUDIT = [
     ),
     Entry(
         BASELINES, "success over the three evaluations, from",
-        lambda: all(plain(row) in text_of(BASELINES) for row in baseline_rows()),
+        lambda: has_rows(baseline_rows()),
     ),
     Entry(
         BASELINES, "all agents in one run, in turns",
-        lambda: all(plain(row) in text_of(BASELINES) for row in cost_rows()),
+        lambda: has_rows(cost_rows()),
     ),
 ]  # fmt: skip
 
