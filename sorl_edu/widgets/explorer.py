@@ -27,7 +27,14 @@ from PIL import Image
 from sorl_edu.errors import ConfigError, UnknownName, check
 from sorl_edu.plotting.style import PHOTOGRAPH
 from sorl_edu.progress import progress_bar
-from sorl_edu.widgets.frame import CLICKABLE, Frame, Parameter, Region, still_html
+from sorl_edu.widgets.frame import (
+    CLICKABLE,
+    Frame,
+    Parameter,
+    Region,
+    check_labels,
+    still_html,
+)
 from sorl_edu.widgets.page import page, save
 
 if TYPE_CHECKING:
@@ -146,8 +153,10 @@ class Explorer(ABC):
             values: the values to keep, by parameter; all of them unless given.
 
         Raises:
-            UnknownName, ConfigError: no such parameter or value; more than 150 frames, or 5 MB.
+            UnknownName, ConfigError: no such parameter or value; two parameters with one label;
+                more than 150 frames, or 5 MB.
         """
+        check_labels(self.parameters)
         settings = list(self.settings(**values))
         check(
             len(settings) <= MAX_FRAMES,

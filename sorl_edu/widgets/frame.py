@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import io
+import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +77,15 @@ class Parameter:
         check(
             value in self.values,
             f"{self.name} is {value!r}; it can be {', '.join(map(repr, self.values))}",
+        )
+
+
+def check_labels(parameters: Sequence[Parameter]) -> None:
+    """Raises ConfigError unless each has a label of its own, by which a screen reader knows it."""
+    for one, other in itertools.combinations(parameters, 2):
+        check(
+            one.label != other.label,
+            f"{one.name} and {other.name} are both labelled '{one.label}': give each its own label",
         )
 
 

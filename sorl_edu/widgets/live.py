@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import html
-import itertools
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 from IPython.display import Javascript
 
-from sorl_edu.errors import check
 from sorl_edu.plotting.style import DARK, DARK_THEME
-from sorl_edu.widgets.frame import DARK_PHOTOGRAPH, Parameter, figure_html
+from sorl_edu.widgets.frame import DARK_PHOTOGRAPH, Parameter, check_labels, figure_html
 
 if TYPE_CHECKING:
     from sorl_edu.widgets.explorer import Explorer
@@ -83,13 +80,12 @@ class View:
         controls: the control of each parameter, by name.
 
     Raises:
-        ConfigError: two parameters have the same label, so that a screen reader can't tell them
-            apart.
+        ConfigError: two parameters have the same label.
     """
 
     def __init__(self, explorer: Explorer, *, fill: bool = True) -> None:
         self.explorer = explorer
-        _check_labels(explorer.parameters)
+        check_labels(explorer.parameters)
         self.controls = {p.name: _control(p) for p in explorer.parameters}
         self.picture = ipywidgets.HTML()
         self.picture.add_class("sorl-picture")
@@ -193,14 +189,6 @@ class View:
             self.fill()
         else:
             self.show()
-
-
-def _check_labels(parameters: Sequence[Parameter]) -> None:
-    for one, other in itertools.combinations(parameters, 2):
-        check(
-            one.label != other.label,
-            f"{one.name} and {other.name} are both labelled '{one.label}': give each its own label",
-        )
 
 
 def _control(parameter: Parameter) -> ipywidgets.Widget:

@@ -309,8 +309,9 @@ def test_every_control_has_a_label(explorer):
 
 def test_two_controls_do_not_share_a_label(explorer):
     explorer.parameters = (Parameter("left", "knob", (1, 2)), Parameter("right", "knob", (1, 2)))
-    with pytest.raises(ConfigError, match="left and right are both labelled 'knob'"):
-        View(explorer)
+    for show in (View, lambda explorer: explorer.to_html(show=False)):
+        with pytest.raises(ConfigError, match="left and right are both labelled 'knob'"):
+            show(explorer)
 
 
 def test_an_explorer_shows_itself_in_a_notebook_before_it_draws(explorer, monkeypatch):
