@@ -297,6 +297,17 @@ def without(state: State, *parts: str) -> State:
     )
 
 
+def with_targets(state: State, like: State) -> State:
+    """A state whose learners lack no target that `like` has: copies of the parameters."""
+
+    def fill(node, other):
+        if not isinstance(node, Learner) or node.target is not None or other.target is None:
+            return node
+        return node.replace(target=jax.tree.map(jnp.copy, node.params))
+
+    return jax.tree.map(fill, state, like, is_leaf=lambda node: isinstance(node, Learner))
+
+
 def with_fresh_moments(agent: Agent, state: State, key: PRNGKeyArray, data: Transitions) -> State:
     """A state from a file, which has no moments, with those of a fresh one: it can learn again.
 

@@ -11,7 +11,7 @@ methods have equal data, updates, batches and widths. data/baselines/ gets, for 
     ENVIRONMENT.md              the table, with aggregates and comparisons
     ENVIRONMENT_rows.zip        the rows of all episodes, and how the trainings went
 
-and of the maze, for lesson 7, the agents that tuning trained, one seed of each:
+and of the maze, for lesson 7, the agents that tuning trained, one seed of each, without targets:
 
     AGENT_VALUE.safetensors     "fql_10": the agent at one value of its knob; "ifql" where that is N
     shown.csv                   how each acts: method, knob, value, steps, candidates, file
@@ -125,7 +125,7 @@ def shown_agents(runs: Path) -> list[Shown]:
 
 
 def ship_agents(runs: Path, out: Path) -> None:
-    """Copies the maze's agents that aren't shipped yet."""
+    """Writes the maze's agents that aren't shipped yet, without their target networks."""
     listed = read_manifest(out)
     for shown in shown_agents(runs):
         file = out / shown.file
@@ -133,7 +133,8 @@ def ship_agents(runs: Path, out: Path) -> None:
             continue
         trained = experiment.train(shown.trial, runs / "tuning", trainings=runs / "trainings")
         task, seed = shown.trial.tasks[0], shown.trial.seeds[0]
-        atomic_copy(trained.agents[task, seed, shown.trial.updates], file)
+        agent = checkpoints.load_agent(trained.agents[task, seed, shown.trial.updates])
+        checkpoints.save_agent(file, *agent, targets=False)
         facts = {"seed": seed, "dataset_sha256": trained.dataset_sha256}
         add_to_manifest(out, shown.file, command=_command(SHOWN_IN), **facts)
 

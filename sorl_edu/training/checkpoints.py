@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sorl_edu.agents import Agent, agent_class, agent_name
-from sorl_edu.agents.agent import State, without
+from sorl_edu.agents.agent import State, with_targets, without
 from sorl_edu.datasets.transitions import Transitions
 from sorl_edu.errors import CheckpointError, ConfigError, brief, check
 from sorl_edu.files import atomic_write
@@ -135,11 +135,17 @@ class AgentInfo:
     """Anything else, as JSON values."""
 
 
-def save_agent(file: str | Path, agent: Agent, state: State, info: AgentInfo) -> None:
+def save_agent(
+    file: str | Path, agent: Agent, state: State, info: AgentInfo, *, targets: bool = True
+) -> None:
     """Writes what is needed to act: settings, parameters, normalisation, and their origin.
 
     The optimizer's moments are left out (half of the size): to go on training, keep the
     `checkpoint_dir` of `train`.
+
+    Args:
+        targets: whether to keep the target networks, with which no agent acts. Without them the
+            file is up to half as large, and `load_agent` returns copies of the learned ones.
 
     Raises:
         CheckpointError: the agent's class is not among `sorl_edu.agents.AGENTS`.
@@ -147,9 +153,11 @@ def save_agent(file: str | Path, agent: Agent, state: State, info: AgentInfo) ->
     """
     metadata = description(agent, state) | {
         "info": asdict(info),
+        "targets": targets,
         "versions": {name: version(name) for name in ("sorl-edu", "jax", "flax", "numpy")},
     }
-    save_tree(file, without(state, "moments"), metadata)
+    left_out = ("moments",) if targets else ("moments", "target")
+    save_tree(file, without(state, *left_out), metadata)
 
 
 def description(agent: Agent, state: State) -> dict:
@@ -186,7 +194,9 @@ def load_agent(
         widths = metadata["observation_dim"], metadata["action_dim"]
         for width in widths:
             check(type(width) is int and 1 <= width <= MAX_WIDTH, f"a width of {width!r}")
-        like = without(blank_state(agent, *widths), "moments")
+        targets = metadata.get("targets", True)  # older files don't say, and have them
+        check(type(targets) is bool, f"targets: {targets!r}")
+        whole = without(blank_state(agent, *widths), "moments")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(
             f"{file} describes no agent of this version: {brief(error)}"
@@ -195,7 +205,8 @@ def load_agent(
         raise CheckpointError(
             f"{file} was trained for {brief(info.environment)}, not for {environment}"
         )
-    return agent, load_tree(file, like), info
+    kept = load_tree(file, whole if targets else without(whole, "target"))
+    return agent, with_targets(kept, whole), info
 
 
 def blank_state(agent: Agent, obs_dim: int, action_dim: int) -> State:

@@ -322,6 +322,26 @@ def test_a_loaded_agent_acts_as_the_saved_one_and_carries_no_moments(name, train
 
 @each_agent
 @pytest.mark.cases(4)
+def test_a_file_without_targets_acts_the_same_and_gives_copies_of_what_was_learned(
+    name, trained, tmp_path
+):
+    agent, state, file = SMALL[name], trained(name).state, tmp_path / "agent.safetensors"
+    save_agent(file, agent, state, AgentInfo(environment=MAZE, updates=800), targets=False)
+    assert not [array for array in load_file(file) if "/target" in array]
+    _, kept, _ = load_agent(file)
+    obs = jnp.linspace(-1, 1, 9)[:, None]
+    before, after = (propose(agent, s, obs, KEY, **dials(name)) for s in (state, kept))
+    for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        np.testing.assert_array_equal(one, other)
+    whole = without(state, "moments")
+    assert jax.tree.structure(kept) == jax.tree.structure(whole)
+    for own, saved in zip(learners(kept), learners(whole), strict=True):
+        if saved.target is not None:
+            jax.tree.map(np.testing.assert_array_equal, own.target, saved.params)
+
+
+@each_agent
+@pytest.mark.cases(4)
 def test_a_proposal_has_what_its_agent_can_give(name, trained):
     agent, state, obs = SMALL[name], trained(name).state, jnp.linspace(-1, 1, 9)[:, None]
     steps, candidates = dials(name).values()

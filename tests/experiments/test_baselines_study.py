@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from counting import then_stopped
+from safetensors.numpy import load_file
 
 from sorl_edu.agents import presets
 from sorl_edu.agents.agent import Network
@@ -75,6 +76,7 @@ def test_an_environment_is_shipped_and_a_second_run_trains_nothing(tiny, tmp_pat
         agent, _, info = load_agent(out / f"{name}.safetensors")
         assert agent.distillation_weight == weight and agent.policy == Network((4,))
         assert (info.seed, info.updates) == (tuning.SEEDS[0], 10)
+        assert not [array for array in load_file(out / f"{name}.safetensors") if "target" in array]
     with np.load(out / "trajectories.npz", allow_pickle=False) as file:
         assert set(file.files) == {f"{i}{end}" for i in range(3) for end in ("", "_success")}
         assert file["0"].shape[0] == 1 and file["0"].shape[2] == 2

@@ -239,6 +239,7 @@ def field(**changes):
         ({"info": asdict(INFO) | {"mood": "good"}}, "mood"),
         ({"observation_dim": "three"}, "describes no agent"),
         ({"observation_dim": -1}, "describes no agent"),
+        ({"targets": "no"}, "describes no agent"),
     ],
 )
 def test_metadata_that_describes_no_agent_of_this_version(file, metadata, message):
@@ -256,6 +257,7 @@ def test_metadata_that_describes_no_agent_of_this_version(file, metadata, messag
             "another configuration",
         ),
         ({"config": config(**field(hidden=[8, 4, 4]))}, "another agent"),
+        ({"targets": False}, "another agent"),
         ({"observation_dim": 4}, "another configuration"),
         ({"action_dim": 1}, "another configuration"),
     ],
