@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 PAGES = (
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "DESIGN.md",
     "notebooks/GLOSSARY.md",
     "notebooks/INSTRUCTORS.md",

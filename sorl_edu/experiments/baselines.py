@@ -17,9 +17,9 @@ and of the maze, for lesson 7, the agents that tuning trained, one seed of each,
     shown.csv                   how each acts: method, knob, value, steps, candidates, file
     trajectories.npz            its episodes, by the number of its row there
 
-Results and agents are shipped after each method, the maze's episodes at the end. Finished work is
-kept in runs/, so a study that is stopped goes on. On another machine it goes on from the shipped
-rows: what has rows isn't trained again.
+Results and agents are shipped after each method; the maze's episodes at the end, where the README's
+table is printed, too. Finished work is kept in runs/, so a study that is stopped goes on. On
+another machine it goes on from the shipped rows: what has rows isn't trained again.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ import numpy as np
 import pandas as pd
 
 from sorl_edu import programs
-from sorl_edu.agents import agent_name
+from sorl_edu.agents import agent_class, agent_name
+from sorl_edu.datasets.ogbench import shipped_data
 from sorl_edu.evaluation import evaluate
-from sorl_edu.experiments import benchmark, experiment, tuning
+from sorl_edu.experiments import benchmark, experiment, statistics, tables, tuning
 from sorl_edu.experiments.experiment import Experiment, parse_pieces
 from sorl_edu.experiments.suites import SUITES
 from sorl_edu.files import add_to_manifest, atomic_copy, read_manifest, write_arrays, write_csv
@@ -189,6 +190,30 @@ def ship(name: str, folder: Path, out: Path) -> None:
         ship_agents(folder, out)
 
 
+def overview(out: Path) -> str:
+    """The README's table, in Markdown: a method's success per environment, and what it costs.
+
+    Args:
+        out: the folder of the results; the time of an action is from data/baselines/costs.csv.
+    """
+    costs = pd.read_csv(shipped_data() / "baselines" / "costs.csv").set_index("agent")
+    environments = [name for name in ENVIRONMENTS if (out / f"{name}.csv").exists()]
+    results = pd.concat(pd.read_csv(out / f"{name}.csv") for name in environments)
+    tuned = pd.concat(pd.read_csv(out / f"{name}_tuning.csv") for name in environments)
+    success = statistics.per_environment(results).set_index(["agent", "environment"])
+    lines = []
+    for method in METHODS:
+        name = agent_class(method).__name__
+        places = [(name, environment) for environment in environments]
+        if not any(place in success.index for place in places):
+            continue
+        cells = [tables.cell(success.loc[p]) if p in success.index else "" for p in places]
+        episodes = tuned[tuned.agent == name].episodes.sum()
+        lines.append([name, *cells, f"{episodes:,}", f"{costs.milliseconds[method]:.2g}"])
+    head = ["method", *environments, "tuning episodes", "ms per action"]
+    return tables.markdown_table(head, lines)
+
+
 def _command(name: str) -> str:
     return experiment.command_of("baselines", name)
 
@@ -201,6 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
         benchmark.print_estimate(new)
     for name in pieces:
         run_environment(name, runs, out)
+    print(overview(out))
 
 
 if __name__ == "__main__":

@@ -141,17 +141,18 @@ def _cells(
 ) -> list[str]:
     """The success of one place at every setting; blank where it has none."""
     keys = [(*place, *setting) for setting in settings]
-    return [_cell(means.loc[key]) if key in means.index else "" for key in keys]
+    return [cell(means.loc[key]) if key in means.index else "" for key in keys]
 
 
 def _selected(best: pd.DataFrame, place: tuple[str, str]) -> str:
     if place not in best.index:
         return ""
     choice = best.loc[place]
-    return f"({choice.steps:g}, {choice.candidates:g}): {_cell(choice)}"
+    return f"({choice.steps:g}, {choice.candidates:g}): {cell(choice)}"
 
 
-def _cell(row: pd.Series) -> str:
+def cell(row: pd.Series) -> str:
+    """Success of a row of `statistics`, with its interval if there is one: "73 [47, 90]"."""
     return f"{row.success:.0f}" if np.isnan(row.low) else _interval(row.success, row.low, row.high)
 
 

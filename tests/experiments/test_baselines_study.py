@@ -127,8 +127,9 @@ def test_a_study_stopped_after_a_method_goes_on_elsewhere_to_the_same_end(
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_what_has_begun_is_not_estimated_again(tmp_path, monkeypatch):
+def test_what_has_begun_is_not_estimated_again(tmp_path, monkeypatch, capsys):
     told, done = [], []
+    monkeypatch.setattr(baselines, "overview", lambda out: f"the table of {out.name}")
     monkeypatch.setattr(benchmark, "print_estimate", told.append)
     monkeypatch.setattr(baselines, "run_environment", lambda name, *_: done.append(name))
     begun = tmp_path / "baselines" / MAZE
@@ -137,6 +138,7 @@ def test_what_has_begun_is_not_estimated_again(tmp_path, monkeypatch):
     options = ["--runs", str(tmp_path), "--out", str(tmp_path / "out")]
     baselines.main([MAZE, *options])
     assert done == [MAZE] and not told
+    assert capsys.readouterr().out == "the table of out\n"
     baselines.main(["cube-double-play", MAZE, *options])
     (work,) = told
     assert {planned.environment for planned, _ in work} == {"cube-double-play"}
@@ -157,3 +159,17 @@ def test_shipped_results_are_whole():
         assert values.chosen.sum() == (1 if knob else 0)
         assert len(agents[name]) == (len(knob.values) if knob else 1)
     assert set(agents) == set(results.agent)
+
+
+def test_the_overview_has_success_episodes_and_time_of_each_method_with_results(tmp_path):
+    cells = [("FQL", 1, success) for success in (0.5, 1.0)] + [("BC", 1, 0.0)]
+    rows = [(agent, MAZE, 1, seed, 9, 1, n, s) for seed, (agent, n, s) in enumerate(cells)]
+    columns = ["agent", "environment", "task", "seed", "updates", "steps", "candidates", "success"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / f"{MAZE}.csv")
+    tried = pd.DataFrame({"agent": ["FQL", "FQL"], "environment": MAZE, "episodes": [800, 400]})
+    tried.to_csv(tmp_path / f"{MAZE}_tuning.csv")
+    head, _, *lines = baselines.overview(tmp_path).splitlines()
+    assert head == f"| method | {MAZE} | tuning episodes | ms per action |"
+    bc, fql = (line.strip("| ").split(" | ") for line in lines)
+    assert bc == ["BC", "0", "0", "0.35"]  # one agent has no interval
+    assert fql[0] == "FQL" and fql[1].startswith("75 [") and fql[2:] == ["1,200", "0.42"]

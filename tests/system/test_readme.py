@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from sorl_edu import cli
+from sorl_edu.experiments.baselines import overview
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / name for name in ("README.md", "DESIGN.md", "CHANGELOG.md")]
+PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "DESIGN", "CHANGELOG")]
 PAGES += sorted((ROOT / "data").rglob("README.md"))
 BLOCKS = [
     block
@@ -43,6 +44,10 @@ def test_links_lead_to_files(page):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_can_be_parsed(command):
     cli.parse(shlex.split(command)[1:])
+
+
+def test_the_table_of_methods_is_what_is_shipped():
+    assert overview(ROOT / "data" / "baselines") in README
 
 
 def test_make_targets_are_there():
