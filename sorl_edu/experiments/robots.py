@@ -3,7 +3,7 @@
 Each arm is an experiment with the published protocol. data/robots/ gets
 
     NAME.csv                   success of every task, seed, evaluation and setting
-    NAME_taskK.safetensors     the first seed's last agent, of arms that are shown
+    NAME_taskK.safetensors     the first seed's last agent, of arms that are shown, without targets
     NAME.mp4                   an agent at two settings, side by side; the README's is a GIF, too
     cube_verifier.csv          what the critic promised for chosen actions, and what they got
     cube_states.csv, .png      moments of an episode: what the robot observes, and a picture of it
@@ -42,7 +42,7 @@ from sorl_edu.experiments.experiment import (
     parse_pieces,
 )
 from sorl_edu.experiments.statistics import best_setting
-from sorl_edu.files import add_to_manifest, atomic_copy, atomic_write, write_csv
+from sorl_edu.files import add_to_manifest, atomic_write, write_csv
 from sorl_edu.plotting import video
 from sorl_edu.progress import progress_bar
 from sorl_edu.training import checkpoints, use_all_cores
@@ -146,7 +146,8 @@ def run_arm(name: str, runs: Path, out: Path) -> None:
     files = {f"{name}.csv": {}}
     for task in SHOWN.get(name, ()):
         file = f"{name}_task{task}.safetensors"
-        atomic_copy(trained.agents[task, 0, arm.updates], out / file)
+        agent = checkpoints.load_agent(trained.agents[task, 0, arm.updates])
+        checkpoints.save_agent(out / file, *agent, targets=False)
         files[file] = {"task": arm.task(task), "seed": 0}
     facts = {
         "about": arm.about,
