@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ import pytest
 
 from sorl_edu import inference
 from sorl_edu.agents import AGENTS
-from sorl_edu.agents.agent import act, propose
+from sorl_edu.agents.agent import act, propose, value
 from sorl_edu.course import shipped
+from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import load, shipped_data
 from sorl_edu.environments.make import PhysicsState
 from sorl_edu.environments.mazes import count_endings, maze_geometry
@@ -235,6 +237,26 @@ def farther_than(moment: str, m: int) -> float:
     scale = np.linalg.cholesky(np.linalg.inv(np.cov(cloud.T)))
     of_all, of_best = (np.linalg.norm((a - cloud.mean(0)) @ scale, axis=1) for a in (cloud, best))
     return float(np.median(np.searchsorted(np.sort(of_all), of_best)) / len(cloud))
+
+
+DEEPER = "M_BTT = 8, one candidate: 8 steps; 1"
+
+
+@functools.cache
+def play() -> dict[str, np.ndarray]:
+    """The episode of play that lesson 6 collects."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, _ = collect("cube-single-play-v0", folder, episodes=1, progress=False)
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+
+
+def q_gained(name: str, task: int, m: int) -> float:
+    """How much higher Q is of an agent's own actions than of those that play has."""
+    agent, state, _ = shipped.robot(name, task)
+    obs = play()["observations"]
+    own = propose(agent, state, obs, jax.random.key(0), steps=m, candidates=8).q.mean(0)
+    return float(np.mean(own - value(agent, state, obs, play()["actions"], steps=m)))
 
 
 def agents_of(name: str, m: int, n: int) -> pd.Series:
@@ -814,6 +836,39 @@ AUDIT = [
             summarize(shipped.robot_results("scene"))
             .set_index(["steps", "candidates"]).success[8, 8],
         ],
+    ),
+    Entry(
+        L6, "succeed in 7 of 100 episodes, as a clone does, and one step in 22, less than with",
+        lambda: finding(DEEPER)[0].round(2) == 0.07
+        and finding(DEEPER)[1].round(2) == 0.22
+        and finding("1 step, one candidate: M_BTT = 8; 2")[2] < -0.1,
+    ),
+    Entry(
+        L6, "With six agents in each arm, none of these differences excludes zero",
+        lambda: all(
+            finding(question)[3] < 0 < finding(question)[4]
+            for question in robots.findings().question
+            if "M_BTT" in question
+        )
+        and len(agents_of("cube_backprop_8", 8, 1)) == 6,
+    ),
+    Entry(
+        L6, "The best of eight is as good as before.",
+        lambda: abs(finding("8 steps, best of 8: M_BTT = 8; 2")[2]) < 0.02,
+    ),
+    Entry(
+        L6, "Q moved the actions of one step, and in task 4 far.",
+        lambda: q_gained("cube", 1, 1) > 0.1 and q_gained("cube", 4, 1) > 4,
+    ),
+    Entry(
+        L6, "With M_{BTT} = 8 it moved none of them by much.",
+        lambda: all(
+            abs(q_gained("cube_backprop_8", task, m)) < 0.2 for task in (1, 4) for m in (1, 8)
+        ),
+    ),
+    Entry(
+        L6, "Its weight is the same, w_Q = 4",
+        lambda: {shipped.robot(name, 1)[0].q_weight for name in ("cube", "cube_backprop_8")} == {4},
     ),
     Entry(
         L6, "Q promises about -80 at every setting.",
