@@ -23,7 +23,7 @@
 #
 # **You should know** how SORL trains (lesson 4), and the two dimensions of test-time scaling (lesson 5).
 #
-# **Time** about 80 s to run on 2 CPU cores, 60 minutes to read and do.
+# **Time** about 165 s to run on 2 CPU cores, 60 minutes to read and do.
 
 # %% tags=["setup"]
 # Installs sorl_edu if it is missing, as on Colab; otherwise this cell does nothing.
@@ -723,7 +723,7 @@ plotting.sweep_lines(evaluation.summarize(scene))
 # %%
 plan = benchmark.Plan(tasks=("cube-single-play",), seeds=1, steps=(8,), candidates=(8,))
 (experiment,) = plan.experiments()
-guess = benchmark.estimate(experiment, updates=5)
+guess = benchmark.estimate(experiment, updates=2)
 print(
     f"{guess.updates_per_second:.3g} updates/s of all five: {guess.training / 3600:.0f} h of "
     f"training, at most {guess.evaluation / 3600:.1f} h of evaluation"

@@ -326,7 +326,7 @@ def estimate(planned: Experiment, *, updates: int = 40) -> Estimate:
     """Extrapolates from a few updates and a few environment steps."""
     agent, task = planned.agent, planned.task(planned.tasks[0])
     size = parallel_environments(task, planned.episodes)
-    env = make_environments(task, size)[0]
+    env = make_environments(task, 1)[0]
     obs_dim, action_dim = env.observation_space.shape[0], env.action_space.shape[0]
     members = len(planned.tasks) * len(planned.seeds)
     rate, state = _short_training(without_dials(agent), obs_dim, action_dim, members, updates)
