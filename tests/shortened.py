@@ -28,7 +28,7 @@ SHORTER = {
         ("for m in (1, 8):\n    for n in (1, 8, 32):", "for m in (8,):\n    for n in (8,):"),
         ("episodes=16", "episodes=4"),
         ('tasks=("cube-single-play",)', 'suite="pointmaze"'),
-        ("updates=5)", "updates=1)"),
+        ("updates=2)", "updates=1)"),
     ),
     "08_expressive_values": (
         ("range(100, 5001, 100)", "(100, 500, 5000)"),
