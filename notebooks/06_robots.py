@@ -533,8 +533,8 @@ for m in (1, 2, 4, 8):
 #
 # The paper's claim that more steps help with one candidate, too, is about agents whose Q-maximisation went
 # through up to eight steps. So tasks 1 and 4 were trained again with $M_{BTT} = 8$, three seeds of each. All else
-# is equal, but the data were collected anew by the same command: another processor rounds differently, so the
-# episodes are others of the same kind. Below, $M_{BTT} = 2$ has the same tasks and three of the seeds above.
+# is equal, but for the data: the same command collected them anew, and on another machine its file differs.
+# Below, $M_{BTT} = 2$ has the same tasks and three of the seeds above.
 #
 # **Predict, then run.** With $M_{BTT} = 8$ and one candidate, will eight steps beat one?
 #
