@@ -556,7 +556,7 @@ shipped.film("cube_backprop_8_steps", "M_BTT = 8, one candidate: one step left, 
 # %% [markdown]
 # It does not. Eight steps with one candidate succeed in 7 of 100 episodes, as a clone does, and one step in 22, less
 # than with $M_{BTT} = 2$. With six agents in each arm, none of these differences excludes zero (`data/robots` has the
-# intervals). The best of eight is as good as before. So here the choice does the work, and training hardly any.
+# intervals). The best of eight is as good as before. So the choice still does most of the work.
 #
 # Why? Q pulls at four step counts now, each in a quarter of the updates, and flow matching holds against it. Who
 # wins? The next cell compares values on the episode of play that you collected: those of the policy's own actions,
