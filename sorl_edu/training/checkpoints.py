@@ -57,9 +57,19 @@ def save_tree(file: str | Path, tree: PyTree, metadata: dict) -> None:
 
 
 def tree_bytes(tree: PyTree, metadata: dict) -> bytes:
-    """The file that `save_tree` writes."""
+    """The file that `save_tree` writes: the same bytes for the same tree and metadata."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree).items()}
-    return save(arrays, metadata={"format": FORMAT, "metadata": _dumps(metadata)})
+    return _ordered(save(arrays, metadata={"format": FORMAT, "metadata": _dumps(metadata)}))
+
+
+def _ordered(file: bytes) -> bytes:
+    """A safetensors file with its header's metadata sorted: `save` writes them in random order."""
+    start = 8 + int.from_bytes(file[:8], "little")  # of the arrays
+    header = json.loads(file[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the arrays are aligned to eight bytes
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def read_metadata(file: str | Path) -> dict:

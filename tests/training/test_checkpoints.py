@@ -92,6 +92,13 @@ def test_only_what_is_needed_to_act_is_kept(file, state):
     assert stored == sum(leaf.size for leaf in jax.tree.leaves(kept))
 
 
+def test_the_same_agent_gives_the_same_file(state, tmp_path):
+    files = [tmp_path / f"{number}.safetensors" for number in range(20)]
+    for file in files:  # safetensors' own order of the header changes between any two of them
+        save_agent(file, TINY, state, INFO)
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_saving_again_replaces_the_file(file, state):
     save_agent(file, replace(TINY, q_weight=1.0), state, replace(INFO, updates=13))
     agent, _, info = load_agent(file)
@@ -275,6 +282,16 @@ def test_an_agent_that_could_not_be_loaded_again_is_not_saved(state, tmp_path):
     with pytest.raises(CheckpointError, match="MyAgent is not in sorl_edu.agents.AGENTS"):
         save_agent(tmp_path / "agent.safetensors", MyAgent(), state, INFO)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a", "ab\N{GREEK SMALL LETTER ALPHA}", 'a"\\\n\x01', "a" * 9])
+def test_arrays_stay_aligned_and_whole_whatever_their_names(name, tmp_path):
+    file, tree = tmp_path / "tree.safetensors", {name: jnp.arange(6.0).reshape(2, 3)}
+    save_tree(file, tree, {"of": name})
+    assert (8 + int.from_bytes(file.read_bytes()[:8], "little")) % 8 == 0
+    np.testing.assert_array_equal(load_file(file)[name], tree[name])
+    np.testing.assert_array_equal(load_tree(file, tree)[name], tree[name])
+    assert read_metadata(file) == {"of": name}
 
 
 def test_a_tree_of_arrays_comes_back_with_its_types(tmp_path):
