@@ -336,6 +336,11 @@ def tuned(method: str) -> pd.Series:
     return tried[tried.agent == method].groupby("value").success.max()
 
 
+def tuned_methods() -> set[str]:
+    """The methods with a knob, but for IDQL."""
+    return set(shipped.baseline_results()[1].agent) - {"IDQL"}
+
+
 def cac_tuned(candidates: int) -> list[float]:
     """CAC's success at each value of its knob, with so many candidates."""
     tried = shipped.baseline_results()[1]
@@ -961,9 +966,9 @@ AUDIT = [
         lambda: cac_tuned(candidates=8) == [1.0] * 4 and cac_tuned(candidates=1) == [0.0] * 4,
     ),
     Entry(
-        L7, "every method but BC succeeds in all 40 episodes, and five do so at several values",
-        lambda: all(tuned(name).max() == 1 for name in (*CRITICAL, "IDQL", "SRPO", "CAC"))
-        and all((tuned(name) == 1).sum() > 1 for name in (*CRITICAL, "SRPO", "CAC")),
+        L7, "every method but BC succeeds in all 40 episodes, and all but IDQL do so at several",
+        lambda: all(tuned(name).max() == 1 for name in (*tuned_methods(), "IDQL"))
+        and all((tuned(name) == 1).sum() > 1 for name in tuned_methods()),
     ),
     Entry(
         L7, "Most is lost on task 4.",
@@ -979,7 +984,7 @@ AUDIT = [
         lambda: [compared_with_sorl().p["CAC"]],
     ),
     Entry(
-        L7, "corrected, p is 0.12",
+        L7, "corrected, p is 0.14",
         lambda: [compared_with_sorl().p_holm["CAC"]],
     ),
     Entry(
@@ -1339,7 +1344,7 @@ AUDIT = [
         lambda: has_rows(baseline_rows()),
     ),
     Entry(
-        BASELINES, "p = 0.02 for this comparison alone, and 0.12",
+        BASELINES, "p = 0.02 for this comparison alone, and 0.14",
         lambda: [*compared_with_sorl().loc["CAC", ["p", "p_holm"]]],
     ),
     Entry(
