@@ -536,7 +536,7 @@ plotting.compare_methods(statistics.per_environment(results), tried)
 # candidates it makes next to none.
 #
 # For BFN and IFQL the number of steps makes all of it. They choose among the actions of a flow. With eight steps they arrive, and
-# with one they never do, be it with 128 candidates: one step of a flow ends near the mean, whatever the noise (lesson 2), so that
+# with one they never do, be it with 128 candidates: one step of a flow ends near the mean, whatever the noise (lesson 1), so that
 # the candidates are alike. Their standard deviation is 0.13 at one step, and 0.55 at eight; SORL's is 0.5 at both.
 #
 # CAC's $\eta$ makes none, either. At every value its clone always arrives with eight candidates, and never with one: the loss

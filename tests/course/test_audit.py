@@ -963,7 +963,8 @@ AUDIT = [
     Entry(
         L7, "FQL, IQL, ReBRAC, SORL and SRPO reach from values",
         lambda: all(
-            tuned(name).min() < 0.5 and tuned(name).max() == 1 for name in (*CRITICAL, "FQL", "SRPO")
+            tuned(name).min() < 0.5 and tuned(name).max() == 1
+            for name in (*CRITICAL, "FQL", "SRPO")
         ),
     ),
     Entry(
@@ -986,8 +987,10 @@ AUDIT = [
     ),
     Entry(
         L7, "is 0.13 at one step, and 0.55 at eight; SORL's is 0.5 at both",
-        lambda: [spread_of_candidates("ifql", 1), spread_of_candidates("ifql", 8)]
-        + [np.mean([spread_of_candidates("sorl_100", m) for m in (1, 8)])],
+        lambda: [
+            *(spread_of_candidates("ifql", m) for m in (1, 8)),
+            np.mean([spread_of_candidates("sorl_100", m) for m in (1, 8)]),
+        ],
     ),
     Entry(
         L7, "At every value its clone always arrives with eight candidates, and never with one",
