@@ -535,11 +535,11 @@ plotting.compare_methods(statistics.per_environment(results), tried)
 # tunes one method with more care than the others measures the care. The knob of BFN, IDQL and IFQL is $N$; from 4, or 32, to 128
 # candidates it makes next to none.
 #
-# For BFN and IFQL the number of steps makes all of it. They choose among the actions of a flow. With eight steps they arrive, and
+# For BFN and IFQL the number of steps makes all the difference. They choose among the actions of a flow. With eight steps they arrive, and
 # with one they never do, be it with 128 candidates: one step of a flow ends near the mean, whatever the noise (lesson 1), so that
 # the candidates are alike. Their standard deviation is 0.13 at one step, and 0.55 at eight; SORL's is 0.5 at both.
 #
-# CAC's $\eta$ makes none, either. At every value its clone always arrives with eight candidates, and never with one: the loss
+# CAC's $\eta$ makes no difference, either. At every value its clone always arrives with eight candidates, and never with one: the loss
 # divides $Q$ by its size, which is large in a maze, and what is left of its slope can't move the policy. 30 times the
 # largest published $\eta$ can: then one candidate always arrives (`data/baselines/README.md` has the commands). A range that
 # fits one task need not fit another.
@@ -552,7 +552,7 @@ plotting.compare_methods(statistics.per_environment(results), tried)
 results.pivot_table("success", "agent", "task").round(2)
 
 # %% [markdown]
-# Most is lost on task 4. It starts beside a wall with the goal behind it, and the way round is long. SORL, IDQL, IFQL and SRPO mostly
+# Most is lost on task 4. It starts beside a wall with the goal behind it, and the way round is long. SORL, IDQL and SRPO mostly
 # push against that wall until time is up, and so does IQL: their critics value the place at the wall more than the start,
 # because a small network can't make the jump that a wall is (`data/baselines/README.md` has the values). Policy
 # extraction finds the action with the larger $Q$. It can't mend a $Q$ that is wrong.

@@ -24,7 +24,7 @@ import pytest
 
 from sorl_edu import inference
 from sorl_edu.agents import AGENTS
-from sorl_edu.agents.agent import act, propose, value
+from sorl_edu.agents.agent import Proposal, act, propose, value
 from sorl_edu.course import shipped
 from sorl_edu.datasets.collect import collect
 from sorl_edu.datasets.ogbench import load, shipped_data
@@ -348,21 +348,21 @@ def tuning_of(method: str) -> pd.Series:
 
 
 @functools.cache
-def cac_values() -> np.ndarray:
-    """Q of 64 actions of CAC's greediest shipped policy at places of the data (64, places)."""
-    places = load(shipped.ENVIRONMENT).validation.observations[::200]
-    agent, state, _ = load_agent(shipped_data() / "baselines" / "cac_1.safetensors")
-    key = jax.random.key(0)
-    return np.asarray(propose(agent, state, places, key, steps=1, candidates=64).q)
-
-
-@functools.cache
-def spread_of_candidates(file: str, m: int) -> float:
-    """The standard deviation of 64 candidates of a shipped agent, a mean over places."""
+def candidates_in_maze(file: str, m: int) -> Proposal:
+    """64 candidates of a shipped agent at places of the data."""
     places = load(shipped.ENVIRONMENT).validation.observations[::200]
     agent, state, _ = load_agent(shipped_data() / "baselines" / f"{file}.safetensors")
-    drawn = propose(agent, state, places, jax.random.key(0), steps=m, candidates=64).actions
-    return float(np.asarray(drawn).std(axis=0).mean())
+    return propose(agent, state, places, jax.random.key(0), steps=m, candidates=64)
+
+
+def cac_values() -> np.ndarray:
+    """Q of the candidates of CAC's greediest shipped policy (64, places)."""
+    return np.asarray(candidates_in_maze("cac_1", 1).q)
+
+
+def spread_of_candidates(file: str, m: int) -> float:
+    """The standard deviation of a shipped agent's candidates, a mean over places."""
+    return float(np.asarray(candidates_in_maze(file, m).actions).std(axis=0).mean())
 
 
 def compared_with_sorl() -> pd.DataFrame:
