@@ -643,9 +643,9 @@ def _concatenated(files: Iterable[Path]) -> pd.DataFrame:
 
 
 def joined(before: pd.DataFrame, added: pd.DataFrame) -> pd.DataFrame:
-    """The rows of both tables; an empty one has no types to keep."""
+    """The rows of both tables; an empty one has no types to keep, but the first has its columns."""
     filled = [table for table in (before, added) if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else added
+    return pd.concat(filled, ignore_index=True) if filled else before
 
 
 def read_table(file: Path, columns: list[str]) -> pd.DataFrame:

@@ -186,11 +186,13 @@ def test_the_right_direction_is_the_shortest_paths():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """EVOR with tiny networks, ten updates, and episodes that take no time."""
-    agent = presets.PRESETS["evor/pointmaze"]
-    changes = with_width(agent, (4,)) | {"batch_size": 4, "n_step": 2, "return_steps": 1}
-    monkeypatch.setitem(presets.PRESETS, "evor/pointmaze", replace(agent, **changes))
-    methods = [method for method in evor.METHODS if method.agent == "evor"]
+    """The scalar mean and EVOR with tiny networks, ten updates, and episodes that take no time."""
+    kinds = ("evor_mean", "evor")
+    for kind in kinds:
+        agent = presets.PRESETS[f"{kind}/pointmaze"]
+        changes = with_width(agent, (4,)) | {"batch_size": 4, "n_step": 2, "return_steps": 1}
+        monkeypatch.setitem(presets.PRESETS, f"{kind}/pointmaze", replace(agent, **changes))
+    methods = [method for method in evor.METHODS if method.agent in kinds]
     monkeypatch.setattr(evor, "METHODS", methods)
     monkeypatch.setattr(evor, "ONE_DIAL", dict.fromkeys(evor.ONE_DIAL, (4,)))
     env = replace(evor.ENVIRONMENTS[MAZE], updates=10, tasks=(1, 2))
@@ -232,12 +234,12 @@ def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path,
     )
     evor.main([MAZE, "--runs", str(runs), "--out", str(out)])
     # The default task's seeds, then those of the other task; every setting, and cloning, for free.
-    assert trained == [("EVOR", 2)] * 2
+    assert trained == [("MeanReturn", 2), ("EVOR", 2)] * 2
     table = pd.read_csv(out / f"{MAZE}.csv")
     assert set(table.purpose) == {"choice", "dials", "reported"}
     assert set(table[table.purpose == "reported"].task) == {1, 2}
     assert set(table[table.purpose != "reported"].task) == {1}
-    assert set(table.agent) == {"EVOR", "cloning"}
+    assert set(table.agent) == {"mean", "EVOR", "cloning"}
     tried = table[(table.agent == "EVOR") & (table.purpose == "choice")]
     assert len(tried) == 2 * len(evor.TEMPERATURES) * 2  # seeds x tau_R x N
     assert "EVOR minus" in (out / f"{MAZE}.md").read_text()
@@ -249,9 +251,9 @@ def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path,
     listed = json.loads((out / "manifest.json").read_text())
     tables = {f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv", f"{MAZE}_rows.zip"}
     assert set(listed) == {*tables, "evor.safetensors"}
-    assert len(pd.read_csv(out / "spreads.csv")) == 2
+    assert list(pd.read_csv(out / "spreads.csv").agent) == ["EVOR"] * 2  # a mean has no spread
     led = pd.read_csv(out / "directions.csv")
-    assert len(led) == 2 * len(evor.TEMPERATURES) and set(led.agent) == {"EVOR"}
+    assert len(led) == 2 * (1 + len(evor.TEMPERATURES)) and set(led.agent) == {"mean", "EVOR"}
     assert listed["evor.safetensors"]["setting"] == [m, n]
 
     files = {file: file.read_bytes() for file in out.iterdir()}
@@ -267,7 +269,7 @@ def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path,
 def test_a_study_stopped_after_a_method_goes_on_elsewhere_to_the_same_end(
     tiny, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(evor, "METHODS", evor.METHODS[::-1])  # cloning, and then EVOR
+    monkeypatch.setattr(evor, "METHODS", evor.METHODS[::-1])  # cloning, EVOR, the mean
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
