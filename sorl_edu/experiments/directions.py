@@ -5,21 +5,25 @@
 
 An episode is lost at the worst place on its way, and few are run. Over hundreds of states the
 progress of the chosen action, and the rank correlation of candidates' values and progress, tell
-values apart with much less chance; but they count a wall's corner as any other place.
+values apart with much less chance; but they count a wall's corner as any other place. `ends` looks
+for the worst place: where the episodes that don't arrive come to rest.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from sorl_edu.agents import with_dials
-from sorl_edu.agents.agent import Agent, HasDials, State, propose
+from sorl_edu.agents.agent import Agent, HasDials, State, act, propose
 from sorl_edu.datasets.mazes import shortest_path_oracle
 from sorl_edu.datasets.ogbench import load
-from sorl_edu.environments.mazes import maze_geometry
-from sorl_edu.environments.rollout import make_environments
+from sorl_edu.environments.mazes import distances, maze_geometry
+from sorl_edu.environments.rollout import make_environments, rollout
 
 Places = tuple[Float[np.ndarray, "states obs"], Float[np.ndarray, "states 2"]]
 
@@ -81,6 +85,46 @@ def spread(agent: HasDials, state: State, where: Places, *, steps: int, candidat
         "mean_rank_correlation": _rank_correlation(np.asarray(mean.q), progress).mean(),
         "spread_rank_correlation": _rank_correlation(variance, progress).mean(),
     }
+
+
+def ends(
+    agent: Agent,
+    state: State,
+    environment: str,
+    *,
+    steps: int,
+    candidates: int,
+    episodes: int = 10,
+    last: int = 200,
+) -> dict[str, float]:
+    """How the episodes of a PointMaze end that don't arrive.
+
+    Args:
+        environment: an official single-task name.
+        last: so many steps are an episode's end.
+
+    Returns:
+        failures: how many there are; and means over them, NaN where there is none. nearest: the
+        fewest cells to the goal on the way; rest: the deviation of positions at the end, of which a
+        cell has 4 units; towards: the cosine of the mean action at the end and the straight line to
+        the goal, walls ignored.
+    """
+    maze = maze_geometry(environment)
+    cells, goal = distances(maze.walls, maze.cell_of(maze.goal)), np.array(maze.goal)
+    play = partial(act, agent, state, steps=steps, candidates=candidates)
+    table, track = rollout(play, environment, episodes=episodes, seed=0, record=True)
+    found = []
+    for episode in np.flatnonzero(table.success == 0):
+        length = int(table.length[episode])
+        positions = track.observations[episode][: length + 1]
+        push = track.actions[episode][max(length - last, 0) : length].mean(0)
+        line = goal - positions[-1]
+        cosine = push @ line / max(np.linalg.norm(push) * np.linalg.norm(line), 1e-6)
+        nearest = min(cells[maze.cell_of(position)] for position in positions.tolist())
+        rest = np.linalg.norm(positions[-last:].std(0))
+        found.append({"nearest": nearest, "rest": rest, "towards": cosine})
+    means = pd.DataFrame(found, columns=["nearest", "rest", "towards"]).mean()
+    return {"failures": len(found), **means}
 
 
 def _rank_correlation(

@@ -41,7 +41,7 @@ from sorl_edu.files import add_to_manifest, atomic_write, write_csv
 from sorl_edu.training import checkpoints, use_all_cores
 from sorl_edu.training.interactive import Interaction
 
-SEEDS, EPISODES, WORLDS = range(5), 50, 10
+SEEDS, EPISODES, WORLDS = range(10), 50, 10
 METHODS: Mapping[str, tuple[str, tuple[tuple[int, int], ...]]] = {
     "SORL": ("sorl", ((1, 1), (8, 8))),
     "FQL": ("fql", ((1, 1), (1, 8))),  # it acts in one step
@@ -193,7 +193,7 @@ def _success(own: pd.DataFrame) -> str:
 
 
 def _learning(online: pd.DataFrame, parts: int = 5) -> str:
-    """A row per method: success of the episodes that ended in each part of the learning, if any."""
+    """A row per method: success of the episodes that ended in each part of learning, - if none."""
     if online.empty:
         return ""
     rounds = online.pivot_table("value", ["agent", "seed", "env_steps"], "metric", sort=False)
@@ -204,7 +204,7 @@ def _learning(online: pd.DataFrame, parts: int = 5) -> str:
     shares = (sums.successes / sums.episodes).unstack()
     head = ["while learning, up to step", *(f"{last * (i + 1) // parts:,}" for i in range(parts))]
     lines = [
-        [method, *(f"{row.get(part, float('nan')):.2f}" for part in range(parts))]
+        [method, *(f"{row[part]:.2f}" if part in row.dropna() else "-" for part in range(parts))]
         for method, row in shares.iterrows()
     ]
     return markdown_table(head, lines)

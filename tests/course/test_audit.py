@@ -73,6 +73,24 @@ def gain(better: tuple, worse: tuple, name: str = "narrow") -> list[float]:
     return [found["difference"], found["low"], found["high"]]
 
 
+def evor_success(agent: str = "EVOR", tau: float = np.inf) -> pd.Series:
+    """Reported success of `make evor` in the maze, by task and seed, best of 32 for EVOR."""
+    table = pd.read_csv(shipped_data() / "evor" / "pointmaze-medium-navigate.csv")
+    own = table[(table.purpose == "reported") & (table.agent == agent)]
+    return own[own.return_temperature == tau].set_index(["task", "seed"]).success
+
+
+def evor_ends(task: int) -> pd.DataFrame:
+    """How EVOR's episodes end in a task of the maze, a row per seed."""
+    ends = pd.read_csv(shipped_data() / "evor" / "ends.csv")
+    return ends[ends.task == task]
+
+
+def contains_zero(differences: pd.Series) -> bool:
+    low, high = bounded_interval(differences, -1, 1)
+    return low < 0 < high
+
+
 @functools.cache
 def cube() -> pd.DataFrame:
     return summarize(shipped.robot_results("cube")).set_index(["steps", "candidates"])
@@ -1071,6 +1089,21 @@ AUDIT = [
         and returns_shown()["cells_nearer"] >= 1,
     ),
     Entry(L8, "In most places the winner is the same.", lambda: toys.same_winner() > 0.6),
+    Entry(L8, "Without a choice it was 0.01.", lambda: [evor_success("cloning", np.inf).mean()]),
+    Entry(
+        L8, "Among 32 candidates it was 0.76 by \\tau_R = 0.1, and by the mean 0.56",
+        lambda: [evor_success(tau=0.1).mean(), 0.1, evor_success().mean()],
+    ),
+    Entry(
+        L8, "the 95% interval of that difference contains zero",
+        lambda: contains_zero(evor_success(tau=0.1) - evor_success()),
+    ),
+    Entry(
+        L8, "In task 4 the agents stand at a wall behind which the goal lies, by \\tau_R = 0.1 in every",
+        lambda: (evor_ends(4).failures == 10).all()
+        and (evor_ends(4).rest < 0.25).all()
+        and (evor_ends(4).towards > 0.8).all(),
+    ),
     Entry(
         L8, "If each mean came from 8 draws of its own, their luck would choose",
         lambda: np.median(toys.returns().within) / 8**0.5 > 2 * np.median(toys.returns().between),

@@ -150,6 +150,25 @@ def test_leading_is_progress_along_the_right_direction(sign):
     assert led["rank_correlation"] == pytest.approx(sign, abs=0.2)  # but for ties
 
 
+class West(Compass):
+    """It goes where the coordinate is smallest."""
+
+    def propose(self, *args, **options):
+        actions, q, _ = super().propose(*args, **options)
+        return Proposal(actions, -q, choose(-q))
+
+
+def test_an_episode_that_pushes_against_a_wall_rests_there():
+    setting = {"steps": 1, "candidates": 8, "episodes": 2}
+    task = f"{MAZE}-singletask-task4-v0"  # the goal lies west of the start, and the way is round
+    for agent, sign in ((Compass(), -1), (West(), 1)):
+        found = directions.ends(agent, None, task, **setting)
+        assert found["failures"] == 2 and found["nearest"] >= 8
+        assert found["rest"] < 0.05 and found["towards"] * sign > 0.8
+    maze = maze_geometry(task)
+    assert maze.start[0] > maze.goal[0] and maze.start[1] - maze.goal[1] == pytest.approx(0, abs=2)
+
+
 @dataclass(frozen=True)
 class Lottery(Compass):
     """A Compass whose returns have a variance that falls with the coordinate."""
@@ -200,6 +219,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(evor, "SEEDS", 2)
     few = functools.partial(directions.places, count=5)
     monkeypatch.setattr(directions, "places", few)
+    monkeypatch.setattr(directions, "ends", functools.partial(directions.ends, episodes=1))
 
     def episodes(agent, state, environment, **options):
         """Decided by the dials, too."""
@@ -249,8 +269,10 @@ def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path,
     assert agent.return_temperature == dict(dials)["return_temperature"]
     assert (info.seed, info.updates) == (0, 10) and info.environment.endswith("task1-v0")
     listed = json.loads((out / "manifest.json").read_text())
-    tables = {f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv", f"{MAZE}_rows.zip"}
-    assert set(listed) == {*tables, "evor.safetensors"}
+    tables = {f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv", "ends.csv"}
+    assert set(listed) == {*tables, f"{MAZE}_rows.zip", "evor.safetensors"}
+    ended = pd.read_csv(out / "ends.csv")
+    assert ended.task.tolist() == [1, 1, 2, 2] and ended.seed.tolist() == [0, 1, 0, 1]
     assert list(pd.read_csv(out / "spreads.csv").agent) == ["EVOR"] * 2  # a mean has no spread
     led = pd.read_csv(out / "directions.csv")
     assert len(led) == 2 * (1 + len(evor.TEMPERATURES)) and set(led.agent) == {"mean", "EVOR"}

@@ -83,4 +83,4 @@ def test_the_tables_pair_starts_and_count_episodes():
     text = finetuning.as_markdown(episodes, online)
     assert "| SORL | m = 1, N = 1 | 0.00 [" in text and "| 0.50 [" in text and "| +0.50 [" in text
     assert "| while learning, up to step | 200 | 400 | 600 | 800 | 1,000 |" in text
-    assert "| SORL | 1.00 | 0.00 | nan | nan | 0.50 |" in text
+    assert "| SORL | 1.00 | 0.00 | - | - | 0.50 |" in text
