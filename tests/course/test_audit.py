@@ -1099,7 +1099,7 @@ AUDIT = [
         lambda: contains_zero(evor_success(tau=0.1) - evor_success()),
     ),
     Entry(
-        L8, "In task 4 the agents stand at a wall behind which the goal lies, by \\tau_R = 0.1 in every",
+        L8, "In task 4 the agents stand at a wall behind which the goal lies, by \\tau_R = 0.1",
         lambda: (evor_ends(4).failures == 10).all()
         and (evor_ends(4).rest < 0.25).all()
         and (evor_ends(4).towards > 0.8).all(),
