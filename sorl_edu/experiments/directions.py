@@ -11,19 +11,18 @@ for the worst place: where the episodes that don't arrive come to rest.
 
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from sorl_edu.agents import with_dials
-from sorl_edu.agents.agent import Agent, HasDials, State, act, propose
+from sorl_edu.agents.agent import Agent, HasDials, State, propose
 from sorl_edu.datasets.mazes import shortest_path_oracle
 from sorl_edu.datasets.ogbench import load
 from sorl_edu.environments.mazes import distances, maze_geometry
-from sorl_edu.environments.rollout import make_environments, rollout
+from sorl_edu.environments.rollout import make_environments
+from sorl_edu.evaluation import evaluate
 
 Places = tuple[Float[np.ndarray, "states obs"], Float[np.ndarray, "states 2"]]
 
@@ -111,8 +110,8 @@ def ends(
     """
     maze = maze_geometry(environment)
     cells, goal = distances(maze.walls, maze.cell_of(maze.goal)), np.array(maze.goal)
-    play = partial(act, agent, state, steps=steps, candidates=candidates)
-    table, track = rollout(play, environment, episodes=episodes, seed=0, record=True)
+    setting = {"steps": steps, "candidates": candidates, "episodes": episodes}
+    table, track = evaluate(agent, state, environment, record=True, **setting)
     found = []
     for episode in np.flatnonzero(table.success == 0):
         length = int(table.length[episode])

@@ -18,7 +18,7 @@ and of the maze, whose default task they show but for the last:
     evor.safetensors       for lesson 8, the first seed's agent at the chosen setting
     directions.csv         whether the actions that each model chooses lead towards the goal
     spreads.csv            how wide each model's returns are, and whether that orders the actions
-    ends.csv               where EVOR's episodes come to rest that don't arrive, in every task
+    ends.csv               where episodes come to rest that don't arrive, of every method and task
 
 The default task comes first. Results are written after each method, of what is done until then.
 Finished work is kept in runs/, so a study that is stopped goes on. On another machine it goes on
@@ -245,8 +245,8 @@ def run_environment(name: str, runs: Path, out: Path) -> None:
                 ship_directions(study, method, out)
             if name == MAZE and method == EVOR:
                 ship_agent(study, tried, out)
-                if tasks == env.tasks:
-                    ship_ends(study, tried, out)
+            if name == MAZE and tasks == env.tasks:
+                ship_ends(study, method, tried, out)
             write_results(study, tables, out)
         write_results(study, [*tables, study.dials()], out)
 
@@ -307,20 +307,21 @@ def ship_directions(study: Study, method: Method, out: Path) -> None:
         add_to_manifest(out, name, command=_command(env.name))
 
 
-def ship_ends(study: Study, tried: pd.DataFrame, out: Path) -> None:
-    """ends.csv, a row per task and seed of EVOR at its chosen setting."""
+def ship_ends(study: Study, method: Method, tried: pd.DataFrame, out: Path) -> None:
+    """Adds a method at its chosen setting to ends.csv, a row per task and seed."""
     env, file, (dials, (m, n)) = study.env, out / "ends.csv", chosen(tried)
-    if file.exists():
+    known = read_table(file, ["agent"])
+    if method.name in set(known.agent):
         return
-    trial = planned(EVOR, env, dict(dials), tasks=env.tasks)
+    trial = planned(method, env, dict(dials), tasks=env.tasks)
     trained, rows = experiment.train(trial, study.folder / "training", **study.places), []
     for task in env.tasks:
         for seed in range(SEEDS):
             _, state, _ = trained.load(task, seed, env.updates)
             found = directions.ends(trial.agent, state, env.task(task), steps=m, candidates=n)
-            rows.append({"task": task, "seed": seed, **found})
-    write_csv(pd.DataFrame(rows), file)
-    add_to_manifest(out, file.name, command=_command(env.name), dials=dict(dials), setting=(m, n))
+            rows.append({"agent": method.name, "task": task, "seed": seed, **found})
+    write_csv(joined(known, pd.DataFrame(rows)), file)
+    add_to_manifest(out, file.name, command=_command(env.name))
 
 
 def as_markdown(table: pd.DataFrame) -> str:

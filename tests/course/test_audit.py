@@ -83,7 +83,7 @@ def evor_success(agent: str = "EVOR", tau: float = np.inf) -> pd.Series:
 def evor_ends(task: int) -> pd.DataFrame:
     """How EVOR's episodes end in a task of the maze, a row per seed."""
     ends = pd.read_csv(shipped_data() / "evor" / "ends.csv")
-    return ends[ends.task == task]
+    return ends[(ends.task == task) & (ends.agent == "EVOR")]
 
 
 def contains_zero(differences: pd.Series) -> bool:

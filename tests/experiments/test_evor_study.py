@@ -3,6 +3,7 @@
 import functools
 import json
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -150,6 +151,13 @@ def test_leading_is_progress_along_the_right_direction(sign):
     assert led["rank_correlation"] == pytest.approx(sign, abs=0.2)  # but for ties
 
 
+class Widths(NamedTuple):
+    """As much of a state as `evaluate` reads."""
+
+    obs_dim: int = 2
+    action_dim: int = 2
+
+
 class West(Compass):
     """It goes where the coordinate is smallest."""
 
@@ -162,7 +170,7 @@ def test_an_episode_that_pushes_against_a_wall_rests_there():
     setting = {"steps": 1, "candidates": 8, "episodes": 2}
     task = f"{MAZE}-singletask-task4-v0"  # the goal lies west of the start, and the way is round
     for agent, sign in ((Compass(), -1), (West(), 1)):
-        found = directions.ends(agent, None, task, **setting)
+        found = directions.ends(agent, Widths(), task, **setting)
         assert found["failures"] == 2 and found["nearest"] >= 8
         assert found["rest"] < 0.05 and found["towards"] * sign > 0.8
     maze = maze_geometry(task)
@@ -272,7 +280,8 @@ def test_an_environment_is_shipped_and_a_second_run_does_nothing(tiny, tmp_path,
     tables = {f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv", "ends.csv"}
     assert set(listed) == {*tables, f"{MAZE}_rows.zip", "evor.safetensors"}
     ended = pd.read_csv(out / "ends.csv")
-    assert ended.task.tolist() == [1, 1, 2, 2] and ended.seed.tolist() == [0, 1, 0, 1]
+    assert ended.agent.unique().tolist() == ["mean", "EVOR", "cloning"]
+    assert ended.task.tolist() == 3 * [1, 1, 2, 2] and ended.seed.tolist() == 3 * [0, 1, 0, 1]
     assert list(pd.read_csv(out / "spreads.csv").agent) == ["EVOR"] * 2  # a mean has no spread
     led = pd.read_csv(out / "directions.csv")
     assert len(led) == 2 * (1 + len(evor.TEMPERATURES)) and set(led.agent) == {"mean", "EVOR"}
@@ -304,7 +313,8 @@ def test_a_study_stopped_after_a_method_goes_on_elsewhere_to_the_same_end(
     assert set(pd.read_csv(parts / f"{MAZE}.csv").agent) == {"cloning"}
     monkeypatch.setattr(evor, "write_results", write)
     evor.run_environment(MAZE, tmp_path / "another", parts)
-    for name in (f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv", "evor.safetensors"):
+    tables = (f"{MAZE}.csv", f"{MAZE}.md", "directions.csv", "spreads.csv", "ends.csv")
+    for name in (*tables, "evor.safetensors"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
 
 
