@@ -104,9 +104,9 @@ def ends(
 
     Returns:
         failures: how many there are; and means over them, NaN where there is none. nearest: the
-        fewest cells to the goal on the way; rest: the deviation of positions at the end, of which a
-        cell has 4 units; towards: the cosine of the mean action at the end and the straight line to
-        the goal, walls ignored.
+        fewest cells to the goal on the way; rest: the deviation of positions at the end, in metres,
+        of which a cell has 4; towards: the cosine of the mean action at the end and the straight
+        line to the goal, walls ignored.
     """
     maze = maze_geometry(environment)
     cells, goal = distances(maze.walls, maze.cell_of(maze.goal)), np.array(maze.goal)

@@ -243,10 +243,10 @@ def run_environment(name: str, runs: Path, out: Path) -> None:
             tables += [tried, study.reported(method, tried, tasks)]
             if name == MAZE:
                 ship_directions(study, method, out)
-            if name == MAZE and method == EVOR:
-                ship_agent(study, tried, out)
-            if name == MAZE and tasks == env.tasks:
-                ship_ends(study, method, tried, out)
+                if method == EVOR:
+                    ship_agent(study, tried, out)
+                if tasks == env.tasks:
+                    ship_ends(study, method, tried, out)
             write_results(study, tables, out)
         write_results(study, [*tables, study.dials()], out)
 
